@@ -1,0 +1,8 @@
+"""Run ``python -m d2lrnn``."""
+
+import sys
+
+from d2lrnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

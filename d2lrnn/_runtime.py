@@ -1,0 +1,155 @@
+"""Make MXNet 1.9.1 importable on today's Pythons, and import it.
+
+Every other module takes MXNet from here, never by a plain ``import mxnet``, so that what must happen before
+that import has happened: the Python check, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import platform
+import sys
+import warnings
+from pathlib import Path
+
+import numpy
+
+SUPPORTED_PYTHONS = ((3, 9), (3, 12))
+
+
+class UnsupportedPlatformError(ImportError):
+    """MXNet 1.9.1 cannot run here; the message is one sentence that says why and what would work."""
+
+
+def check_python(version: tuple[int, int], machine: str, is_64bit: bool) -> None:
+    """Refuse an interpreter that MXNet 1.9.1 cannot run on.
+
+    Args:
+        version: major and minor version, such as ``(3, 12)``.
+        machine: the processor, as ``platform.machine()`` names it.
+        is_64bit: whether the interpreter is a 64-bit one.
+
+    Raises:
+        UnsupportedPlatformError: with one sentence that says what was found and what would work.
+    """
+    found = f"Python {version[0]}.{version[1]} ({'64' if is_64bit else '32'}-bit, {machine})"
+    low, high = SUPPORTED_PYTHONS
+    if not low <= version <= high:
+        raise UnsupportedPlatformError(
+            f"d2lrnn needs Python {low[0]}.{low[1]} to {high[0]}.{high[1]}, because MXNet 1.9.1 is retired and does "
+            f"not work beyond them; this is {found}: make an environment with one of those, as `make` does."
+        )
+    if not is_64bit or machine not in ("x86_64", "AMD64"):
+        raise UnsupportedPlatformError(
+            f"d2lrnn needs a 64-bit Python on an x86-64 processor, because MXNet 1.9.1 has no other Linux wheels; "
+            f"this is {found}."
+        )
+
+
+def _check_packages() -> None:
+    if int(numpy.__version__.split(".")[0]) >= 2:
+        raise UnsupportedPlatformError(
+            f"MXNet 1.9.1 does not work with NumPy 2 (found {numpy.__version__}): run `pip install 'numpy<2'`."
+        )
+    if importlib.util.find_spec("mxnet") is None:
+        raise UnsupportedPlatformError(
+            "MXNet is not installed: run `pip install -r requirements.txt` (or requirements-gpu.txt for a GPU)."
+        )
+    if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools") is None:
+        raise UnsupportedPlatformError(
+            "MXNet 1.9.1 needs `distutils`, which Python 3.12 removed and setuptools brings back: "
+            "run `pip install setuptools`."
+        )
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use (its CPU affinity, not the machine's size)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _set_threads() -> None:
+    """Give MXNet all usable cores: it takes half of them unless OMP_NUM_THREADS is set before its import."""
+    if os.environ.get("MXNET_USE_MKLDNN_RNN") == "0":
+        warnings.warn(
+            "MXNET_USE_MKLDNN_RNN=0 gives wrong gradients for two or more layers in MXNet 1.9.1: unset it.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    if "mxnet" in sys.modules:
+        if "OMP_NUM_THREADS" not in os.environ and usable_cores() > 1:
+            warnings.warn(
+                f"mxnet was imported before d2lrnn, so it uses half of this machine's cores: import d2lrnn first, "
+                f"or set OMP_NUM_THREADS={usable_cores()} in the environment before Python starts.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return
+    if os.environ.get("MXNET_CPU_WORKER_NTHREADS", "1") != "1" and usable_cores() > 1:
+        raise UnsupportedPlatformError(
+            f"MXNET_CPU_WORKER_NTHREADS={os.environ['MXNET_CPU_WORKER_NTHREADS']} together with several OpenMP threads "
+            "makes MXNet 1.9.1 spin for ever in np.dot: unset it (OMP_NUM_THREADS alone decides the cores)."
+        )
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def _preload_cuda() -> None:
+    """Load the CUDA 11 libraries of the ``nvidia-*-cu11`` wheels, so that no LD_LIBRARY_PATH is needed.
+
+    A library may need another that comes later in the folder's order, so what failed is tried again as long as
+    a round loads something new.  Without those wheels this does nothing.
+    """
+    spec = importlib.util.find_spec("nvidia")
+    folders = spec.submodule_search_locations if spec is not None else None
+    waiting = [lib for folder in folders or () for lib in sorted(Path(folder).glob("*/lib/*.so*"))]
+    loaded = True
+    while waiting and loaded:
+        failed = [lib for lib in waiting if not _load_global(lib)]
+        loaded = len(failed) < len(waiting)
+        waiting = failed
+
+
+def _load_global(library: Path) -> bool:
+    try:
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
+
+
+def _explain_load_failure(error: OSError) -> UnsupportedPlatformError:
+    """Turn the dynamic loader's complaint about ``libmxnet.so`` into a sentence with the remedy."""
+    for library, remedy in (
+        ("libgomp", "install the system package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)"),
+        (
+            "libquadmath",
+            "install the system package libquadmath0 (Debian, Ubuntu: apt-get install libquadmath0)",
+        ),
+        (
+            "libcuda.so",
+            "the GPU build needs an NVIDIA driver; without one run `pip install mxnet==1.9.1` instead",
+        ),
+        ("libcu", "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries"),
+        ("libn", "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries"),
+    ):
+        if library in str(error):
+            return UnsupportedPlatformError(f"MXNet could not be loaded ({error}): {remedy}.")
+    return UnsupportedPlatformError(f"MXNet could not be loaded: {error}.")
+
+
+def _import_mxnet():
+    check_python(sys.version_info[:2], platform.machine(), sys.maxsize > 2**32)
+    _check_packages()
+    _set_threads()
+    _preload_cuda()
+    numpy.bool = numpy.bool_  # MXNet 1.9.1 reads it, NumPy 1.24 removed it
+    try:
+        import mxnet
+    except OSError as error:
+        raise _explain_load_failure(error) from error
+    mxnet.npx.set_np()
+    return mxnet
+
+
+mx = _import_mxnet()

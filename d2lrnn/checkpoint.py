@@ -1,0 +1,147 @@
+"""One file holds a trained model: its parameters, shape and vocabulary, and how it was trained.
+
+The file is a line with the format's version, a line with the SHA-256 of all that follows, and a NumPy ``.npz`` archive
+of the parameters and one JSON text.  Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.device import ContextLike
+from d2lrnn.models import ModelConfig, build_model, named_parameters
+from d2lrnn.text import Vocab
+from d2lrnn.training import TrainConfig
+
+_MAGIC = b"d2lrnn checkpoint 1\n"
+_META = "meta.json"
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint, is damaged, or was written by another version; the message names it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds."""
+
+    model_config: ModelConfig
+    vocab: Vocab
+    train_config: TrainConfig
+    corpus: str  # the name of the corpus
+    parameters: dict[str, numpy.ndarray]  # by name, as named_parameters gives them
+
+    def build_model(self, ctx: ContextLike = None):
+        """Make the model and give it the checkpoint's parameters.
+
+        Raises:
+            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
+        """
+        model = build_model(self.model_config, len(self.vocab), ctx)
+        targets = named_parameters(model)
+        expected = {name: target.shape for name, target in targets.items()}
+        found = {name: array.shape for name, array in self.parameters.items()}
+        if found != expected:
+            names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+            raise CheckpointError(f"the parameters {', '.join(names)} do not fit the model {self.model_config}")
+        for name, target in targets.items():
+            values = mx.np.array(self.parameters[name], dtype=self.parameters[name].dtype)
+            if isinstance(target, mx.gluon.Parameter):
+                target.set_data(values)
+            else:
+                target[:] = values
+        return model
+
+    @classmethod
+    def of(cls, model, model_config: ModelConfig, train_config: TrainConfig, corpus) -> Checkpoint:
+        """Return what is to be saved of a model that was trained on a corpus."""
+        parameters = {}
+        for name, param in named_parameters(model).items():
+            data = param.data() if isinstance(param, mx.gluon.Parameter) else param
+            parameters[name] = data.asnumpy()
+        return cls(model_config, corpus.vocab, train_config, corpus.name, parameters)
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint beside its place and move it there, so that there is never half a file.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = {
+        "model_config": dataclasses.asdict(checkpoint.model_config),
+        "train_config": dataclasses.asdict(checkpoint.train_config),
+        "corpus": checkpoint.corpus,
+        "vocab": {"level": checkpoint.vocab.level, "tokens": list(checkpoint.vocab.idx_to_token)},
+    }
+    payload = io.BytesIO()
+    numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters)
+    body = payload.getvalue()
+    beside = path.with_name(path.name + f".{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is no checkpoint, damaged, or of another format version.
+    """
+    path = Path(path)
+    body = _verified_body(path)
+    try:
+        with numpy.load(io.BytesIO(body), allow_pickle=False) as archive:
+            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays.pop(_META)))
+        train = {**meta["train_config"], "prefixes": tuple(meta["train_config"]["prefixes"])}
+        return Checkpoint(
+            ModelConfig(**meta["model_config"]),
+            Vocab.from_list(meta["vocab"]["tokens"], meta["vocab"]["level"]),
+            TrainConfig(**train),
+            meta["corpus"],
+            arrays,
+        )
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {error}") from error
+
+
+def _verified_body(path: Path) -> bytes:
+    content = path.read_bytes()
+    kind = _MAGIC[: _MAGIC.rindex(b" ")]
+    if not content.startswith(kind):
+        raise CheckpointError(f"{path} is not a d2lrnn checkpoint: expected it to begin with {kind.decode()!r}")
+    if not content.startswith(_MAGIC):
+        version = content[len(kind) :].split(b"\n", 1)[0][:20].decode(errors="replace").strip()
+        raise CheckpointError(
+            f"{path} has format version {version!r}, this d2lrnn reads {_MAGIC.split()[-1].decode()!r}"
+        )
+    digest, _, body = content[len(_MAGIC) :].partition(b"\n")
+    found = hashlib.sha256(body).hexdigest()
+    if found.encode() != digest:
+        raise CheckpointError(
+            f"{path} is damaged: its SHA-256 is {found}, expected {digest[:64].decode(errors='replace')}; "
+            "was it cut off while it was copied? Take another copy, or train again"
+        )
+    return body

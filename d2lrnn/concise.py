@@ -1,0 +1,209 @@
+"""The same models on Gluon's fused recurrent layers (d2l-zh v1, section 6.5)."""
+
+from __future__ import annotations
+
+from d2lrnn._runtime import mx
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.samplers import check_batch
+
+nn, rnn = mx.gluon.nn, mx.gluon.rnn
+
+
+class FusedLayerError(ValueError):
+    """A fused layer was given an option that MXNet 1.9.1 ignores or gets wrong on the CPU."""
+
+
+def rnn_layer(cell: str, num_hiddens: int, input_size: int = 0, bidirectional: bool = False):
+    """Return one fused layer of ``gluon.rnn``: ``rnn`` (with tanh, as in the book), ``gru`` or ``lstm``.
+
+    Gluon's GRU is the reset-after form, the twin of :func:`d2lrnn.scratch.gru_reset_after`.
+
+    Args:
+        cell: ``rnn``, ``gru`` (or ``gru_reset_after``, the same) or ``lstm``.
+        num_hiddens: hidden units in each direction.
+        input_size: size of the inputs; 0 lets Gluon find out at the first call.
+        bidirectional: whether a second direction reads from the end.
+
+    Raises:
+        ValueError: for another cell.
+    """
+    options = {"input_size": input_size, "bidirectional": bidirectional}
+    if cell == "rnn":
+        return rnn.RNN(num_hiddens, activation="tanh", **options)  # Gluon's default is relu
+    if cell in ("gru", "gru_reset_after"):
+        return rnn.GRU(num_hiddens, **options)
+    if cell == "lstm":
+        return rnn.LSTM(num_hiddens, **options)
+    raise ValueError(f"unknown cell {cell!r}: expected rnn, gru or lstm")
+
+
+def check_layer(layer) -> None:
+    """Refuse a ``gluon.rnn`` layer with an option that the CPU ignores without a word.
+
+    Raises:
+        FusedLayerError: for dropout between fused layers, state clipping, sequence lengths, a projection, or the
+            layout NTC.
+    """
+    faults = {
+        "dropout": (
+            layer._dropout and layer._num_layers > 1,
+            "it is ignored on the CPU: use RecurrentStack(..., dropout=...)",
+        ),
+        "lstm_state_clip_min/max": (
+            layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None,
+            "they are ignored on the CPU: clip the state between batches yourself",
+        ),
+        "use_sequence_length": (
+            layer._use_sequence_length,
+            "it is ignored on the CPU: mask the outputs instead",
+        ),
+        "projection_size": (
+            layer._projection_size,
+            "it cannot be trained on the CPU: add a Dense layer instead",
+        ),
+        "layout='NTC'": (
+            layer._layout != "TNC",
+            "this module's order is (num_steps, batch_size, ...): use layout='TNC', Gluon's default",
+        ),
+    }
+    for option, (present, remedy) in faults.items():
+        if present:
+            raise FusedLayerError(f"{type(layer).__name__} was made with {option}; {remedy}")
+
+
+class RecurrentStack(mx.gluon.HybridBlock):
+    """Several one-layer ``gluon.rnn`` layers with dropout between them that really drops.
+
+    The ``dropout=`` of a fused layer of several does nothing on the CPU.  With ``dropout=0`` the numbers are those
+    of the fused layer, at the same speed.
+
+    Args:
+        cell: as for :func:`rnn_layer`.
+        num_hiddens: hidden units of each layer and direction.
+        num_layers: how many layers.
+        bidirectional: whether each layer reads from both ends.
+        dropout: the share of each layer's outputs that is dropped before the next layer.
+        input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        num_hiddens: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        input_size: int = 0,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}: expected at least 1")
+        self.num_directions = 2 if bidirectional else 1
+        with self.name_scope():
+            self.layers = nn.HybridSequential()
+            for layer in range(num_layers):
+                size = input_size if layer == 0 else num_hiddens * self.num_directions
+                self.layers.add(rnn_layer(cell, num_hiddens, size, bidirectional))
+            self.drop = nn.Dropout(_checked_rate(dropout))
+
+    def begin_state(self, batch_size: int, **options) -> list:
+        """Return zeros (num_directions, batch_size, num_hiddens): of each layer in turn ``H``, or ``H, C``."""
+        return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
+
+    def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
+        """Return the last layer's outputs (num_steps, batch_size, num_directions * num_hiddens) and the new state."""
+        new_state = []
+        per_layer = len(state) // len(self.layers)
+        for i, layer in enumerate(self.layers):
+            X = self.drop(X) if i else X
+            X, last = layer(X, list(state[i * per_layer : (i + 1) * per_layer]))
+            new_state += last
+        return X, new_state
+
+
+class RNNModel(mx.gluon.HybridBlock):
+    """A language model on a recurrent layer of Gluon, with the protocol that training and decoding speak.
+
+    Hybridised when made; ``model.hybridize(False)`` runs it step by step.  Dropout acts on what enters and leaves
+    the recurrent layers, never from one time step to the next (Zaremba et al. 2014, arXiv 1409.2329).
+
+    Args:
+        rnn_layer: a layer of ``gluon.rnn`` or a :class:`RecurrentStack`.
+        vocab_size: the size of the vocabulary.
+        embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
+        dropout: the share of the embedding and of the last layer's outputs that is dropped in training.
+        num_outputs: the size of the output layer; None takes the vocabulary's.
+
+    Raises:
+        FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
+    """
+
+    def __init__(
+        self,
+        rnn_layer,
+        vocab_size: int,
+        embed_size: int | None = None,
+        dropout: float = 0.0,
+        num_outputs: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.vocab_size, self.num_outputs = vocab_size, num_outputs or vocab_size
+        with self.name_scope():
+            self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
+            self.rnn = rnn_layer
+            for layer in self.layers:
+                check_layer(layer)
+            self.drop = nn.Dropout(_checked_rate(dropout))
+            self.dense = nn.Dense(self.num_outputs, flatten=False)
+        self.hybridize()
+
+    @property
+    def layers(self) -> list:
+        """The ``gluon.rnn`` layers, the first one first."""
+        return list(self.rnn.layers) if isinstance(self.rnn, RecurrentStack) else [self.rnn]
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs."""
+        return self.layers[0]._dir == 2
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        weight = next(iter(self.collect_params().values()))
+        device = as_ctx(ctx) if ctx is not None else weight.list_ctx()[0]
+        return tuple(self.rnn.begin_state(batch_size=batch_size, ctx=device, dtype=weight.dtype))
+
+    def __call__(self, X, state: tuple) -> tuple:
+        """Compute logits.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            state: of :meth:`begin_state`, or as the last call returned it.
+
+        Returns:
+            logits of shape (num_steps * batch_size, num_outputs), all of the first step first; and the new state.
+
+        Raises:
+            ValueError: as :func:`d2lrnn.samplers.check_batch`.
+        """
+        if isinstance(X, mx.nd.NDArray):
+            check_batch(X, self.vocab_size, state)
+        logits, state = super().__call__(X, list(state))
+        return logits, tuple(state)
+
+    def hybrid_forward(self, F, X, state):
+        """Compute what :meth:`__call__` documents."""
+        ids = F.np.transpose(X)  # (num_steps, batch_size)
+        if self.embedding is None:
+            inputs = F.npx.one_hot(ids, self.vocab_size)  # (num_steps, batch_size, vocab_size)
+        else:
+            inputs = self.drop(self.embedding(ids))  # (num_steps, batch_size, embed_size)
+        outputs, state = self.rnn(inputs, state)  # (num_steps, batch_size, num_hiddens)
+        logits = self.dense(self.drop(outputs))
+        return F.np.reshape(logits, (-1, self.num_outputs)), state
+
+
+def _checked_rate(dropout: float) -> float:
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}: expected the share to drop, at least 0 and below 1")
+    return dropout

@@ -1,0 +1,209 @@
+"""What the models from scratch and those on Gluon have in common: one description, one protocol, one set of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.concise import RecurrentStack, RNNModel, rnn_layer
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.scratch import CELLS, RNNModelScratch, Stack
+
+KINDS = ("scratch", "gluon")
+
+
+class LanguageModel(Protocol):
+    """What training and decoding need of a model; ids come in, logits and a new state go out."""
+
+    vocab_size: int
+    bidirectional: bool
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch."""
+
+    def __call__(self, X: Any, state: tuple) -> tuple:
+        """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that tells one model's shape from another's; it travels in the checkpoint."""
+
+    kind: str = "gluon"  # "scratch": the book's equations; "gluon": the fused layers
+    cell: str = "lstm"  # rnn, gru, gru_reset_after or lstm; on Gluon gru is gru_reset_after
+    num_hiddens: int = 256  # hidden units of each layer and direction
+    num_layers: int = 1
+    bidirectional: bool = False  # not for language models: see train_and_predict
+    embed_size: int | None = None  # width of a learnt embedding; None: one-hot vectors. Gluon only
+    dropout: float = 0.0  # share dropped between layers and before the output. Gluon only
+    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        if self.cell not in CELLS:
+            raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+        for name in ("num_hiddens", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if self.kind == "scratch" and (self.embed_size or self.dropout):
+            raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
+
+    @property
+    def stack(self) -> Stack:
+        """The same layers from scratch; a Gluon GRU's are those of ``gru_reset_after``."""
+        cell = "gru_reset_after" if self.kind == "gluon" and self.cell == "gru" else self.cell
+        return Stack(cell, self.num_layers, self.bidirectional, self.num_outputs)
+
+
+def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
+    """Make a model with new parameters: weights N(0, 0.01²) as in the book, biases 0.
+
+    Args:
+        config: the model's shape.
+        vocab_size: the size of the vocabulary.
+        ctx: the device, as for :func:`d2lrnn.device.as_ctx`.
+
+    Returns:
+        an :class:`RNNModelScratch` or an :class:`RNNModel`.
+    """
+    if config.kind == "scratch":
+        stack = config.stack
+        return RNNModelScratch(vocab_size, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
+    input_size = config.embed_size or vocab_size
+    if config.num_layers == 1:
+        layer = rnn_layer(config.cell, config.num_hiddens, input_size, config.bidirectional)
+    else:
+        layer = RecurrentStack(
+            config.cell,
+            config.num_hiddens,
+            config.num_layers,
+            config.bidirectional,
+            config.dropout,
+            input_size,
+        )
+    model = RNNModel(layer, vocab_size, config.embed_size, config.dropout, config.num_outputs)
+    model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
+    materialise(model)
+    return model
+
+
+def materialise(model: RNNModel) -> None:
+    """Give parameters whose shape Gluon has yet to find out their shape and values, by one call on one id."""
+    ctx = next(iter(model.collect_params().values())).list_ctx()[0]
+    model(mx.np.zeros((1, 1), dtype="int32", ctx=ctx), model.begin_state(1))
+
+
+def named_parameters(model) -> dict[str, Any]:
+    """Return a model's parameters by name: arrays with gradients of a scratch model, Gluon parameters of a Gluon one.
+
+    Names do not depend on how many models were made before.
+    """
+    if isinstance(model, mx.gluon.Block):
+        return dict(model._collect_params_with_prefix())
+    return dict(zip(model.stack.param_names, model.params))
+
+
+def copy_parameters(source, target) -> None:
+    """Copy the numbers of one model into another, from scratch to Gluon or back, so that both compute the same.
+
+    Gluon keeps two biases a gate where the book has one.  Copied into Gluon, the second becomes 0 and is frozen
+    (``grad_req = "null"``), or the two would move twice as far in training; copied from Gluon, the two are added up.
+    ``gru_reset_after`` has both biases, so there nothing is frozen.
+
+    Args:
+        source: an :class:`RNNModelScratch` or :class:`RNNModel`.
+        target: another with the same cell, layers, directions and sizes; a Gluon GRU's twin is ``gru_reset_after``.
+
+    Raises:
+        ValueError: if the two differ in more than the numbers; then nothing was copied.
+    """
+    found, expected = _stack_of(source), _stack_of(target)
+    if found != expected:
+        raise ValueError(f"the source is a {found}, the target a {expected}: only models of one shape can be copied")
+    values = _read(source)
+    shapes = {name: value.shape for name, value in _read(target).items()}
+    for name, value in values.items():
+        if value.shape != shapes[name]:
+            raise ValueError(f"{name} has shape {value.shape} in the source and {shapes[name]} in the target")
+    _write(target, values)
+
+
+def _stack_of(model) -> Stack:
+    """Return a model's layers as a Stack with num_outputs left open (their shapes tell it)."""
+    if not isinstance(model, mx.gluon.Block):
+        stack = model.stack
+        return Stack(stack.cell, stack.num_layers, stack.bidirectional)
+    if model.embedding is not None:
+        raise ValueError("a model with an embedding has no twin from scratch, whose inputs are one-hot vectors")
+    mode = model.layers[0]._mode
+    if mode == "rnn_relu":
+        raise ValueError("the Gluon model is an RNN with relu, the book's has tanh: make it with activation='tanh'")
+    cell = {"rnn_tanh": "rnn", "gru": "gru_reset_after", "lstm": "lstm"}[mode]
+    return Stack(cell, sum(layer._num_layers for layer in model.layers), model.bidirectional)
+
+
+# How Gluon stacks its gates, in the letters of scratch.CELLS.
+_GLUON_GATES = {"rnn": "h", "gru_reset_after": "rzh", "lstm": "ifco"}
+
+
+def _gluon_parameters(model: RNNModel) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield, of each layer and direction, its prefix in :class:`Stack` and its parameters by kind."""
+    materialise(model)
+    prefixes = iter(_stack_of(model).prefixes)
+    kinds = {"W_x": "i2h_weight", "W_h": "h2h_weight", "b_": "i2h_bias", "c_": "h2h_bias"}
+    for layer in model.layers:
+        for i in range(layer._num_layers):
+            for direction in "lr"[: layer._dir]:
+                params = {kind: getattr(layer, f"{direction}{i}_{name}") for kind, name in kinds.items()}
+                yield next(prefixes), params
+
+
+def _bias_pairs(stack: Stack) -> list[tuple[str, str]]:
+    return [(f"{prefix}b_{gate}", f"{prefix}c_{gate}") for prefix in stack.prefixes for gate in CELLS[stack.cell].gates]
+
+
+def _read(model) -> dict[str, Any]:
+    """Return NumPy arrays by their scratch names, with a second bias ``c`` for every gate of every cell."""
+    stack = _stack_of(model)
+    if not isinstance(model, mx.gluon.Block):
+        values = {name: array.asnumpy() for name, array in named_parameters(model).items()}
+        for b, c in _bias_pairs(stack):
+            values.setdefault(c, 0 * values[b])
+        return values
+    values = {"W_hq": model.dense.weight.data().asnumpy().T, "b_q": model.dense.bias.data().asnumpy()}
+    gates = _GLUON_GATES[stack.cell]
+    for prefix, params in _gluon_parameters(model):
+        for kind, param in params.items():
+            parts = param.data().asnumpy().reshape(len(gates), -1, *param.shape[1:])
+            values.update({f"{prefix}{kind}{gate}": part.T for gate, part in zip(gates, parts)})
+    return values
+
+
+def _write(model, values: dict[str, Any]) -> None:
+    """Set a model's parameters from what :func:`_read` returns."""
+    stack = _stack_of(model)
+    one_bias = CELLS[stack.cell].num_biases == 1
+    if one_bias:
+        for b, c in _bias_pairs(stack):
+            values[b], values[c] = values[b] + values[c], 0 * values[c]
+    if not isinstance(model, mx.gluon.Block):
+        for name, param in named_parameters(model).items():
+            param[:] = _to_mx(values[name])
+        return
+    model.dense.weight.set_data(_to_mx(values["W_hq"].T))
+    model.dense.bias.set_data(_to_mx(values["b_q"]))
+    for prefix, params in _gluon_parameters(model):
+        for kind, param in params.items():
+            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _GLUON_GATES[stack.cell]]
+            param.set_data(_to_mx(numpy.concatenate(parts)))
+        if one_bias:
+            params["c_"].grad_req = "null"
+
+
+def _to_mx(values: numpy.ndarray):
+    return mx.np.array(values, dtype=values.dtype)

@@ -1,0 +1,77 @@
+"""Pictures of training runs.  Matplotlib is imported when the first one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from d2lrnn.training import History
+
+COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
+
+
+def new_figure(title: str, num_panels: int = 1):
+    """Return a Matplotlib figure that needs no display, and its panels side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.2 + 4.3 * num_panels, 3.6), layout="constrained")
+    figure.suptitle(title)
+    panels = list(figure.subplots(1, num_panels, squeeze=False)[0])
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(alpha=0.3)
+    return figure, panels
+
+
+def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str, str], log: bool = False) -> None:
+    """Draw curves over 1, 2, 3 ... into a panel.
+
+    Args:
+        panel: one of :func:`new_figure`.
+        curves: values by the name that the legend gives them.
+        labels: of the two axes.
+        log: whether the vertical axis is logarithmic.
+    """
+    for i, (name, values) in enumerate(curves.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-" if i < len(COLOURS) else "--"}
+        panel.plot(range(1, len(values) + 1), values, label=name, marker="o" if len(values) < 3 else "", **style)
+    panel.set_xlabel(labels[0])
+    panel.set_ylabel(labels[1])
+    if log:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if len(curves) > 1:
+        panel.legend(frameon=False)
+
+
+def save_figure(figure, path: str | Path | None):
+    """Write a figure to ``path``, whose ending says the format (.png, .svg, .pdf), unless it is None; return it."""
+    if path is not None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return figure
+
+
+def plot_history(histories: Mapping[str, History], path: str | Path | None = None, title: str = "Training"):
+    """Draw perplexity and gradient norm of one run or several, epoch by epoch.
+
+    Args:
+        histories: the runs, by the name that the legend gives them.
+        path: the file to write; None writes none.
+        title: above the picture.
+
+    Returns:
+        the Matplotlib figure.
+
+    Raises:
+        ValueError: if there is no run with a finished epoch.
+    """
+    if not any(history.perplexity for history in histories.values()):
+        raise ValueError("there is nothing to plot: no run has finished an epoch")
+    figure, panels = new_figure(title, 2)
+    perplexity = {name: history.perplexity for name, history in histories.items()}
+    grad_norm = {name: history.grad_norm for name, history in histories.items()}
+    draw_curves(panels[0], perplexity, ("epoch", "training perplexity"), log=True)
+    draw_curves(panels[1], grad_norm, ("epoch", "mean gradient norm before clipping"), log=True)
+    return save_figure(figure, path)

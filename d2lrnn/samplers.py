@@ -1,0 +1,139 @@
+"""Cut a run of ids into minibatches for truncated backpropagation through time.
+
+Both samplers yield pairs ``(X, Y)`` of int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by
+one id (d2l-zh v1, section 6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.text import check_ids
+
+Batches = Iterator[tuple["mx.np.ndarray", "mx.np.ndarray"]]
+
+
+class CorpusTooShortError(ValueError):
+    """The corpus does not hold a single minibatch of the size asked for."""
+
+
+def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield windows in random order, each at most once, so that batches do not continue one another.
+
+    The corpus is cut into ``(len - 1) // num_steps`` windows that do not overlap.  What does not fill a window at
+    the end of the corpus is left out, and so are the windows that do not fill a batch at the end of the epoch: other
+    ones in every epoch, since the order comes from NumPy's global generator.
+
+    Args:
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array.
+        batch_size: windows in a batch.
+        num_steps: ids in a window.
+        ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
+
+    Raises:
+        CorpusTooShortError: if the windows do not fill one batch.
+        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+    """
+    ids = _checked(corpus_indices, batch_size, num_steps)
+    num_windows = (len(ids) - 1) // num_steps
+    needed = batch_size * num_steps + 1
+    _require(num_windows >= batch_size, len(ids), needed, batch_size, num_steps)
+    X = ids[: num_windows * num_steps].reshape(num_windows, num_steps)
+    Y = ids[1 : num_windows * num_steps + 1].reshape(num_windows, num_steps)
+
+    def batches() -> Batches:
+        order = numpy.random.permutation(num_windows)
+        for i in range(0, num_windows - batch_size + 1, batch_size):
+            rows = order[i : i + batch_size]
+            yield _to_device(X[rows], ctx), _to_device(Y[rows], ctx)
+
+    ctx = as_ctx(ctx)
+    return batches()
+
+
+def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield batches that continue one another row by row, so that the state can be carried on.
+
+    The corpus is cut into ``batch_size`` rows of ``len // batch_size`` ids; batch ``i`` holds the ids
+    ``i * num_steps`` to ``(i + 1) * num_steps - 1`` of every row.  What does not fill the rows, and what is left of
+    the rows after the last full batch, is left out.
+
+    Args:
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array.
+        batch_size: rows.
+        num_steps: ids of a row in one batch.
+        ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
+
+    Raises:
+        CorpusTooShortError: if the rows are too short for one batch.
+        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+    """
+    ids = _checked(corpus_indices, batch_size, num_steps)
+    row_length = len(ids) // batch_size
+    needed = batch_size * (num_steps + 1)
+    _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
+    rows = ids[: batch_size * row_length].reshape(batch_size, row_length)
+
+    def batches() -> Batches:
+        for i in range(0, row_length - num_steps, num_steps):
+            yield (
+                _to_device(rows[:, i : i + num_steps], ctx),
+                _to_device(rows[:, i + 1 : i + num_steps + 1], ctx),
+            )
+
+    ctx = as_ctx(ctx)
+    return batches()
+
+
+def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
+    """Refuse a batch of ids that MXNet would accept and compute nonsense from.
+
+    Args:
+        X: ids of shape (batch_size, num_steps).
+        vocab_size: ids must be below this.
+        state: the state that goes with X; the last axis but one of its arrays is the batch.
+
+    Raises:
+        ValueError: for a shape of other than two axes, an empty batch, ids that are out of range or not whole, and a
+            state that is for another batch size (a sign of the two axes of X swapped).
+    """
+    if X.ndim != 2 or X.size == 0:
+        raise ValueError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
+    for array in state:
+        if array.shape[-2] != X.shape[0]:
+            raise ValueError(
+                f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
+                f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
+            )
+    ids = X.asnumpy()
+    if ids.dtype.kind == "f" and (ids == ids.astype(numpy.int32)).all() and ids.max() < 2**24:
+        ids = ids.astype(numpy.int32)  # what np.arange gives: floats, but exact ones
+    check_ids(ids, vocab_size, "X")
+
+
+def _checked(corpus_indices, batch_size: int, num_steps: int) -> numpy.ndarray:
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}: expected a positive whole number")
+    if isinstance(corpus_indices, mx.nd.NDArray):
+        corpus_indices = corpus_indices.asnumpy()
+    ids = check_ids(corpus_indices, None, "corpus_indices")
+    if ids.ndim != 1:
+        raise ValueError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")
+    return ids
+
+
+def _require(enough: bool, found: int, needed: int, batch_size: int, num_steps: int) -> None:
+    if not enough:
+        raise CorpusTooShortError(
+            f"the corpus has {found} ids; one batch of batch_size {batch_size} x num_steps {num_steps} needs "
+            f"{needed}: take a longer corpus, or a smaller batch_size or num_steps"
+        )
+
+
+def _to_device(ids: numpy.ndarray, ctx: mx.Context) -> mx.np.ndarray:
+    return mx.np.array(ids, dtype=numpy.int32, ctx=ctx)

@@ -1,0 +1,357 @@
+"""The book's recurrent networks from scratch: one line of code for each equation, in the book's letters.
+
+Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8 (LSTM), 6.9 (deep) and 6.10
+(bidirectional).  Inputs and outputs are num_steps matrices; a state is a tuple; every function returns new arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from d2lrnn._runtime import mx
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.samplers import check_batch
+
+np, npx = mx.np, mx.npx
+
+
+def to_onehot(X, size: int) -> list:
+    """Turn ids into one-hot matrices, one for each time step.
+
+    Args:
+        X: ids of shape (batch_size, num_steps), of an integer type.
+        size: the size of the vocabulary.
+
+    Returns:
+        num_steps matrices of shape (batch_size, size).
+
+    Raises:
+        ValueError: for an id outside 0 .. size - 1, of which MXNet would make a row of zeros.
+    """
+    check_batch(X, size)
+    return [npx.one_hot(x, size) for x in X.T]
+
+
+# One step of each cell: (X, state, params) -> (H, state), where X is (batch_size, num_inputs), H is
+# (batch_size, num_hiddens), and params come in the book's order.
+
+
+def rnn_step(X, state, params):
+    """Take one step of the simple recurrent network (equation 6.4.1)."""
+    W_xh, W_hh, b_h = params
+    (H,) = state
+    H = np.tanh(np.dot(X, W_xh) + np.dot(H, W_hh) + b_h)
+    return H, (H,)
+
+
+def gru_step(X, state, params):
+    """Take one step of the book's GRU: the reset gate comes before the product (equations 6.7.1 to 6.7.3)."""
+    W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
+    (H,) = state
+    Z = npx.sigmoid(np.dot(X, W_xz) + np.dot(H, W_hz) + b_z)
+    R = npx.sigmoid(np.dot(X, W_xr) + np.dot(H, W_hr) + b_r)
+    H_tilda = np.tanh(np.dot(X, W_xh) + np.dot(R * H, W_hh) + b_h)
+    H = Z * H + (1 - Z) * H_tilda
+    return H, (H,)
+
+
+def gru_reset_after_step(X, state, params):
+    """Take one step of the GRU of Gluon and cuDNN: the reset gate comes after the product.
+
+    Gluon keeps two biases a gate, ``b`` beside the input and ``c`` beside the state.  Only ``c_h`` says something
+    that ``b`` does not, but in training two biases move twice as far as one: so that this cell and Gluon's stay
+    equal, it has them all.
+    """
+    W_xz, W_hz, b_z, c_z, W_xr, W_hr, b_r, c_r, W_xh, W_hh, b_h, c_h = params
+    (H,) = state
+    Z = npx.sigmoid(np.dot(X, W_xz) + b_z + np.dot(H, W_hz) + c_z)
+    R = npx.sigmoid(np.dot(X, W_xr) + b_r + np.dot(H, W_hr) + c_r)
+    H_tilda = np.tanh(np.dot(X, W_xh) + b_h + R * (np.dot(H, W_hh) + c_h))
+    H = Z * H + (1 - Z) * H_tilda
+    return H, (H,)
+
+
+def lstm_step(X, state, params):
+    """Take one step of the long short-term memory (equations 6.8.1 to 6.8.4)."""
+    W_xi, W_hi, b_i, W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c = params
+    (H, C) = state
+    I = npx.sigmoid(np.dot(X, W_xi) + np.dot(H, W_hi) + b_i)
+    F = npx.sigmoid(np.dot(X, W_xf) + np.dot(H, W_hf) + b_f)
+    O = npx.sigmoid(np.dot(X, W_xo) + np.dot(H, W_ho) + b_o)
+    C_tilda = np.tanh(np.dot(X, W_xc) + np.dot(H, W_hc) + b_c)
+    C = F * C + I * C_tilda
+    H = O * np.tanh(C)
+    return H, (H, C)
+
+
+class Cell(NamedTuple):
+    """What sets one recurrent cell apart from another."""
+
+    step: Callable  # (X, state, params) -> (H, state)
+    gates: str  # the letters of its gates, in the order of its parameters
+    num_states: int = 1  # arrays in its state
+    num_biases: int = 1  # biases of each gate
+
+    @property
+    def param_names(self) -> list[str]:
+        """The names of the cell's parameters, in order: ``W_xz``, ``W_hz``, ``b_z`` and so on."""
+        kinds = ("W_x", "W_h", "b_", "c_")[: 2 + self.num_biases]
+        return [kind + gate for gate in self.gates for kind in kinds]
+
+
+CELLS = {
+    "rnn": Cell(rnn_step, "h"),
+    "gru": Cell(gru_step, "zrh"),
+    "gru_reset_after": Cell(gru_reset_after_step, "zrh", num_biases=2),
+    "lstm": Cell(lstm_step, "ifoc", num_states=2),
+}
+
+
+def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
+    """Run one cell over all time steps.
+
+    Args:
+        step: one step of the cell, such as :func:`lstm_step`.
+        inputs: num_steps matrices (batch_size, num_inputs).
+        state: the state before the first step.
+        params: the cell's parameters.
+
+    Returns:
+        num_steps hidden states (batch_size, num_hiddens), and the state after the last step.
+    """
+    outputs = []
+    for X in inputs:
+        H, state = step(X, state, params)
+        outputs.append(H)
+    return outputs, state
+
+
+def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
+    *cell_params, W_hq, b_q = params
+    outputs, state = unroll(step, inputs, state, cell_params)
+    return [np.dot(H, W_hq) + b_q for H in outputs], state
+
+
+def rnn(inputs, state, params):
+    """Compute the outputs of the simple recurrent network.
+
+    Args:
+        inputs: num_steps matrices of shape (batch_size, vocab_size).
+        state: ``(H,)``, of shape (batch_size, num_hiddens).
+        params: as :func:`get_rnn_params` returns them.
+
+    Returns:
+        num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+    """
+    return _language_model(rnn_step, inputs, state, params)
+
+
+def gru(inputs, state, params):
+    """Compute the outputs of the book's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_params`."""
+    return _language_model(gru_step, inputs, state, params)
+
+
+def gru_reset_after(inputs, state, params):
+    """Compute the outputs of Gluon's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_reset_after_params`."""
+    return _language_model(gru_reset_after_step, inputs, state, params)
+
+
+def lstm(inputs, state, params):
+    """Compute the outputs of the LSTM; shapes as for :func:`rnn`, but the state is ``(H, C)``."""
+    return _language_model(lstm_step, inputs, state, params)
+
+
+def get_rnn_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters ``W_xh, W_hh, b_h, W_hq, b_q`` with gradients: N(0, 0.01²), biases 0 (section 6.4.2)."""
+    return Stack("rnn").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_gru_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`gru`: ``W_x, W_h, b`` for the gates z, r, h, then ``W_hq, b_q``."""
+    return Stack("gru").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_gru_reset_after_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`gru_reset_after`: ``W_x, W_h, b, c`` for z, r, h, then ``W_hq, b_q``."""
+    return Stack("gru_reset_after").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_lstm_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`lstm`: ``W_x, W_h, b`` for the gates i, f, o, c, then ``W_hq, b_q``."""
+    return Stack("lstm").get_params(vocab_size, num_hiddens, ctx)
+
+
+def init_rnn_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H,)`` of shape (batch_size, num_hiddens)."""
+    return Stack("rnn").init_state(batch_size, num_hiddens, ctx)
+
+
+def init_gru_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H,)`` of shape (batch_size, num_hiddens), for both forms of the GRU."""
+    return Stack("gru").init_state(batch_size, num_hiddens, ctx)
+
+
+def init_lstm_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H, C)``, both of shape (batch_size, num_hiddens)."""
+    return Stack("lstm").init_state(batch_size, num_hiddens, ctx)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several layers of one cell, each in one direction or in both, and the output layer (sections 6.9 and 6.10).
+
+    A stack has what :class:`RNNModelScratch` asks for: ``get_params``, ``init_state``, and it can be called as
+    :func:`rnn` can.  Parameters and states are flat: layer by layer, in a layer the direction from the left first.
+    """
+
+    cell: str  # a name in CELLS
+    num_layers: int = 1
+    bidirectional: bool = False  # a second direction reads the text from its end
+    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+        if self.num_layers < 1:
+            raise ValueError(f"num_layers is {self.num_layers}: expected at least 1")
+
+    @property
+    def num_directions(self) -> int:
+        """1, or 2 for a bidirectional stack."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def prefixes(self) -> list[str]:
+        """What stands before the parameters' names, of each layer and direction: nothing, ``l1.``, ``l1.reverse.``."""
+        return [
+            (f"l{layer}." if self.num_layers > 1 else "") + ("reverse." if direction else "")
+            for layer in range(self.num_layers)
+            for direction in range(self.num_directions)
+        ]
+
+    @property
+    def param_names(self) -> list[str]:
+        """The parameters' names, in order: those of the cell after each prefix, then ``W_hq`` and ``b_q``."""
+        return [prefix + name for prefix in self.prefixes for name in CELLS[self.cell].param_names] + [
+            "W_hq",
+            "b_q",
+        ]
+
+    def param_shapes(self, vocab_size: int, num_hiddens: int) -> list[tuple[int, ...]]:
+        """Return the parameters' shapes, in order."""
+        shapes: list[tuple[int, ...]] = []
+        num_inputs = vocab_size
+        for _ in range(self.num_layers):
+            by_kind = {"W_x": (num_inputs, num_hiddens), "W_h": (num_hiddens, num_hiddens)}
+            names = CELLS[self.cell].param_names * self.num_directions
+            shapes += [by_kind.get(name[:3], (num_hiddens,)) for name in names]
+            num_inputs = num_hiddens * self.num_directions
+        num_outputs = self.num_outputs or vocab_size
+        return [*shapes, (num_inputs, num_outputs), (num_outputs,)]
+
+    def get_params(self, vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+        """Return new parameters with gradients attached: weights N(0, 0.01²), biases 0."""
+        params = []
+        for shape in self.param_shapes(vocab_size, num_hiddens):
+            draw = np.random.normal(scale=0.01, size=shape) if len(shape) == 2 else np.zeros(shape)
+            param = draw.as_in_ctx(as_ctx(ctx))
+            param.attach_grad()
+            params.append(param)
+        return params
+
+    def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state: of each layer and direction in turn ``H``, or ``H, C`` for the LSTM."""
+        count = self.num_layers * self.num_directions * CELLS[self.cell].num_states
+        return tuple(np.zeros((batch_size, num_hiddens), ctx=as_ctx(ctx)) for _ in range(count))
+
+    def __call__(self, inputs: Sequence, state: tuple, params: Sequence):
+        """Compute logits and the new state; arguments and results as for :func:`rnn`."""
+        cell = CELLS[self.cell]
+        *params, W_hq, b_q = params
+        new_state: tuple = ()
+        for _ in range(self.num_layers):
+            from_left, state, params, last = _run(cell, inputs, state, params)
+            new_state += last
+            if self.bidirectional:
+                from_right, state, params, last = _run(cell, inputs[::-1], state, params)
+                new_state += last
+                inputs = [np.concatenate(pair, axis=1) for pair in zip(from_left, from_right[::-1])]
+            else:
+                inputs = from_left
+        return [np.dot(H, W_hq) + b_q for H in inputs], new_state
+
+
+def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence):
+    """Unroll one layer in one direction; return outputs, the states and parameters left over, and its last state."""
+    num_params = len(cell.param_names)
+    outputs, last = unroll(cell.step, inputs, state[: cell.num_states], params[:num_params])
+    return outputs, state[cell.num_states :], params[num_params:], last
+
+
+class RNNModelScratch:
+    """A language model from scratch, with the protocol that training and decoding speak (d2l section 9.5).
+
+    Args:
+        vocab_size: the size of the vocabulary.
+        num_hiddens: hidden units of each layer.
+        ctx: the device of the parameters.
+        get_params: ``(vocab_size, num_hiddens, ctx)`` to a list of parameters, such as :func:`get_lstm_params`.
+        init_state: ``(batch_size, num_hiddens, ctx)`` to a tuple, such as :func:`init_lstm_state`.
+        forward_fn: ``(inputs, state, params)`` to outputs and state, such as :func:`lstm` or a :class:`Stack`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_hiddens: int,
+        ctx: ContextLike,
+        get_params: Callable,
+        init_state: Callable,
+        forward_fn: Callable,
+    ) -> None:
+        self.vocab_size, self.num_hiddens, self.ctx = vocab_size, num_hiddens, as_ctx(ctx)
+        self.params = get_params(vocab_size, num_hiddens, self.ctx)
+        self._init_state, self.forward_fn = init_state, forward_fn
+
+    @property
+    def stack(self) -> Stack:
+        """The layers of the model, as a :class:`Stack`.
+
+        Raises:
+            ValueError: if ``forward_fn`` is a function that this module does not know.
+        """
+        if isinstance(self.forward_fn, Stack):
+            return self.forward_fn
+        for name in CELLS:
+            if self.forward_fn is globals()[name]:
+                return Stack(name)
+        raise ValueError(f"forward_fn is {self.forward_fn!r}: expected a Stack or one of {', '.join(CELLS)}")
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs."""
+        return getattr(self.forward_fn, "bidirectional", False)
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        return self._init_state(batch_size, self.num_hiddens, ctx or self.ctx)
+
+    def __call__(self, X, state: tuple) -> tuple:
+        """Compute logits.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            state: of :meth:`begin_state`, or as the last call returned it.
+
+        Returns:
+            logits of shape (num_steps * batch_size, vocab_size), all of the first step first; and the new state.
+
+        Raises:
+            ValueError: as :func:`check_batch`.
+        """
+        check_batch(X, self.vocab_size, state)
+        inputs = [npx.one_hot(x, self.vocab_size) for x in X.T]
+        outputs, state = self.forward_fn(inputs, state, self.params)
+        return np.concatenate(outputs, axis=0), state
