@@ -1,0 +1,90 @@
+# make venv      .venv with the pins of requirements.txt and this checkout
+# make run       trains on the lyrics in data/ and lets the model write
+# make test      the tests
+# make check     lint, format and types
+# make chapters  every section of the chapter, quickly
+# make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer ones
+# make clean     removes what make made; runs/ stays
+
+PYTHON ?= python3
+# A PYTHON that the user names is the only one tried; otherwise the first of these that suits.
+PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
+
+BIN := .venv/bin
+UV := $(BIN)/uv --quiet
+# uv is ten times as fast as pip, but does not know the package index that a pip.conf may name.
+install = $(UV) pip install --python $(BIN)/python $(1) || \
+	{ echo "uv could not install this: pip tries ..."; $(BIN)/python -m pip install --quiet $(1); }
+LOCK := $(UV) pip compile --universal --python-version 3.9 --fork-strategy fewest \
+	--annotation-style line --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+
+# Run by a Python: says why that Python does not suit, and fails, or says nothing.
+define CHECK_PYTHON
+import platform, sys
+found = (sys.version_info[:2], sys.platform, platform.machine(), sys.maxsize > 2**32)
+if found not in [((3, minor), "linux", "x86_64", True) for minor in (9, 10, 11, 12)]:
+    sys.exit("d2lrnn needs 64-bit Python 3.9 to 3.12 on x86-64 Linux (for others MXNet 1.9.1, or the NumPy 1.26 it "
+             "needs, has no wheel); found Python %s on %s %s at %s: run make PYTHON=python3.12, or whichever you have."
+             % (platform.python_version(), platform.system(), platform.machine(), sys.executable))
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("%s cannot make virtual environments: install what it lacks (Debian, Ubuntu: apt-get install "
+             "python3.%d-venv), or run make PYTHON=... with another Python." % (sys.executable, sys.version_info[1]))
+endef
+export CHECK_PYTHON
+
+.PHONY: venv dev run test check chapters lock clean
+venv: .venv/runtime.done
+dev: .venv/dev.done
+
+# runtime.done is written last, so an interrupted installation starts again from nothing.
+.venv/runtime.done: requirements.txt
+	@set -e; for python in $(PYTHONS) ""; do \
+		if "$$python" -c "$$CHECK_PYTHON" 2>/dev/null; then break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		python="$(firstword $(PYTHONS))"; \
+		if "$$python" -c pass 2>/dev/null; then "$$python" -c "$$CHECK_PYTHON"; fi; \
+		echo "$$python does not run here: install Python 3.9 to 3.12 or name one: make PYTHON=/usr/bin/python3.12." >&2; \
+		exit 1; \
+	fi; \
+	echo "Making .venv with $$("$$python" -V) ..."; \
+	"$$python" -m venv --clear .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
+	@echo "Installing requirements.txt: MXNet, and d2l with the Jupyter it asks for ..."
+	@$(call install,-r requirements.txt)
+	@$(call install,--no-deps -e .)
+	@touch $@
+
+# runtime.done stands aside meanwhile, so an interruption here too starts again from nothing.
+.venv/dev.done: .venv/runtime.done requirements-dev.txt
+	@echo "Installing requirements-dev.txt: the tools of make test and make check ..."
+	@mv $< .venv/runtime.part
+	@$(call install,-r requirements-dev.txt)
+	@mv .venv/runtime.part $<
+	@touch $@
+
+run: venv
+	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample
+
+test: dev
+	$(BIN)/python -m pytest
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+chapters: venv
+	@set -e; for chapter in chapters/*.py; do \
+		echo "$$chapter"; MPLBACKEND=Agg $(BIN)/python "$$chapter" --quick; \
+	done
+
+lock: venv
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --output-file requirements-dev.txt --extra dev --constraints requirements.txt --no-annotate
+
+clean:
+	rm -rf .venv build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
