@@ -125,11 +125,10 @@ def copy_parameters(source, target) -> None:
     found, expected = _stack_of(source), _stack_of(target)
     if found != expected:
         raise ValueError(f"the source is a {found}, the target a {expected}: only models of one shape can be copied")
-    values = _read(source)
-    shapes = {name: value.shape for name, value in _read(target).items()}
-    for name, value in values.items():
-        if value.shape != shapes[name]:
-            raise ValueError(f"{name} has shape {value.shape} in the source and {shapes[name]} in the target")
+    values, present = read_parameters(source), read_parameters(target)
+    for name in found.param_names:
+        if values[name].shape != present[name].shape:
+            raise ValueError(f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target")
     _write(target, values)
 
 
@@ -167,30 +166,40 @@ def _bias_pairs(stack: Stack) -> list[tuple[str, str]]:
     return [(f"{prefix}b_{gate}", f"{prefix}c_{gate}") for prefix in stack.prefixes for gate in CELLS[stack.cell].gates]
 
 
-def _read(model) -> dict[str, Any]:
-    """Return NumPy arrays by their scratch names, with a second bias ``c`` for every gate of every cell."""
-    stack = _stack_of(model)
+def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
+    """Return a model's numbers under the book's names, so that a model from scratch and one on Gluon can be compared.
+
+    Args:
+        model: an :class:`RNNModelScratch`, or an :class:`RNNModel` with one-hot inputs.
+        gradients: the gradients instead of the parameters.
+
+    Returns:
+        NumPy arrays by the names of :attr:`Stack.param_names`, and of a Gluon model its second biases ``c_`` too
+        (of their gradients only those that are not frozen).
+    """
     if not isinstance(model, mx.gluon.Block):
-        values = {name: array.asnumpy() for name, array in named_parameters(model).items()}
-        for b, c in _bias_pairs(stack):
-            values.setdefault(c, 0 * values[b])
-        return values
-    values = {"W_hq": model.dense.weight.data().asnumpy().T, "b_q": model.dense.bias.data().asnumpy()}
-    gates = _GLUON_GATES[stack.cell]
+        params = named_parameters(model).items()
+        return {name: (array.grad if gradients else array).asnumpy() for name, array in params}
+    dense = {"W_hq": model.dense.weight, "b_q": model.dense.bias}
+    values = {name: (param.grad() if gradients else param.data()).asnumpy().T for name, param in dense.items()}
+    gates = _GLUON_GATES[_stack_of(model).cell]
     for prefix, params in _gluon_parameters(model):
         for kind, param in params.items():
-            parts = param.data().asnumpy().reshape(len(gates), -1, *param.shape[1:])
+            if gradients and param.grad_req == "null":
+                continue
+            whole = (param.grad() if gradients else param.data()).asnumpy()
+            parts = whole.reshape(len(gates), -1, *param.shape[1:])
             values.update({f"{prefix}{kind}{gate}": part.T for gate, part in zip(gates, parts)})
     return values
 
 
 def _write(model, values: dict[str, Any]) -> None:
-    """Set a model's parameters from what :func:`_read` returns."""
+    """Set a model's parameters from what :func:`read_parameters` returns."""
     stack = _stack_of(model)
     one_bias = CELLS[stack.cell].num_biases == 1
     if one_bias:
         for b, c in _bias_pairs(stack):
-            values[b], values[c] = values[b] + values[c], 0 * values[c]
+            values[b], values[c] = values[b] + values.get(c, 0), 0 * values[b]
     if not isinstance(model, mx.gluon.Block):
         for name, param in named_parameters(model).items():
             param[:] = _to_mx(values[name])

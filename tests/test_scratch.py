@@ -1,0 +1,193 @@
+"""The cells from scratch against NumPy in float64, and their gradients against finite differences."""
+
+import numpy
+import pytest
+
+from d2lrnn import (
+    CELLS,
+    Stack,
+    get_gru_params,
+    get_lstm_params,
+    get_rnn_params,
+    gru,
+    gru_reset_after,
+    init_lstm_state,
+    init_rnn_state,
+    lstm,
+    rnn,
+    to_onehot,
+)
+from d2lrnn._runtime import mx
+from d2lrnn.scratch import get_gru_reset_after_params, init_gru_state
+
+FORWARD = {"rnn": rnn, "gru": gru, "gru_reset_after": gru_reset_after, "lstm": lstm}
+GET_PARAMS = {
+    "rnn": get_rnn_params,
+    "gru": get_gru_params,
+    "gru_reset_after": get_gru_reset_after_params,
+    "lstm": get_lstm_params,
+}
+
+
+def sigmoid(x):
+    return 1 / (1 + numpy.exp(-x))
+
+
+def numpy_step(cell, x, state, p):
+    """The textbook's equations once more, from the parameters' names."""
+    h = state[0]
+    if cell == "rnn":
+        return (numpy.tanh(x @ p["W_xh"] + h @ p["W_hh"] + p["b_h"]),)
+    if cell == "lstm":
+        i, f, o = (sigmoid(x @ p[f"W_x{g}"] + h @ p[f"W_h{g}"] + p[f"b_{g}"]) for g in "ifo")
+        c = f * state[1] + i * numpy.tanh(x @ p["W_xc"] + h @ p["W_hc"] + p["b_c"])
+        return o * numpy.tanh(c), c
+    z, r = (sigmoid(x @ p[f"W_x{g}"] + p[f"b_{g}"] + h @ p[f"W_h{g}"] + p.get(f"c_{g}", 0)) for g in "zr")
+    if cell == "gru":
+        candidate = numpy.tanh(x @ p["W_xh"] + (r * h) @ p["W_hh"] + p["b_h"])
+    else:
+        candidate = numpy.tanh(x @ p["W_xh"] + p["b_h"] + r * (h @ p["W_hh"] + p["c_h"]))
+    return (z * h + (1 - z) * candidate,)
+
+
+def numpy_model(cell, inputs, state, p):
+    outputs = []
+    for x in inputs:
+        state = numpy_step(cell, x, state, p)
+        outputs.append(state[0] @ p["W_hq"] + p["b_q"])
+    return outputs, state
+
+
+def random_case(cell, rng, vocab_size=7, num_hiddens=5, batch_size=3, num_steps=4):
+    """Return inputs, state and parameters by name as float64 NumPy arrays."""
+    shapes = Stack(cell).param_shapes(vocab_size, num_hiddens)
+    params = {name: rng.normal(0, 0.5, shape) for name, shape in zip(Stack(cell).param_names, shapes)}
+    state = tuple(rng.normal(0, 0.5, (batch_size, num_hiddens)) for _ in range(CELLS[cell].num_states))
+    inputs = [rng.normal(0, 1, (batch_size, vocab_size)) for _ in range(num_steps)]
+    return inputs, state, params
+
+
+def to_mx(arrays, dtype="float64"):
+    return [mx.np.array(a, dtype=dtype) for a in arrays]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_cell_equals_numpy(cell):
+    inputs, state, params = random_case(cell, numpy.random.default_rng(1))
+    expected, expected_state = numpy_model(cell, inputs, state, params)
+    outputs, new_state = FORWARD[cell](to_mx(inputs), tuple(to_mx(state)), to_mx(params.values()))
+    assert isinstance(new_state, tuple)
+    numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
+    numpy.testing.assert_allclose([s.asnumpy() for s in new_state], expected_state, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_equal_finite_differences(cell):
+    rng = numpy.random.default_rng(2)
+    inputs, state, params = random_case(cell, rng)
+    weights = [rng.normal(0, 1, (3, 7)) for _ in inputs]  # a loss in which every output counts differently
+
+    def loss(values):
+        return sum((w * y).sum() for w, y in zip(weights, numpy_model(cell, inputs, state, values)[0]))
+
+    arrays = to_mx(params.values())
+    for array in arrays:
+        array.attach_grad()
+    with mx.autograd.record():
+        outputs, _ = FORWARD[cell](to_mx(inputs), tuple(to_mx(state)), arrays)
+        total = sum((w * y).sum() for w, y in zip(to_mx(weights), outputs))
+    total.backward()
+    for (name, value), array in zip(params.items(), arrays):
+        for index in [tuple(rng.integers(0, value.shape)) for _ in range(4)]:
+            moved = {sign: {**params, name: value.copy()} for sign in (1, -1)}
+            for sign in (1, -1):
+                moved[sign][name][index] += sign * 1e-6
+            slope = (loss(moved[1]) - loss(moved[-1])) / 2e-6
+            assert array.grad[index].item() == pytest.approx(slope, rel=1e-6, abs=1e-8), name
+
+
+def test_the_two_forms_of_the_gru_differ():
+    """With the same weights the reset gate's place is the only difference, and it is no rounding error."""
+    inputs, state, params = random_case("gru", numpy.random.default_rng(3))
+    before, _ = numpy_model("gru", inputs, state, params)
+    after, _ = numpy_model("gru_reset_after", inputs, state, {**params, "c_h": 0})
+    assert numpy.abs(numpy.array(before) - numpy.array(after)).max() > 0.05
+
+
+def test_stack_of_two_layers_is_one_layer_after_another():
+    rng = numpy.random.default_rng(4)
+    stack = Stack("lstm", num_layers=2)
+    params = [rng.normal(0, 0.5, shape) for shape in stack.param_shapes(6, 4)]
+    inputs = [rng.normal(0, 1, (2, 6)) for _ in range(5)]
+    outputs, state = stack(to_mx(inputs), tuple(to_mx(numpy.zeros((4, 2, 4)))), to_mx(params))
+    names = CELLS["lstm"].param_names
+    zero = (numpy.zeros((2, 4)),) * 2
+    identity = {"W_hq": numpy.eye(4), "b_q": 0}
+    hiddens, first = numpy_model("lstm", inputs, zero, {**dict(zip(names, params[:12])), **identity})
+    top = {**dict(zip(names, params[12:24])), "W_hq": params[24], "b_q": params[25]}
+    expected, second = numpy_model("lstm", hiddens, zero, top)
+    numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
+    numpy.testing.assert_allclose([s.asnumpy() for s in state], [*first, *second], rtol=1e-12)
+
+
+def test_bidirectional_stack_reads_from_both_ends():
+    rng = numpy.random.default_rng(5)
+    stack = Stack("gru", bidirectional=True, num_outputs=2)
+    params = [rng.normal(0, 0.5, shape) for shape in stack.param_shapes(6, 4)]
+    inputs = [rng.normal(0, 1, (2, 6)) for _ in range(5)]
+    outputs, _ = stack(to_mx(inputs), tuple(to_mx(numpy.zeros((2, 2, 4)))), to_mx(params))
+    names, zero = CELLS["gru"].param_names, (numpy.zeros((2, 4)),)
+    identity = {"W_hq": numpy.eye(4), "b_q": 0}
+    left, _ = numpy_model("gru", inputs, zero, {**dict(zip(names, params[:9])), **identity})
+    right, _ = numpy_model("gru", inputs[::-1], zero, {**dict(zip(names, params[9:18])), **identity})
+    expected = [numpy.hstack(pair) @ params[18] + params[19] for pair in zip(left, right[::-1])]
+    numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
+
+
+def test_parameters_come_in_the_books_order():
+    gru_names = "W_xz W_hz b_z W_xr W_hr b_r W_xh W_hh b_h W_hq b_q".split()
+    lstm_names = "W_xi W_hi b_i W_xf W_hf b_f W_xo W_ho b_o W_xc W_hc b_c W_hq b_q".split()
+    assert Stack("gru").param_names == gru_names
+    assert Stack("lstm").param_names == lstm_names
+    assert (
+        Stack("rnn", 2, True).param_names
+        == (
+            "l0.W_xh l0.W_hh l0.b_h l0.reverse.W_xh l0.reverse.W_hh l0.reverse.b_h "
+            "l1.W_xh l1.W_hh l1.b_h l1.reverse.W_xh l1.reverse.W_hh l1.reverse.b_h W_hq b_q"
+        ).split()
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_new_parameters_are_the_books(cell):
+    mx.random.seed(1)
+    params = dict(zip(Stack(cell).param_names, GET_PARAMS[cell](300, 200)))
+    for name, param in params.items():
+        values = param.asnumpy()
+        assert param.grad is not None, name
+        if name.startswith("W"):
+            assert abs(values.std() - 0.01) < 2e-4 and abs(values.mean()) < 2e-4, name
+        else:
+            assert (values == 0).all(), name
+    assert params["W_hq"].shape == (200, 300)
+
+
+def test_initial_states_are_zeros():
+    for init, count in ((init_rnn_state, 1), (init_gru_state, 1), (init_lstm_state, 2)):
+        state = init(2, 3)
+        assert isinstance(state, tuple) and len(state) == count
+        assert all((s.asnumpy() == numpy.zeros((2, 3))).all() for s in state)
+
+
+def test_to_onehot():
+    matrices = to_onehot(mx.np.array([[0, 2], [1, 0]], dtype="int32"), 3)
+    expected = [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 0, 0]]]  # num_steps first
+    assert [m.asnumpy().tolist() for m in matrices] == expected
+    from_floats = to_onehot(mx.np.arange(4).reshape(2, 2), 4)  # float32, as the book's example gives it
+    assert from_floats[1].asnumpy().argmax(axis=1).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("cell, num_layers", [("gur", 1), ("gru", 0)])
+def test_impossible_stack(cell, num_layers):
+    with pytest.raises(ValueError, match="gur.*expected one of rnn, gru|num_layers is 0"):
+        Stack(cell, num_layers)
