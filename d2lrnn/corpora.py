@@ -257,7 +257,7 @@ def _read_texts(path: Path, names: list[str]) -> list[str]:
         members = {PurePosixPath(name).name: open_member for name, open_member in members.items()}
         missing = [name for name in names if name not in members]
         if missing:
-            raise CorpusError(f"{path} comes without {', '.join(missing)}: expected {', '.join(names)}")
+            raise CorpusError(f"{path} is damaged or lacks {', '.join(missing)}: expected {', '.join(names)}")
         return [_decode(stack.enter_context(members[name]()), f"{path}: {name}") for name in names]
 
 

@@ -151,7 +151,7 @@ class Vocab:
         """Return what to tell about the tokens that are unknown."""
         position, token = next((i, token) for i, token in enumerate(tokens) if token not in self)
         message = f"unknown {'character' if self.level == 'char' else 'word'} {token!r}"
-        if len(token) == 1:
+        if self.level == "char" and len(token) == 1:
             message += f" (U+{ord(token):04X})"
         message += f" at position {position}"
         others = len({token for token in tokens if token not in self}) - 1
