@@ -1,0 +1,51 @@
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The models of the tests are tiny: threads that wait for one another by spinning, as OpenMP's do by default, take
+# forty times as long where another program has the second core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import d2lrnn
+from d2lrnn import device
+from d2lrnn._runtime import mx
+
+settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
+settings.load_profile("d2lrnn")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Seed Python, NumPy and MXNet anew for each test; pytest shows the line only of a test that fails."""
+    seed = int(os.environ.get("D2LRNN_TEST_SEED") or secrets.randbelow(2**31))
+    print(f"D2LRNN_TEST_SEED={seed} in the environment runs this test with the same random numbers")
+    d2lrnn.set_seed(seed)
+    return seed
+
+
+@pytest.fixture
+def real_data():
+    """The folder with the real corpora, as a user would name it."""
+    folder = os.environ.get("D2LRNN_DATA")
+    if not folder:
+        pytest.skip("D2LRNN_DATA does not name a folder with the real corpora")
+    return Path(folder)
+
+
+@pytest.fixture
+def needs_gpu():
+    """The first GPU."""
+    if device.num_gpus() == 0:
+        pytest.skip("MXNet sees no GPU")
+    return mx.gpu(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus():
+    """810 characters, 28 of them different, that a small model learns by heart in seconds."""
+    text = "the quick brown fox jumps over the lazy dog, " * 18
+    vocab = d2lrnn.Vocab(text)
+    return d2lrnn.Corpus("tiny", vocab, vocab.encode(text))

@@ -1,0 +1,70 @@
+"""Greedy prediction, on models whose probabilities are known and against the book's way of doing it."""
+
+import numpy
+import pytest
+
+from d2lrnn import LooksAheadError, ModelConfig, UnknownTokenError, Vocab, build_model, predict, set_seed
+from d2lrnn._runtime import mx
+
+VOCAB = Vocab("abcde")
+
+
+class SuccessorModel:
+    """Predicts the next letter of the alphabet; its state counts the ids it has seen."""
+
+    vocab_size, bidirectional = 5, False
+
+    def begin_state(self, batch_size, ctx=None):
+        return (mx.np.zeros((batch_size, 1)),)
+
+    def __call__(self, X, state):
+        logits = mx.npx.one_hot((X.T.reshape(-1) + 1) % 5, 5)
+        return logits, (state[0] + X.shape[1],)
+
+
+@pytest.mark.parametrize("prefix, expected", [("a", "abcdeab"), ("cd", "cdeabcde"), ("e", "eabcdea")])
+def test_a_model_that_is_known(prefix, expected):
+    assert predict(prefix, 6, SuccessorModel(), VOCAB) == expected
+
+
+def test_nothing_to_add():
+    assert predict("abc", 0, SuccessorModel(), VOCAB) == "abc"
+
+
+@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+def test_equals_feeding_one_character_at_a_time(kind):
+    """The book warms up character by character and takes the likeliest; so do we, with the prefix in one call."""
+    continuations = set()
+    for seed in range(5):
+        set_seed(seed)
+        model = build_model(ModelConfig(kind, "gru", num_hiddens=6), 5)
+        for param in model.params if kind == "scratch" else [p.data() for p in model.collect_params().values()]:
+            param[:] = mx.np.random.normal(0, 2, param.shape)
+        state, ids = model.begin_state(1), VOCAB.encode("bad").tolist()
+        for i in range(2 + 8):
+            logits, state = model(mx.np.array([[ids[i]]], dtype="int32"), state)
+            if i >= 2:
+                ids.append(int(numpy.argmax(logits.asnumpy()[0])))
+        found = predict("bad", 8, model, VOCAB)
+        assert found == VOCAB.decode(ids)
+        continuations |= set(found[3:])
+    assert len(continuations) > 1  # the models do not all repeat one letter
+
+
+def test_words_are_joined_by_spaces():
+    vocab = Vocab.from_list(["the", "company", "said", "it", "is"], "word")
+    assert predict("company said", 2, SuccessorModel(), vocab) == "company said it is"
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ValueError, match="prefix is empty"):
+        predict("", 3, SuccessorModel(), VOCAB)
+    with pytest.raises(UnknownTokenError, match="'你' .*U\\+4F60"):
+        predict("ab你", 3, SuccessorModel(), VOCAB)
+    with pytest.raises(ValueError, match="num_preds is -1"):
+        predict("a", -1, SuccessorModel(), VOCAB)
+    with pytest.raises(ValueError, match="6 entries.*made for 5"):
+        predict("a", 1, SuccessorModel(), Vocab("abcdef"))
+    model = build_model(ModelConfig(cell="gru", num_hiddens=4, bidirectional=True), 5)
+    with pytest.raises(LooksAheadError, match="reads the very"):
+        predict("a", 1, model, VOCAB)

@@ -1,0 +1,304 @@
+"""The loop and its parts: clipping, the update, the loss, what is carried from batch to batch, and how runs end."""
+
+import math
+
+import numpy
+import pytest
+
+import d2lrnn
+from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
+from d2lrnn._runtime import mx
+
+TEXT = "the rain in spain stays mainly in the plain " * 8
+CORPUS = Corpus("rain", Vocab(TEXT), Vocab(TEXT).encode(TEXT))
+
+
+def arrays_with_gradients(*gradients):
+    arrays = []
+    for gradient in gradients:
+        array = mx.np.ones(numpy.shape(gradient))
+        array.attach_grad()
+        array.grad[:] = mx.np.array(gradient)
+        arrays.append(array)
+    return arrays
+
+
+def gluon_with_gradients(*gradients):
+    params = []
+    for i, gradient in enumerate(gradients):
+        param = mx.gluon.Parameter(f"p{i}", shape=numpy.shape(gradient))
+        param.initialize(mx.init.One())
+        param.grad()[:] = mx.np.array(gradient)
+        params.append(param)
+    return params
+
+
+def grads(params):
+    return [(p.grad() if isinstance(p, mx.gluon.Parameter) else p.grad).asnumpy().tolist() for p in params]
+
+
+def values(model):
+    return [v.copy() for v in d2lrnn.read_parameters(model).values()]
+
+
+def make(kind="gluon", cell="gru", seed=1, num_hiddens=16):
+    d2lrnn.set_seed(seed)
+    return build_model(ModelConfig(kind, cell, num_hiddens), CORPUS.vocab_size)
+
+
+def quiet(**options):
+    return TrainConfig(**{"num_epochs": 3, "batch_size": 4, "num_steps": 5, "verbose": False, **options})
+
+
+@pytest.mark.parametrize("make_params", [arrays_with_gradients, gluon_with_gradients])
+class TestGradClipping:
+    def test_long_gradients_are_scaled_to_theta(self, make_params):
+        params = make_params([[3.0, 0.0], [0.0, 4.0]], [12.0])  # global norm 13
+        norm = grad_clipping(params, 6.5)
+        assert isinstance(norm, mx.np.ndarray) and norm.item() == 13
+        assert grads(params) == [[[1.5, 0.0], [0.0, 2.0]], [6.0]]
+
+    def test_short_gradients_stay(self, make_params):
+        params = make_params([[0.3]], [0.4, 0.0])
+        assert grad_clipping(params, 1).item() == pytest.approx(0.5)
+        assert grads(params) == [[[numpy.float32(0.3)]], [numpy.float32(0.4), 0.0]]
+
+    def test_no_gradient_at_all_and_no_limit(self, make_params):
+        params = make_params([0.0, 0.0])
+        assert grad_clipping(params, 1e-2).item() == 0 and grads(params) == [[0.0, 0.0]]
+        params = make_params([3.0, 4.0])
+        assert grad_clipping(params, math.inf).item() == 5 and grads(params) == [[3.0, 4.0]]
+
+    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+    def test_a_norm_that_is_no_number_leaves_the_parameters_alone(self, make_params, bad):
+        params = make_params([[1.0, bad]], [2.0, 3.0])
+        assert not math.isfinite(grad_clipping(params, 1e-2).item())
+        sgd(params, 100, 1)
+        for param in params:
+            data = param.data() if isinstance(param, mx.gluon.Parameter) else param
+            assert (data.asnumpy() == 1).all()
+
+    def test_errors(self, make_params):
+        for theta in (0, -1, math.nan):
+            with pytest.raises(ValueError, match="theta is"):
+                grad_clipping(make_params([1.0]), theta)
+        with pytest.raises(ValueError, match="no gradients"):
+            grad_clipping([], 1)
+
+
+def test_sgd():
+    for params in (arrays_with_gradients([2.0, -4.0]), gluon_with_gradients([2.0, -4.0])):
+        sgd(params, 0.5, 4)
+        data = params[0] if isinstance(params[0], mx.np.ndarray) else params[0].data()
+        assert data.asnumpy().tolist() == [0.75, 1.5]
+
+
+def test_frozen_parameters_are_passed_over():
+    free, frozen = gluon_with_gradients([3.0], [4.0])
+    frozen.grad_req = "null"
+    assert grad_clipping([free, frozen], 10).item() == 3
+    sgd([free, frozen], 1, 1)
+    assert [p.data().item() for p in (free, frozen)] == [-2, 1]
+
+
+def test_cross_entropy_equals_numpy():
+    rng = numpy.random.default_rng(1)
+    logits, Y = rng.normal(0, 30, (6, 5)), rng.integers(0, 5, (2, 3))  # logits that would overflow a plain exp
+    flat = Y.T.reshape(-1)
+    peak = logits.max(axis=1, keepdims=True)
+    expected = (numpy.log(numpy.exp(logits - peak).sum(axis=1)) + peak[:, 0] - logits[numpy.arange(6), flat]).mean()
+    found = d2lrnn.cross_entropy(mx.np.array(logits), mx.np.array(Y, dtype="int32"))
+    assert found.shape == () and found.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_refuses_targets_that_mxnet_would_clip():
+    logits = mx.np.zeros((2, 5))
+    with pytest.raises(ValueError, match="id 5 at position 0, 1"):
+        d2lrnn.cross_entropy(logits, mx.np.array([[0, 5]], dtype="int32"))
+    with pytest.raises(ValueError, match="3 ids, but there are 2 rows"):
+        d2lrnn.cross_entropy(logits, mx.np.array([[0, 1, 2]], dtype="int32"))
+
+
+def test_perplexity():
+    assert d2lrnn.perplexity(10 * math.log(7), 10) == pytest.approx(7)
+    assert d2lrnn.perplexity(1e6, 1) == math.inf
+    with pytest.raises(ValueError, match="num_tokens is 0"):
+        d2lrnn.perplexity(1.0, 0)
+
+
+@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+class TestWhatIsCarried:
+    """With a learning rate too small to move anything, an epoch only measures."""
+
+    def measured(self, model, **options):
+        return d2lrnn.train_and_predict(model, CORPUS, quiet(num_epochs=1, lr=1e-30, **options)).perplexity[0]
+
+    def expected(self, model, X, Y):
+        logits, _ = model(mx.np.array(X, dtype="int32"), model.begin_state(len(X)))
+        return math.exp(d2lrnn.cross_entropy(logits, mx.np.array(Y, dtype="int32")).item())
+
+    def test_consecutive_batches_continue_the_state(self, kind):
+        model = make(kind)
+        for array in values(model):
+            assert numpy.isfinite(array).all()
+        boost(model)
+        row = len(CORPUS.train) // 4
+        rows = CORPUS.train[: 4 * row].reshape(4, row)
+        used = (row - 1) // 5 * 5
+        whole = self.expected(model, rows[:, :used], rows[:, 1 : used + 1])
+        assert self.measured(model) == pytest.approx(whole, rel=1e-5)
+
+    def test_random_windows_begin_afresh(self, kind):
+        model = make(kind)
+        boost(model)
+        count = (len(CORPUS.train) - 1) // 5
+        assert count % 7 == 0  # so that no window is left out
+        windows = CORPUS.train[: count * 5].reshape(count, 5)
+        targets = CORPUS.train[1 : count * 5 + 1].reshape(count, 5)
+        whole = self.expected(model, windows, targets)
+        assert self.measured(model, use_random_iter=True, batch_size=7) == pytest.approx(whole, rel=1e-5)
+
+
+def boost(model):
+    """Make the weights large enough that the state matters."""
+    for name, param in d2lrnn.named_parameters(model).items():
+        data = param if isinstance(param, mx.np.ndarray) else param.data()
+        data[:] = mx.np.array(numpy.random.default_rng(len(name)).normal(0, 1, data.shape))
+
+
+@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+@pytest.mark.parametrize("optimizer, lr, theta", [("sgd", 10.0, 0.1), ("adam", 0.02, 1.0)])
+def test_it_learns_the_text(kind, optimizer, lr, theta):
+    model = make(kind)
+    config = quiet(
+        num_epochs=60, optimizer=optimizer, lr=lr, theta=theta, prefixes=("the rain",), pred_len=15, pred_period=25
+    )
+    history = d2lrnn.train_and_predict(model, CORPUS, config)
+    assert history.perplexity[0] > 5 > 1.5 > history.perplexity[-1]
+    assert [epoch for epoch, _, _ in history.samples] == [25, 50, 60]
+    assert history.samples[-1][1:] == ("the rain", "the rain in spain stays")
+    assert len(history.grad_norm) == len(history.seconds) == len(history.tokens_per_second) == 60
+    assert history.stopped == ""
+
+
+@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+@pytest.mark.parametrize("random_iter", [False, True])
+def test_same_seed_same_numbers(kind, random_iter):
+    runs = []
+    for seed in (3, 3, 4):
+        model = make(kind, seed=seed)
+        history = d2lrnn.train_and_predict(model, CORPUS, quiet(seed=seed, use_random_iter=random_iter, lr=1.0))
+        runs.append((history.perplexity, history.grad_norm, [v.tobytes() for v in values(model)]))
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[2][0]
+
+
+def test_dropout_draws_from_the_seed():
+    runs = []
+    for seed in (3, 3, 4):
+        model = build_model(ModelConfig("gluon", "gru", 16, dropout=0.5), CORPUS.vocab_size)
+        boost(model)
+        runs.append(d2lrnn.train_and_predict(model, CORPUS, quiet(seed=seed)).perplexity)
+    assert runs[0] == runs[1] != runs[2]
+
+
+class Failing:
+    """A model whose logits are NaN from one call on."""
+
+    def __init__(self, model, good_calls):
+        self.model, self.params, self.stack = model, model.params, model.stack
+        self.vocab_size, self.bidirectional, self.begin_state = model.vocab_size, False, model.begin_state
+        self.calls, self.good_calls = 0, good_calls
+
+    def __call__(self, X, state):
+        logits, state = self.model(X, state)
+        self.calls += 1
+        return (logits if self.calls <= self.good_calls else logits * mx.np.array(math.nan)), state
+
+
+def test_a_gradient_that_is_no_number_stops_training_and_keeps_the_last_good_state():
+    batches = (len(CORPUS.train) // 4 - 1) // 5
+    good, bad = make("scratch"), make("scratch")
+    d2lrnn.train_and_predict(good, CORPUS, quiet(num_epochs=2))
+    failing = Failing(bad, good_calls=2 * batches)
+    with pytest.raises(
+        d2lrnn.TrainingDivergedError, match=r"nan in epoch 3, batch 1: .*last good.*smaller lr"
+    ) as caught:
+        d2lrnn.train_and_predict(failing, CORPUS, quiet(num_epochs=5))
+    assert len(caught.value.history.perplexity) == 2 and "epoch 3" in caught.value.history.stopped
+    assert all((a == b).all() for a, b in zip(values(good), values(bad)))
+
+
+def test_ctrl_c_returns_what_was_learnt():
+    model, twin = make(), make()
+
+    def interrupt(epoch, history):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    def batches():
+        return d2lrnn.data_iter_consecutive(CORPUS.train, 4, 5)
+
+    history = d2lrnn.train(model, batches, quiet(num_epochs=9), interrupt)
+    assert len(history.perplexity) == 2 and history.stopped == "interrupted in epoch 3 of 9"
+    d2lrnn.train(twin, batches, quiet(num_epochs=2))
+    assert all((a == b).all() for a, b in zip(values(model), values(twin)))
+    assert not mx.autograd.is_recording()
+
+
+def test_what_is_wrong_is_said_before_training():
+    model = make()
+    for prefix, message in (("", "prefix is empty"), ("rain?", r"unknown character '\?'")):
+        with pytest.raises(ValueError, match=message):
+            d2lrnn.train_and_predict(model, CORPUS, quiet(prefixes=("the", prefix)))
+    with pytest.raises(ValueError, match="vocabulary has 2 entries, the model was made for 13"):
+        d2lrnn.train_and_predict(model, Corpus("ab", Vocab("ab"), [0, 1] * 50), quiet())
+    with pytest.raises(d2lrnn.CorpusTooShortError, match="has 352 ids.* 100 x num_steps 5 needs 600"):
+        d2lrnn.train_and_predict(model, CORPUS, quiet(batch_size=100))
+    both = build_model(ModelConfig("scratch", "rnn", 4, bidirectional=True), CORPUS.vocab_size)
+    with pytest.raises(d2lrnn.LooksAheadError, match="asked to predict"):
+        d2lrnn.train_and_predict(both, CORPUS, quiet())
+    with pytest.raises(ValueError, match="gave no batch"):
+        d2lrnn.train(model, lambda: [], quiet())
+
+
+def test_a_bidirectional_model_may_be_trained_on_given_targets():
+    """Which letters come before a space: a target that the inputs do not hold."""
+    ids = CORPUS.train[CORPUS.train != CORPUS.vocab.token_to_idx[" "]]
+    space_follows = (CORPUS.train == CORPUS.vocab.token_to_idx[" "])[1:]
+    targets = space_follows[CORPUS.train[:-1] != CORPUS.vocab.token_to_idx[" "]].astype("int32")
+    ids = ids[: len(targets)]
+    rows = len(ids) // 20
+    X, Y = (mx.np.array(a[: rows * 20].reshape(rows, 20), dtype="int32") for a in (ids, targets))
+    d2lrnn.set_seed(1)
+    model = build_model(ModelConfig("gluon", "gru", 16, bidirectional=True, num_outputs=2), CORPUS.vocab_size)
+    config = quiet(num_epochs=40, optimizer="adam", lr=0.02, theta=1.0, use_random_iter=True)
+    history = d2lrnn.train(model, lambda: [(X, Y)], config)
+    assert history.perplexity[0] > 1.5 and history.perplexity[-1] < 1.05
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_epochs": 0}, "num_epochs is 0"),
+        ({"batch_size": -1}, "batch_size is -1"),
+        ({"lr": 0}, "lr is 0"),
+        ({"theta": math.nan}, "theta is nan"),
+        ({"pred_len": -1}, "pred_len is -1"),
+        ({"optimizer": "sdg"}, "unknown optimizer 'sdg': expected one of sgd, adam"),
+        ({"prefixes": "分开"}, r"expected several texts, such as \('分开',\)"),
+    ],
+)
+def test_impossible_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**options)
+
+
+def test_reports_are_lines_when_nobody_watches(capsys):
+    """In a pipe or a log file there is no progress bar, only the report of every pred_period epochs."""
+    d2lrnn.train_and_predict(make(), CORPUS, quiet(num_epochs=5, pred_period=2, prefixes=("the",), verbose=True))
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split(",")[0] for line in lines[::2]] == ["epoch 2", "epoch 4", "epoch 5"]
+    assert all(line.startswith(" - the") for line in lines[1::2])
+    assert err == "" and "\r" not in out
