@@ -35,6 +35,7 @@ from d2lrnn.models import ModelConfig as ModelConfig
 from d2lrnn.models import build_model as build_model
 from d2lrnn.models import copy_parameters as copy_parameters
 from d2lrnn.models import named_parameters as named_parameters
+from d2lrnn.models import read_parameters as read_parameters
 from d2lrnn.plotting import plot_history as plot_history
 from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
 from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive

@@ -12,9 +12,8 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy
 
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
 
@@ -49,13 +48,16 @@ def check_python(version: tuple[int, int], machine: str, is_64bit: bool) -> None
 
 
 def _check_packages() -> None:
+    for name in ("numpy", "mxnet"):
+        if importlib.util.find_spec(name) is None:
+            raise UnsupportedPlatformError(
+                f"{name} is not installed: run `pip install -r requirements.txt` (or requirements-gpu.txt for a GPU)."
+            )
+    import numpy
+
     if int(numpy.__version__.split(".")[0]) >= 2:
         raise UnsupportedPlatformError(
             f"MXNet 1.9.1 does not work with NumPy 2 (found {numpy.__version__}): run `pip install 'numpy<2'`."
-        )
-    if importlib.util.find_spec("mxnet") is None:
-        raise UnsupportedPlatformError(
-            "MXNet is not installed: run `pip install -r requirements.txt` (or requirements-gpu.txt for a GPU)."
         )
     if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools") is None:
         raise UnsupportedPlatformError(
@@ -77,21 +79,21 @@ def _set_threads() -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-    if "mxnet" in sys.modules:
-        if "OMP_NUM_THREADS" not in os.environ and usable_cores() > 1:
-            warnings.warn(
-                f"mxnet was imported before d2lrnn, so it uses half of this machine's cores: import d2lrnn first, "
-                f"or set OMP_NUM_THREADS={usable_cores()} in the environment before Python starts.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        return
-    if os.environ.get("MXNET_CPU_WORKER_NTHREADS", "1") != "1" and usable_cores() > 1:
-        raise UnsupportedPlatformError(
-            f"MXNET_CPU_WORKER_NTHREADS={os.environ['MXNET_CPU_WORKER_NTHREADS']} together with several OpenMP threads "
-            "makes MXNet 1.9.1 spin for ever in np.dot: unset it (OMP_NUM_THREADS alone decides the cores)."
+    if "mxnet" not in sys.modules:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    elif "OMP_NUM_THREADS" not in os.environ and usable_cores() > 1:
+        warnings.warn(
+            f"mxnet was imported before d2lrnn, so it uses half of this machine's cores: import d2lrnn first, "
+            f"or set OMP_NUM_THREADS={usable_cores()} in the environment before Python starts.",
+            RuntimeWarning,
+            stacklevel=3,
         )
-    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    workers = os.environ.get("MXNET_CPU_WORKER_NTHREADS", "1")
+    if workers != "1" and os.environ.get("OMP_NUM_THREADS") != "1" and usable_cores() > 1:
+        raise UnsupportedPlatformError(
+            f"MXNET_CPU_WORKER_NTHREADS={workers} together with several OpenMP threads makes MXNet 1.9.1 spin for "
+            "ever in np.dot: unset it (OMP_NUM_THREADS alone decides the cores)."
+        )
 
 
 def _preload_cuda() -> None:
@@ -105,51 +107,74 @@ def _preload_cuda() -> None:
     waiting = [lib for folder in folders or () for lib in sorted(Path(folder).glob("*/lib/*.so*"))]
     loaded = True
     while waiting and loaded:
-        failed = [lib for lib in waiting if not _load_global(lib)]
+        failed = [lib for lib in waiting if not _load(lib)]
         loaded = len(failed) < len(waiting)
         waiting = failed
 
 
-def _load_global(library: Path) -> bool:
+def _libmxnet_loads() -> bool:
+    spec = importlib.util.find_spec("mxnet")
+    library = Path(spec.origin).with_name("libmxnet.so") if spec and spec.origin else None
+    return library is None or not library.exists() or _load(library, ctypes.RTLD_LOCAL)
+
+
+def _load(library: Path, mode: int = ctypes.RTLD_GLOBAL) -> bool:
     try:
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(library), mode=mode)
     except OSError:
         return False
     return True
 
 
-def _explain_load_failure(error: OSError) -> UnsupportedPlatformError:
-    """Turn the dynamic loader's complaint about ``libmxnet.so`` into a sentence with the remedy."""
-    for library, remedy in (
-        ("libgomp", "install the system package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)"),
-        (
-            "libquadmath",
-            "install the system package libquadmath0 (Debian, Ubuntu: apt-get install libquadmath0)",
-        ),
-        (
-            "libcuda.so",
-            "the GPU build needs an NVIDIA driver; without one run `pip install mxnet==1.9.1` instead",
-        ),
-        ("libcu", "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries"),
-        ("libn", "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries"),
-    ):
-        if library in str(error):
-            return UnsupportedPlatformError(f"MXNet could not be loaded ({error}): {remedy}.")
-    return UnsupportedPlatformError(f"MXNet could not be loaded: {error}.")
+# What MXNet's import complains of, and what helps; the first that fits.
+_REMEDIES = {
+    "libgomp": "install the system package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)",
+    "libquadmath": "install the system package libquadmath0 (Debian, Ubuntu: apt-get install libquadmath0)",
+    "libcuda.so": "the GPU build needs an NVIDIA driver; without one run `pip install mxnet==1.9.1` instead",
+    "libcu": "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries",
+    "libn": "run `pip install -r requirements-gpu.txt`, which brings the CUDA 11 libraries",
+    "": "run `pip install --force-reinstall -r requirements.txt`",
+}
+
+
+def _explain_load_failure(error: Exception) -> UnsupportedPlatformError:
+    """Turn what MXNet's import raised, such as the dynamic loader's complaint, into a sentence with the remedy."""
+    reason = str(error).strip().split("\n")[0].rstrip(".")
+    remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in reason)
+    return UnsupportedPlatformError(f"MXNet could not be loaded ({reason}): {remedy}.")
 
 
 def _import_mxnet():
     check_python(sys.version_info[:2], platform.machine(), sys.maxsize > 2**32)
     _check_packages()
     _set_threads()
-    _preload_cuda()
+    if not _libmxnet_loads():  # the GPU build does not without these; other programs' CUDA libraries are left alone
+        _preload_cuda()
+    import numpy
+
     numpy.bool = numpy.bool_  # MXNet 1.9.1 reads it, NumPy 1.24 removed it
     try:
         import mxnet
-    except OSError as error:
+    except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
     mxnet.npx.set_np()
     return mxnet
 
 
-mx = _import_mxnet()
+def _without_traceback(excepthook: Callable) -> Callable:
+    """Return an excepthook that ends Python with an UnsupportedPlatformError's sentence alone."""
+
+    def say(kind, error, traceback) -> None:
+        if issubclass(kind, UnsupportedPlatformError):
+            print(error, file=sys.stderr)
+        else:
+            excepthook(kind, error, traceback)
+
+    return say
+
+
+try:
+    mx = _import_mxnet()
+except UnsupportedPlatformError:
+    sys.excepthook = _without_traceback(sys.excepthook)
+    raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
 from d2lrnn.models import ModelConfig, build_model
 from d2lrnn.plotting import plot_history
+from d2lrnn.text import tokenize
 from d2lrnn.training import (
     OPTIMIZERS,
     History,
@@ -32,7 +35,7 @@ PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"
 
 # What `train` does unless told otherwise: the lyrics by heart in about a minute on two cores.
 QUICK_MODEL = ModelConfig(embed_size=128)
-QUICK_TRAINING = TrainConfig(num_epochs=120, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20)
+QUICK_TRAINING = TrainConfig(num_epochs=100, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,13 +97,19 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     """Return what samples start from: ``--prefix``, or else what suits the corpus."""
     if args.prefix:
         return tuple(args.prefix)
-    return PREFIXES.get(corpus.name, (corpus.vocab.decode(corpus.train[:4]),))
+    vocab = corpus.vocab
+    usual = PREFIXES.get(corpus.name, ())
+    known = tuple(text for text in usual if all(token in vocab for token in tokenize(text, vocab.level)))
+    return known or (vocab.decode(corpus.train[:4]),)
 
 
 def _train(args: argparse.Namespace) -> int:
     corpus = load_corpus_from(args)
     config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
-    model_config = config_from(args, ModelConfig, embed_size=args.embed_size if args.kind == "gluon" else None)
+    embed_size = args.embed_size
+    if embed_size is None and args.kind == "gluon":
+        embed_size = QUICK_MODEL.embed_size
+    model_config = config_from(args, ModelConfig, embed_size=embed_size)
     set_seed(args.seed)
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
@@ -108,6 +117,7 @@ def _train(args: argparse.Namespace) -> int:
         f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones\n"
         f"{args.kind} {args.cell}, {args.num_layers} x {args.num_hiddens} hidden units, on {ctx}"
     )
+    args.out.mkdir(parents=True, exist_ok=True)  # before the training, which would be lost
     failure = ""
     try:
         history = train_and_predict(model, corpus, config)
@@ -118,7 +128,7 @@ def _train(args: argparse.Namespace) -> int:
     if history.perplexity:
         plot_history({model_config.cell: history}, args.out / "loss.png", f"{model_config.cell} on {corpus.name}")
         print(f"picture  {args.out / 'loss.png'}")
-    print(f"let it write:  python -m d2lrnn sample {args.out} --prefix '{config.prefixes[0]}'")
+    print(f"let it write:  python -m d2lrnn sample {args.out} --prefix {shlex.quote(config.prefixes[0])}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
@@ -127,6 +137,8 @@ def _train(args: argparse.Namespace) -> int:
 
 def _sample(args: argparse.Namespace) -> int:
     path = args.run / CHECKPOINT_NAME if args.run.is_dir() else args.run
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there: expected a folder that `train` wrote, or the model's file")
     checkpoint = load_checkpoint(path)
     model = checkpoint.build_model(as_ctx(args.ctx))
     for prefix in args.prefix or checkpoint.train_config.prefixes:
@@ -138,6 +150,7 @@ def _compare(args: argparse.Namespace) -> int:
     corpus = load_corpus_from(args)
     config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
     model_config = config_from(args, ModelConfig)
+    args.out.mkdir(parents=True, exist_ok=True)
     histories = compare(model_config, corpus, config, as_ctx(args.ctx))
     return report_comparison(histories, args.out / f"compare_{args.cell}.png", f"{args.cell} on {corpus.name}")
 
@@ -176,9 +189,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--kind", choices=("gluon", "scratch"), default="gluon", help="fused layers or the book's equations"
     )
-    train.add_argument(
-        "--embed-size", type=int, default=QUICK_MODEL.embed_size, help="0: one-hot; gluon only (%(default)s)"
-    )
+    train.add_argument("--embed-size", type=int, metavar="N", help=f"0: one-hot; gluon only ({QUICK_MODEL.embed_size})")
     train.add_argument("--dropout", type=float, default=0.0, help="gluon only (%(default)s)")
     add_training_arguments(train, QUICK_TRAINING)
     train.add_argument(
@@ -211,13 +222,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A log file gets each report at once, and a terminal without Chinese question marks for it.
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
     args = make_parser().parse_args(argv)
     try:
         return args.run_command(args)
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # what the user can mend; every other exception is a defect of d2lrnn
+    except (ValueError, OSError, TrainingDivergedError) as error:
+        # What the user can mend; every other exception is a defect of d2lrnn.
         print(f"d2lrnn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

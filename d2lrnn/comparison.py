@@ -79,6 +79,9 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
 
     Returns:
         the Matplotlib figure.
+
+    Raises:
+        ValueError: if there is no run with a finished epoch.
     """
     figure, panels = new_figure(title, 2)
     curves = {name: history.perplexity for name, history in histories.items()}

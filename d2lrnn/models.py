@@ -128,7 +128,9 @@ def copy_parameters(source, target) -> None:
     values, present = read_parameters(source), read_parameters(target)
     for name in found.param_names:
         if values[name].shape != present[name].shape:
-            raise ValueError(f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target")
+            raise ValueError(
+                f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
+            )
     _write(target, values)
 
 
@@ -178,8 +180,8 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
         (of their gradients only those that are not frozen).
     """
     if not isinstance(model, mx.gluon.Block):
-        params = named_parameters(model).items()
-        return {name: (array.grad if gradients else array).asnumpy() for name, array in params}
+        arrays = named_parameters(model)
+        return {name: (array.grad if gradients else array).asnumpy() for name, array in arrays.items()}
     dense = {"W_hq": model.dense.weight, "b_q": model.dense.bias}
     values = {name: (param.grad() if gradients else param.data()).asnumpy().T for name, param in dense.items()}
     gates = _GLUON_GATES[_stack_of(model).cell]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,13 +32,19 @@ def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str,
         curves: values by the name that the legend gives them.
         labels: of the two axes.
         log: whether the vertical axis is logarithmic.
+
+    Raises:
+        ValueError: if none of the curves has a value.
     """
+    drawn = [value for values in curves.values() for value in values]
+    if not drawn:
+        raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     for i, (name, values) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-" if i < len(COLOURS) else "--"}
         panel.plot(range(1, len(values) + 1), values, label=name, marker="o" if len(values) < 3 else "", **style)
     panel.set_xlabel(labels[0])
     panel.set_ylabel(labels[1])
-    if log:
+    if log and any(0 < value < math.inf for value in drawn):
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if len(curves) > 1:
@@ -67,8 +74,6 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
     Raises:
         ValueError: if there is no run with a finished epoch.
     """
-    if not any(history.perplexity for history in histories.values()):
-        raise ValueError("there is nothing to plot: no run has finished an epoch")
     figure, panels = new_figure(title, 2)
     perplexity = {name: history.perplexity for name, history in histories.items()}
     grad_norm = {name: history.grad_norm for name, history in histories.items()}

@@ -29,7 +29,7 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
     ones in every epoch, since the order comes from NumPy's global generator.
 
     Args:
-        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array.
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
         batch_size: windows in a batch.
         num_steps: ids in a window.
         ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
@@ -63,7 +63,7 @@ def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: 
     the rows after the last full batch, is left out.
 
     Args:
-        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array.
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
         batch_size: rows.
         num_steps: ids of a row in one batch.
         ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
@@ -109,10 +109,17 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
                 f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
                 f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
             )
-    ids = X.asnumpy()
-    if ids.dtype.kind == "f" and (ids == ids.astype(numpy.int32)).all() and ids.max() < 2**24:
-        ids = ids.astype(numpy.int32)  # what np.arange gives: floats, but exact ones
-    check_ids(ids, vocab_size, "X")
+    check_ids(_from_mxnet(X), vocab_size, "X")
+
+
+def _from_mxnet(array) -> numpy.ndarray:
+    """Return an MXNet array's numbers, as int32 where they are floats, as np.arange gives them, but whole and exact."""
+    ids = array.asnumpy()
+    if ids.dtype.kind == "f":
+        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # at and above it, a float may have been rounded
+        if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
+            return ids.astype(numpy.int32)
+    return ids
 
 
 def _checked(corpus_indices, batch_size: int, num_steps: int) -> numpy.ndarray:
@@ -120,7 +127,7 @@ def _checked(corpus_indices, batch_size: int, num_steps: int) -> numpy.ndarray:
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise ValueError(f"{name} is {value!r}: expected a positive whole number")
     if isinstance(corpus_indices, mx.nd.NDArray):
-        corpus_indices = corpus_indices.asnumpy()
+        corpus_indices = _from_mxnet(corpus_indices)
     ids = check_ids(corpus_indices, None, "corpus_indices")
     if ids.ndim != 1:
         raise ValueError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")

@@ -1,0 +1,86 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import d2lrnn
+
+PACKAGE = Path(d2lrnn.__file__).parent
+# Lowest first: a module may import what stands before it.
+FLOORS = (
+    "_runtime device text corpora samplers scratch concise models decoding training checkpoint plotting comparison "
+    "cli __main__"
+).split()
+FORBIDDEN = {
+    "text": {"_runtime", "device"},  # know no MXNet
+    "corpora": {"_runtime", "device"},
+    "concise": {"scratch"},  # neither of the two ways to write a model leans on the other
+}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def imports(source):
+    """Return the full names of all that a source imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(["d2lrnn"] * bool(node.level) + [node.module or ""] * bool(node.module))
+            names |= {f"{package}.{alias.name}" for alias in node.names}
+    return names
+
+
+def rooms(names):
+    """Return the modules of d2lrnn among names; ``d2lrnn`` itself where a name is of no module."""
+    inside = [name.split(".") for name in names if name.split(".")[0] == "d2lrnn"]
+    return {parts[1] if len(parts) > 1 and parts[1] in MODULES else "d2lrnn" for parts in inside}
+
+
+def test_every_form_of_import_is_seen():
+    source = (
+        "import a.b\nfrom d2lrnn.text import Vocab\nfrom d2lrnn import cli, train\ndef f():\n    from . import device"
+    )
+    assert imports(source) == {"a.b", "d2lrnn.text.Vocab", "d2lrnn.cli", "d2lrnn.train", "d2lrnn.device"}
+    assert rooms(imports(source)) == {"text", "cli", "d2lrnn", "device"}
+
+
+def test_every_module_has_its_floor():
+    assert set(MODULES) == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    names = imports((PACKAGE / f"{module}.py").read_text())
+    below = set(FLOORS[: FLOORS.index(module)]) - FORBIDDEN.get(module, set())
+    assert rooms(names) <= below
+    if module != "_runtime":
+        assert not {name for name in names if name.split(".")[0] == "mxnet"}
+
+
+def test_init_is_one_explicit_import_a_line():
+    docstring, *body = ast.parse((PACKAGE / "__init__.py").read_text()).body
+    assert isinstance(docstring.value, ast.Constant)
+    for node in body:
+        (alias,) = node.names
+        assert isinstance(node, ast.ImportFrom)
+        assert node.lineno == node.end_lineno
+        assert alias.name == alias.asname
+        assert not alias.name.startswith("_")
+
+
+def test_every_public_name_is_documented():
+    names = {full_name.split(".")[-1] for full_name in imports((PACKAGE / "__init__.py").read_text())}
+    constants = {name for name in names if name.isupper()}
+    assert len(names - constants) > 50
+    for name in names - constants:
+        doc = getattr(d2lrnn, name).__doc__
+        assert doc and not doc.startswith(f"{name}("), f"{name} has no docstring"  # dataclasses make such a one up
+
+
+def test_importing_is_quiet_and_light():
+    program = "import sys, d2lrnn; print({'matplotlib', 'pandas', 'IPython', 'd2l'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("set()\n", "")
