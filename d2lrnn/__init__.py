@@ -36,6 +36,10 @@ from d2lrnn.models import build_model as build_model
 from d2lrnn.models import copy_parameters as copy_parameters
 from d2lrnn.models import named_parameters as named_parameters
 from d2lrnn.models import read_parameters as read_parameters
+from d2lrnn.optimisation import cross_entropy as cross_entropy
+from d2lrnn.optimisation import grad_clipping as grad_clipping
+from d2lrnn.optimisation import perplexity as perplexity
+from d2lrnn.optimisation import sgd as sgd
 from d2lrnn.plotting import plot_history as plot_history
 from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
 from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
@@ -61,10 +65,6 @@ from d2lrnn.text import Vocab as Vocab
 from d2lrnn.training import History as History
 from d2lrnn.training import TrainConfig as TrainConfig
 from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
-from d2lrnn.training import cross_entropy as cross_entropy
-from d2lrnn.training import grad_clipping as grad_clipping
-from d2lrnn.training import perplexity as perplexity
 from d2lrnn.training import set_seed as set_seed
-from d2lrnn.training import sgd as sgd
 from d2lrnn.training import train as train
 from d2lrnn.training import train_and_predict as train_and_predict

@@ -17,10 +17,10 @@ from d2lrnn.corpora import CORPUS_NAMES, Corpus, load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
 from d2lrnn.models import ModelConfig, build_model
+from d2lrnn.optimisation import OPTIMIZERS
 from d2lrnn.plotting import plot_history
 from d2lrnn.text import tokenize
 from d2lrnn.training import (
-    OPTIMIZERS,
     History,
     TrainConfig,
     TrainingDivergedError,
@@ -74,6 +74,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, defaults: TrainConfi
     group.add_argument(
         "--use-random-iter",
         action="store_true",
+        default=defaults.use_random_iter,
         help="random windows; else consecutive ones with the state carried",
     )
     group.add_argument(

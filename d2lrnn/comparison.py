@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from d2lrnn.models import LanguageModel, ModelConfig, build_model, copy_parameters
+from d2lrnn.optimisation import format_perplexity
 from d2lrnn.plotting import draw_curves, new_figure, save_figure
 from d2lrnn.text import Corpus
 from d2lrnn.training import History, TrainConfig, set_seed, train_and_predict
@@ -53,7 +54,7 @@ def comparison_table(histories: Mapping[str, History]) -> str:
     lines = [f"{'model':{width}}  epochs  perplexity  tokens/s  seconds"]
     for name, history in histories.items():
         epochs, seconds = len(history.perplexity), sum(history.seconds)
-        last = f"{history.perplexity[-1]:.3f}" if epochs else "-"
+        last = format_perplexity(history.perplexity[-1]) if epochs else "-"
         speed = (
             f"{sum(map(float.__mul__, history.tokens_per_second, history.seconds)) / seconds:,.0f}" if epochs else "-"
         )

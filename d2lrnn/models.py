@@ -47,9 +47,12 @@ class ModelConfig:
             raise ValueError(f"unknown kind {self.kind!r}: expected one of {', '.join(KINDS)}")
         if self.cell not in CELLS:
             raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
-        for name in ("num_hiddens", "num_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
+            value, least = getattr(self, name), 0 if name == "embed_size" else 1
+            if value is None and name in ("embed_size", "num_outputs"):
+                continue
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
         if self.kind == "scratch" and (self.embed_size or self.dropout):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from d2lrnn.training import History
 
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
+LINE_STYLES = ("-", "--", "-.", ":")  # a curve that covers another shows it in the gaps
 
 
 def new_figure(title: str, num_panels: int = 1):
@@ -16,7 +17,7 @@ def new_figure(title: str, num_panels: int = 1):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.2 + 4.3 * num_panels, 3.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title.encode("ascii", "replace").decode())  # a file's Chinese name: Matplotlib's font lacks it
     panels = list(figure.subplots(1, num_panels, squeeze=False)[0])
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
@@ -40,13 +41,17 @@ def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str,
     if not drawn:
         raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     for i, (name, values) in enumerate(curves.items()):
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-" if i < len(COLOURS) else "--"}
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINE_STYLES[i % len(LINE_STYLES)]}
         panel.plot(range(1, len(values) + 1), values, label=name, marker="o" if len(values) < 3 else "", **style)
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlabel(labels[0])
     panel.set_ylabel(labels[1])
     if log and any(0 < value < math.inf for value in drawn):
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        low, high = panel.get_ylim()
+        if high < 10 * low:  # no power of ten to label
+            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     if len(curves) > 1:
         panel.legend(frameon=False)
 

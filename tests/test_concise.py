@@ -173,6 +173,8 @@ def test_dropout_of_a_fused_layer_is_ignored_by_mxnet_itself():
         ({"cell": "lstn"}, "unknown cell 'lstn'.*lstm"),
         ({"num_hiddens": 0}, "num_hiddens is 0"),
         ({"num_layers": -1}, "num_layers is -1"),
+        ({"num_layers": 1.5}, "num_layers is 1.5: expected a whole number"),
+        ({"embed_size": -3}, "embed_size is -3: expected a whole number, at least 0"),
         ({"kind": "scratch", "embed_size": 3}, "from scratch have no embedding"),
         ({"kind": "scratch", "dropout": 0.1}, "no dropout"),
         ({"dropout": 1.0}, "dropout is 1.0"),

@@ -10,8 +10,8 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_runtime device text corpora samplers scratch concise models decoding training checkpoint plotting comparison "
-    "cli __main__"
+    "_runtime device text corpora samplers scratch concise models decoding optimisation training checkpoint "
+    "plotting comparison cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet

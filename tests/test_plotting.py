@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from d2lrnn.comparison import plot_comparison
-from d2lrnn.plotting import COLOURS, plot_history
+from d2lrnn.plotting import COLOURS, new_figure, plot_history, save_figure
 from d2lrnn.training import History
 
 RUNS = {
@@ -93,3 +93,11 @@ def test_no_figure_is_left_open():
     before = pyplot.get_fignums()
     plot_history(RUNS)
     assert pyplot.get_fignums() == before
+
+
+def test_a_title_that_the_font_cannot_write(tmp_path):
+    """Matplotlib would warn of every missing glyph, and warnings are errors here."""
+    figure, panels = new_figure("GRU on 歌词.txt")
+    panels[0].plot([1, 2])
+    save_figure(figure, tmp_path / "title.png")
+    assert figure.get_suptitle() == "GRU on ??.txt"

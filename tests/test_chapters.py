@@ -1,0 +1,429 @@
+"""Every section of the chapter runs, prints what it teaches and draws what it says; as script and as notebook."""
+
+import ast
+import importlib
+import math
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import d2l.mxnet
+import jupytext
+import matplotlib.image
+import nbformat
+import numpy
+import pytest
+
+import d2lrnn
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = ROOT / "chapters"
+NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if path.stem != "common")
+PICTURES = {
+    "language_model_data": ["token_frequencies"],
+    "rnn_scratch": ["rnn_scratch"],
+    "rnn_concise": ["rnn_concise"],
+    "bptt": ["bptt_states", "bptt_training"],
+    "gru": ["gru"],
+    "lstm": ["lstm"],
+    "deep_rnn": ["deep_rnn"],
+    "bi_rnn": ["bi_rnn"],
+}
+TRAINING = [name for name in NAMES if name != "language_model_data"]
+
+
+@pytest.fixture
+def common(monkeypatch):
+    """What the chapters share, and through it the chapters: importable, as they are for their scripts."""
+    monkeypatch.setattr(sys, "path", [str(CHAPTERS), *sys.path])
+    return importlib.import_module("common")
+
+
+@pytest.fixture
+def run(common, capsys, tmp_path):
+    """Run a chapter, check what all of them have to do, and return what it printed."""
+
+    def run(name, *args):
+        out = tmp_path / name
+        capsys.readouterr()
+        importlib.import_module(name).main(["--quick", "--ctx", "cpu", "--out", str(out), *args])
+        text = capsys.readouterr().out
+        headings = re.findall(r"^(\d+)\. .*\n-+$", text, re.MULTILINE)
+        assert headings == [str(i + 1) for i in range(len(headings))]
+        assert len(headings) >= 3
+        assert not re.search(r"\bnan\b", text)
+        printed = re.findall(r"^picture  (.*)$", text, re.MULTILINE)
+        assert printed == [str(out / f"{picture}.png") for picture in PICTURES[name]]
+        assert sorted(map(str, out.iterdir())) == sorted(printed)
+        for path in printed:
+            check_picture(path)
+        return text
+
+    return run
+
+
+def check_picture(path):
+    assert Path(path).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    pixels = matplotlib.image.imread(path)[:, :, :3]
+    assert min(pixels.shape[:2]) > 200
+    inked = (pixels.min(axis=2) < 0.9).mean()
+    coloured = (numpy.ptp(pixels, axis=2) > 0.2).mean()  # a curve, where the axes and letters are grey
+    assert 0.01 < inked < 0.6
+    assert coloured > 0.0005
+
+
+def table(text, header):
+    """Return the rows of a printed table that begins with a header: lists of numbers by the rows' names."""
+    lines = text[text.index(header) :].splitlines()[1:]
+    rows = {}
+    for line in lines:
+        match = re.match(r"(\S.*?)\s{2,}([-+\d][-+\d.,e\s]*|inf[\s\d.e+inf]*)$", line)
+        if not match:
+            break
+        rows[match[1]] = [float(number.replace(",", "")) for number in match[2].split()]
+    return rows
+
+
+def number_after(text, words):
+    return float(re.search(re.escape(words) + r"\s*(-?\d[\d,.]*(e[-+]\d+)?)", text)[1].replace(",", ""))
+
+
+def check_training(name, text):
+    """Check the perplexities in a chapter's table, and that the twins agree."""
+    vocab_size = number_after(text, "tokens,")
+    if name == "bptt":
+        perplexities = {run: row[-1] for run, row in table(text, "epoch  ").items()}
+        lost = [perplexities.pop(run) for run in list(perplexities) if "not clipped" in run]
+        assert len(lost) == 2 and lost[0] > vocab_size
+    else:
+        header = "model " if name != "bi_rnn" else "model                   perplexity"
+        rows = table(text[text.index("epochs, batches of") :], header)
+        column = 0 if name == "bi_rnn" else 1
+        perplexities = {run: row[column] for run, row in rows.items() if run != "never a line end"}
+    if name == "bi_rnn":
+        vocab_size = 2
+    assert len(perplexities) >= 2
+    assert all(1 <= perplexity < vocab_size for perplexity in perplexities.values())
+    for model, perplexity in perplexities.items():
+        twin = model.replace("scratch", "gluon")
+        if twin != model and twin in perplexities:
+            assert perplexity == pytest.approx(perplexities[twin], rel=1e-3)
+
+
+def test_every_chapter_is_listed():
+    assert sorted(PICTURES) == NAMES
+
+
+# What each chapter prints on the corpus that ships.
+
+
+def test_language_model_data(run):
+    text = run("language_model_data")
+    assert "corpus sample: 2,000 tokens, " in text
+    assert "and back            'the rain the train'" in text
+    assert "unknown character 's'" in text
+    consecutive = text.split("data_iter_consecutive\n")[1]
+    rows = re.findall(r"   X +((?:\d+ +)+)   Y +((?:\d+ *)+)\n", consecutive)
+    assert [[int(i) for i in x.split()] for x, _ in rows] == [list(range(start, start + 6)) for start in (0, 15, 6, 21)]
+    assert all([int(i) + 1 for i in x.split()] == [int(i) for i in y.split()] for x, y in rows)
+    corpus = d2lrnn.load_corpus("sample", max_tokens=2000)
+    spaces = int((corpus.train == corpus.vocab.token_to_idx[" "]).sum())
+    assert f"' ' {spaces}," in text
+
+
+def test_rnn_scratch(run):
+    text = run("rnn_scratch")
+    check_training("rnn_scratch", text)
+    assert "ids 0 and 2 of 5 tokens: [1, 0, 0, 0, 0] and [0, 0, 1, 0, 0]" in text
+    assert number_after(text, "names: difference") < 1e-7
+    vocab_size = d2lrnn.load_corpus("sample", max_tokens=2000).vocab_size
+    assert number_after(text, "perplexity  ") == pytest.approx(vocab_size, rel=0.01)
+    assert number_after(text, "norm of all gradients:") > 0.01
+    assert number_after(text, "theta = 0.01:") == pytest.approx(0.01)
+    assert text.count("what each writes after") == 2
+    for prefix in ("分开", "不分开"):
+        assert len(re.findall(f"^ - {prefix}.{{10}}$", text, re.MULTILINE)) == 2  # random sampling, two epochs
+        assert len(re.findall(f"^  (?:scratch|gluon), .* '{prefix}.{{10}}'$", text, re.MULTILINE)) == 3
+
+
+def test_rnn_concise(run):
+    text = run("rnn_concise")
+    check_training("rnn_concise", text)
+    for what in ("logits    ", "state    ", "gradient of W_hh"):
+        gap, size = re.search(rf"^{what} *(\S+e\S+) +(\S+e\S+)$", text, re.MULTILINE).groups()
+        assert float(gap) < 1e-5 * float(size)
+    assert "relu, the book's has tanh" in text
+    assert number_after(text, "largest relative difference in perplexity:") < 1e-3
+
+
+def test_bptt(run):
+    text = run("bptt")
+    check_training("bptt", text)
+    assert number_after(text, "largest relative difference") < 1e-4
+    norms = table(text, "t      ")
+    back = {name.split(",")[0]: row[-1] / row[0] for name, row in norms.items()}
+    assert back["book's start"] < 1e-9
+    assert 1e-4 < back["small"] < 1e-1  # nine steps of about a half
+    assert 0.1 < back["critical"] < 3
+    assert back["large"] > 10
+
+
+def test_gru(run):
+    text = run("gru")
+    check_training("gru", text)
+    perplexities = table(text, "model ")
+    assert perplexities["scratch, reset after"][1] == pytest.approx(perplexities["gluon"][1], rel=1e-3)
+    assert number_after(text.split("keeps H")[1], "moves by") == 0.1
+    assert number_after(text.split("forgets H")[1], "moves by") == 0
+    apart = table(text, "book's form and reset after")
+    assert max(apart["weights drawn from N(0, 0.01²)"]) < 1e-5
+    forms, gluon = apart["the same, 10 times as large"]
+    assert forms > 1e-4 and gluon < 1e-6
+
+
+def test_lstm(run):
+    text = run("lstm")
+    check_training("lstm", text)
+    lines = re.findall(r"b_f = +(\d+): the gate is \S+, left (\S+), by formula (\S+)", text)
+    assert len(lines) == 4
+    for b_f, left, formula in lines:
+        expected = (1 / (1 + math.exp(-int(b_f)))) ** 10
+        assert float(left) == pytest.approx(expected, rel=0.01)
+        assert float(formula) == pytest.approx(expected, rel=0.01)
+
+
+def test_deep_rnn(run):
+    text = run("deep_rnn")
+    check_training("deep_rnn", text)
+    assert "l1.W_xz (16, 16)" in text
+    assert number_after(text, "gluon.rnn       largest difference") == 0
+    assert number_after(text, "RecurrentStack  largest difference") > 0.1
+    assert "so RNNModel refuses: GRU was made with dropout" in text
+
+
+def test_deep_rnn_takes_another_cell_and_depth(run):
+    text = run("deep_rnn", "--cell", "rnn", "--num-layers", "3")
+    check_training("deep_rnn", text)
+    assert "3 layers of rnn" in text
+    assert "l2.W_xh (16, 16)" in text
+
+
+def test_bi_rnn(run):
+    text = run("bi_rnn")
+    check_training("bi_rnn", text)
+    assert number_after(text, "one direction  ") == 0
+    assert number_after(text, "two directions ") > 0
+    assert "train_and_predict says: a bidirectional model cannot be a left-to-right language model" in text
+    text_tokens = re.search(r"^input     (.*)$", text, re.MULTILINE)[1]
+    tags = re.search(r"^targets   (.*)$", text, re.MULTILINE)[1].split()
+    lyrics = (ROOT / "data" / "lyrics_zh.txt").read_text(encoding="utf-8")
+    restored = "".join(token + "\n" * int(tag) for token, tag in zip(text_tokens, tags))
+    assert lyrics.startswith(restored)
+    true = re.search(r"^true +(.*)$", text, re.MULTILINE)[1]
+    assert true.rstrip("/").replace("/", "\n") in lyrics
+
+
+def test_two_directions_find_what_only_the_next_token_tells(run, tmp_path):
+    letters = random.Random(0)
+    lines = ("a" + "".join(letters.choices("bcde", k=letters.randint(2, 7))) for _ in range(400))
+    corpus = tmp_path / "lines.txt"
+    corpus.write_text("\n".join(lines), encoding="utf-8")
+    text = run("bi_rnn", "--corpus", str(corpus), "--cell", "rnn", "--num-epochs", "6", "--lr", "0.02")
+    check_training("bi_rnn", text)
+    rows = table(text, "model                   perplexity")
+    for kind in ("scratch", "gluon"):
+        *_, one = rows[f"{kind}, one direction"]
+        *_, two = rows[f"{kind}, two directions"]
+        assert one < 0.5
+        assert two > 0.8  # not 1: at the end of a window there is no next token
+
+
+# The real corpora.
+
+
+@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("corpus", ["jaychou", "ptb"])
+def test_on_real_data(corpus, name, run, real_data):
+    text = run(name, "--corpus", corpus, "--data-dir", str(real_data))
+    assert f"corpus {corpus}: 2,000 tokens, " in text
+    check_training(name, text)
+
+
+def test_on_the_time_machine(run, real_data):
+    text = run("bi_rnn", "--corpus", "timemachine", "--data-dir", str(real_data))
+    check_training("bi_rnn", text)
+    assert re.search(r"^input     thetimemachine", text, re.MULTILINE)
+
+
+def test_data_of_words(run, real_data):
+    text = run("language_model_data", "--corpus", "ptb", "--data-dir", str(real_data))
+    assert "corpus ptb: 2,000 tokens, 10,000 different ones" in text
+    assert "aer banknote berlitz" in text
+
+
+# Scripts.
+
+
+def test_importing_the_chapters_has_no_effect(tmp_path):
+    program = (
+        f"import sys; sys.path.insert(0, {str(CHAPTERS)!r}); sys.argv = ['x', '--nonsense']\n"
+        + "".join(f"import {name}\n" for name in NAMES)
+        + "assert not {'d2l', 'matplotlib', 'IPython'} & set(sys.modules), 'imported too much'"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_runs_from_another_folder_with_the_module_beside_it(tmp_path):
+    checkout = tmp_path / "checkout"
+    for folder in ("chapters", "d2lrnn"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / "data").mkdir()
+    (checkout / "data" / "lyrics_zh.txt").write_text("不分开的雨 分开的风 " * 100, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(checkout / "chapters" / "lstm.py"), "--quick", "--num-epochs", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "corpus sample: 1,100 tokens, 7 different ones" in done.stdout  # the copy's data, so the copy's module
+    assert done.stderr == ""
+    check_picture(tmp_path / "figures" / "lstm.png")
+
+
+# Notebooks.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chapter_is_a_notebook(name):
+    source = (CHAPTERS / f"{name}.py").read_text(encoding="utf-8")
+    notebook = jupytext.reads(source, fmt="py:percent")
+    nbformat.validate(notebook)
+    again = nbformat.reads(jupytext.writes(notebook, fmt="ipynb"), as_version=4)
+    nbformat.validate(again)
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    assert [(cell.cell_type, cell.source) for cell in again.cells] == cells
+    back = jupytext.writes(again, fmt="py:percent")
+    assert back[back.index("# %%") :].split() == source.split()
+
+    kind, first = cells[0]
+    assert kind == "markdown" and first.startswith("# ") and "$$" in first
+    assert "d2l-zh v1, section" in first
+    exercises = next(text for kind, text in cells if text.startswith("## Exercises"))
+    assert 3 <= len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) <= 5
+    code = [text for kind, text in cells if kind == "code"]
+    assert code[-1] == 'if __name__ == "__main__":\n    main()'
+    imports, *sections, main = (ast.parse(text) for text in code[:-1])
+    assert ast.get_docstring(imports)
+    assert not any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in imports.body)
+    assert [node.name for node in main.body] == ["main"]
+    for tree in sections:
+        assert all(isinstance(node, ast.FunctionDef) and ast.get_docstring(node) for node in tree.body)
+    assert source.count("\n") < 230
+
+
+def test_a_notebook_has_no_command_line(common, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))
+    with pytest.raises(SystemExit):  # in a terminal these are arguments, and wrong ones
+        common.parse_args("", None)
+    shell = types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    assert common.parse_args("", None).corpus.name == "sample"
+
+
+# The arguments.
+
+
+def parse(common, *args, fixed=()):
+    return common.parse_args("", args, model=d2lrnn.ModelConfig(cell="rnn"), training=common.BOOK_RNN, fixed=fixed)
+
+
+def test_the_defaults_are_the_books(common):
+    lesson = parse(common, "--ctx", "cpu")
+    assert lesson.model == d2lrnn.ModelConfig(cell="rnn", num_hiddens=256)
+    assert lesson.training == d2lrnn.TrainConfig(
+        250, 32, 35, "sgd", 1e2, 1e-2, False, pred_period=50, prefixes=("分开", "不分开")
+    )
+    assert (common.BOOK_GATED.num_epochs, common.BOOK_GATED.pred_period) == (160, 40)
+    assert lesson.out == Path("figures")
+    assert len(lesson.corpus.train) == len(d2lrnn.load_corpus("sample").train)
+
+
+def test_quick_gives_way_to_what_is_written_beside_it(common):
+    lesson = parse(common, "--quick", "--num-hiddens", "24", "--max-tokens", "1500", "--prefix", "雨", "--seed", "3")
+    assert lesson.model.num_hiddens == 24
+    assert len(lesson.corpus.train) == 1500
+    assert (lesson.training.num_epochs, lesson.training.batch_size, lesson.training.num_steps) == (2, 8, 10)
+    assert (lesson.training.prefixes, lesson.training.seed) == (("雨",), 3)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--corpus", "jaychuo"], "did you mean jaychou?"),
+        (["--prefix", "ß"], "unknown character 'ß'"),
+        (["--max-tokens", "100"], "the corpus has 100 ids"),
+        (["--ctx", "tpu"], "unknown device 'tpu'"),
+        (["--num-epochs", "0"], "num_epochs is 0"),
+        (["--cell", "gru"], "--cell has no use in this chapter"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_a_line(common, capsys, args, words):
+    with pytest.raises(SystemExit) as stop:
+        parse(common, *args, fixed=["cell", "num_layers"])
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_corpus_without_line_ends_has_none_to_restore(run, tmp_path):
+    corpus = tmp_path / "one_line.txt"
+    corpus.write_text("abc" * 200, encoding="utf-8")
+    with pytest.raises(SystemExit, match="one_line.txt has no ' '"):
+        run("bi_rnn", "--corpus", str(corpus))
+
+
+def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys, monkeypatch, tmp_path):
+    def train(models, corpus, config):
+        return {"scratch": d2lrnn.History([5.0], [0.1], [100.0], [1.0], [], "interrupted in epoch 2 of 3")}
+
+    monkeypatch.setattr(d2lrnn, "train_side_by_side", train)
+    lesson = parse(common, "--quick", "--out", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        common.train_and_show(common.new_twins(lesson), lesson, "rnn", "RNN")
+    assert stop.value.code == 130
+    text = capsys.readouterr().out
+    assert table(text, "model ")["scratch"][1] == 5
+    assert "  scratch  '分开" in text and "  gluon" not in text
+
+
+@pytest.mark.parametrize("name", ["rnn_scratch", "lstm", "bi_rnn"])
+def test_training_that_diverges_ends_the_chapter_with_a_line(name, run):
+    with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a smaller lr or theta"):
+        run(name, "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")
+
+
+def test_the_timer_is_d2ls(run, monkeypatch):
+    laps = []
+
+    class Timer(d2l.mxnet.Timer):
+        def stop(self):
+            laps.append(super().stop())
+            return laps[-1]
+
+    monkeypatch.setattr(d2l.mxnet, "Timer", Timer)
+    text = run("rnn_concise", "--num-epochs", "1")
+    scratch, gluon = 1000 * numpy.mean(laps[:10]), 1000 * numpy.mean(laps[10:])
+    assert len(laps) == 20
+    times = table(text.split("5. Time")[1].replace(" ms", ""), "-----")
+    assert times["scratch"] == [pytest.approx(scratch, abs=0.051)]
+    assert times["gluon"] == [pytest.approx(gluon, abs=0.051)]

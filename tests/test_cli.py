@@ -1,0 +1,321 @@
+import argparse
+import io
+import itertools
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from matplotlib.image import imread
+
+from d2lrnn import cli, corpora, device, training
+from d2lrnn.checkpoint import load_checkpoint
+from d2lrnn.decoding import predict
+from d2lrnn.training import TrainConfig
+
+SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
+
+
+@pytest.fixture
+def d2lrnn(capsys):
+    """Run the command line as a user does, in this process: returns exit status, standard output and error."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a trained model."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert cli.main(["train", *SMALL, "--num-epochs", "2", "--embed-size", "4", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Let something happen in one step of the training: it gets the gradient's norm and returns another."""
+
+    def set_up(number, action):
+        steps = itertools.count(1)
+
+        def clip(params, theta, clip=training.grad_clipping):
+            norm = clip(params, theta)
+            return action(norm) if next(steps) == number else norm
+
+        monkeypatch.setattr(training, "grad_clipping", clip)
+
+    return set_up
+
+
+def ctrl_c(norm):
+    raise KeyboardInterrupt
+
+
+def failed(result):
+    """Check that a command failed as it should, and return what it complains of."""
+    status, _, err = result
+    (line,) = err.splitlines()
+    assert status == 1
+    assert line.startswith("d2lrnn: ")
+    return line
+
+
+# train
+
+
+@pytest.mark.parametrize("kind", ["gluon", "scratch"])
+def test_train_writes_model_and_picture_and_says_what_it_reached(d2lrnn, tmp_path, kind):
+    command = [
+        "train",
+        *SMALL,
+        "--kind",
+        kind,
+        "--num-epochs",
+        3,
+        "--pred-period",
+        2,
+        "--prefix",
+        "雨",
+        "--prefix",
+        "你",
+    ]
+    status, out, err = d2lrnn(*command, "--out", tmp_path / "new" / "run")
+    assert (status, err) == (0, "")
+    checkpoint = load_checkpoint(tmp_path / "new" / "run" / "model.d2lrnn")
+    assert (checkpoint.corpus, checkpoint.model_config.kind) == ("sample", kind)
+    assert checkpoint.model_config.embed_size == (128 if kind == "gluon" else None)
+    assert checkpoint.train_config.prefixes == ("雨", "你")
+    assert f"sample: 1,500 tokens, {len(checkpoint.vocab)} different ones" in out
+    reports = re.findall(r"epoch (\d+), perplexity ([\d.]+), gradient norm [\d.]+, [\d,]+ tokens/s, [\d.]+ s\n", out)
+    assert [int(epoch) for epoch, _ in reports] == [2, 3]
+    assert len(checkpoint.vocab) > float(reports[0][1]) > float(reports[1][1]) > 1
+    samples = re.findall(r"^ - (.*)", out, re.MULTILINE)
+    model = checkpoint.build_model()
+    assert samples[2:] == [predict(prefix, 12, model, checkpoint.vocab) for prefix in ("雨", "你")]
+    assert imread(tmp_path / "new" / "run" / "loss.png").std() > 0
+
+
+def test_the_same_seed_gives_the_same_file(d2lrnn, tmp_path):
+    for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
+        d2lrnn("train", *SMALL, "--num-epochs", 2, "--dropout", 0.5, "--seed", seed, "--out", tmp_path / folder)
+    a, b, c = ((tmp_path / folder / "model.d2lrnn").read_bytes() for folder in "abc")
+    assert a == b != c
+
+
+def test_a_pipe_gets_no_progress_bar(d2lrnn, tmp_path):
+    _, out, err = d2lrnn("train", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert err == ""
+    assert not re.search("[\r\b\x1b█]", out)
+
+
+def test_a_corpus_too_short_for_the_usual_prefixes_brings_its_own(d2lrnn, tmp_path):
+    text = tmp_path / "sample"  # by this name, other prefixes would be expected of it
+    text.write_text("abcd" * 100)
+    status, out, _ = d2lrnn("train", "--corpus", text, *SMALL, "--num-epochs", 1, "--out", tmp_path / "run")
+    assert status == 0
+    assert " - abcd" in out and "--prefix abcd\n" in out
+
+
+def test_a_terminal_without_chinese_loses_no_run(monkeypatch, tmp_path):
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    assert cli.main(["train", *SMALL, "--num-epochs", "1", "--prefix", "雨", "--out", str(tmp_path)]) == 0
+    assert b"\n - ?" in ascii_only.buffer.getvalue()
+    load_checkpoint(tmp_path / "model.d2lrnn")
+
+
+def test_ctrl_c_saves_what_was_learnt(tmp_path):
+    command = [sys.executable, "-m", "d2lrnn", "train", *SMALL, "--num-epochs", "1000000", "--pred-period", "1"]
+    process = subprocess.Popen(
+        [*command, "--prefix", "雨", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch 1, "):  # it comes at once, and not when some buffer is full
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, "")
+    assert re.search(r"interrupted in epoch \d+ of 1000000; the model keeps what it has learnt", out)
+    assert f"model    {tmp_path / 'model.d2lrnn'}" in out
+    assert imread(tmp_path / "loss.png").std() > 0
+    checkpoint = load_checkpoint(tmp_path / "model.d2lrnn")
+    assert abs(checkpoint.build_model().dense.bias.data()).max() > 0  # which begins at 0
+
+
+def test_a_run_that_diverges_keeps_its_model_and_fails(d2lrnn, tmp_path, at_step):
+    at_step(20, lambda norm: norm * math.nan)  # of 18 an epoch
+    status, out, err = d2lrnn("train", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    line = failed((status, out, err))
+    assert "the gradient's norm became nan in epoch 2, batch 2: training stopped" in line
+    assert "try a smaller lr" in line
+    assert f"model    {tmp_path / 'model.d2lrnn'}" in out
+    load_checkpoint(tmp_path / "model.d2lrnn").build_model()
+    assert imread(tmp_path / "loss.png").std() > 0
+
+
+# sample
+
+
+def test_sample_writes_what_predict_does(d2lrnn, trained):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    model = checkpoint.build_model()
+    expected = [predict(prefix, 20, model, checkpoint.vocab) for prefix in ("分开", "不分开", "雨")]
+    status, out, err = d2lrnn("sample", trained, "--pred-len", 20)  # from the prefixes of the training
+    assert (status, out.splitlines(), err) == (0, expected[:2], "")
+    _, out, _ = d2lrnn("sample", trained / "model.d2lrnn", "--prefix", "雨", "--prefix", "分开", "--pred-len", 20)
+    assert out.splitlines() == [expected[2], expected[0]]
+
+
+# compare
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_compare_shows_that_both_compute_the_same(d2lrnn, tmp_path, cell):
+    status, out, err = d2lrnn("compare", "--cell", cell, *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert (status, err) == (0, "")
+    rows = re.findall(r"^(scratch|gluon) +(\d+) +([\d.]+) +([\d,]+) +[\d.]+$", out, re.MULTILINE)
+    assert [(name, epochs) for name, epochs, *_ in rows] == [("scratch", "3"), ("gluon", "3")]
+    scratch, gluon = (float(perplexity) for _, _, perplexity, _ in rows)
+    assert scratch == pytest.approx(gluon, rel=1e-3)
+    assert 1 < scratch < 1000
+    assert all(int(speed.replace(",", "")) > 0 for *_, speed in rows)
+    difference = float(re.search(r"largest relative difference in perplexity: (\S+)", out)[1])
+    assert difference < 1e-3
+    assert imread(tmp_path / f"compare_{cell}.png").std() > 0
+
+
+def test_compare_shows_what_there_is_after_ctrl_c(d2lrnn, tmp_path, at_step):
+    at_step(40, ctrl_c)  # of 18 an epoch
+    status, out, _ = d2lrnn("compare", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert status == 130
+    assert "interrupted in epoch 3 of 3" in out
+    assert re.findall(r"^(scratch|gluon) +(\d+)", out, re.MULTILINE) == [("scratch", "2")]
+
+
+def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
+    at_step(3, lambda norm: norm * math.inf)
+    result = d2lrnn("compare", *SMALL, "--num-epochs", 2, "--out", tmp_path)
+    assert "the gradient's norm became inf in epoch 1, batch 3: training stopped" in failed(result)
+
+
+# What a user gets wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--corpus", "smaple"], "'smaple' is neither a corpus nor a file: .*; did you mean sample?"),
+        (["--corpus", "nowhere/poems.txt"], "'nowhere/poems.txt' is neither a corpus nor a file"),
+        (["--data-dir", "nowhere"], "data_dir names nowhere: expected a folder that is there"),
+        (["--max-tokens", "0"], "found 0 as the most tokens to keep: expected a positive whole number"),
+        (["--max-tokens", "87"], "the corpus has 87 ids; one batch of batch_size 8 x num_steps 10 needs"),
+        (["--prefix", "☃"], r"unknown character '☃' \(U\+2603\) at position 0"),
+        (["--prefix", ""], "the prefix is empty: expected at least one character"),
+        (["--ctx", "gpu"], "gpu:0 was asked for, but this is MXNet's CPU build: .*requirements-gpu.txt"),
+        (["--ctx", "tpu"], "unknown device 'tpu': expected cpu, gpu"),
+        (["--kind", "scratch", "--embed-size", "8"], "the models from scratch have no embedding and no dropout"),
+        (["--kind", "scratch", "--dropout", "0.5"], "the models from scratch have no embedding and no dropout"),
+        (["--dropout", "1"], "dropout is 1.0: expected the share to drop, at least 0 and below 1"),
+        (["--num-hiddens", "0"], "num_hiddens is 0: expected at least 1"),
+        (["--num-epochs", "0"], "num_epochs is 0: expected at least 1"),
+        (["--lr", "nan"], "lr is nan: expected a number above 0"),
+        (["--pred-len", "-1"], "pred_len is -1: expected 0 or more"),
+        (["--seed", "-1"], "Seed must be between 0 and"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_a_line(d2lrnn, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.setattr(device, "num_gpus", lambda: 0)
+    monkeypatch.setattr(corpora, "BASE_URL", "http://127.0.0.1:9/")
+    result = d2lrnn("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", *arguments)
+    assert re.search(complaint, failed(result))
+    assert not (tmp_path / "run" / "model.d2lrnn").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_training(d2lrnn, tmp_path):
+    (tmp_path / "file").touch()
+    for command in ("train", "compare"):
+        status, out, err = d2lrnn(command, *SMALL, "--num-epochs", 1, "--out", tmp_path / "file")
+        assert str(tmp_path / "file") in failed((status, out, err))
+        assert "epoch 1" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--corpus", "nothing"], "'nothing' is neither a corpus nor a file"),
+        (["--batch-size", "1500"], "the corpus has 1500 ids; one batch of batch_size 1500"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_line(d2lrnn, tmp_path, arguments, complaint):
+    result = d2lrnn("compare", *SMALL, "--num-epochs", 2, "--out", tmp_path, *arguments)
+    assert re.search(complaint, failed(result))
+
+
+def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
+    assert f"{tmp_path / 'model.d2lrnn'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path))
+    assert f"{tmp_path / 'none'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path / "none"))
+    assert "unknown character '☃' (U+2603)" in failed(d2lrnn("sample", trained, "--prefix", "☃"))
+    assert "num_preds is -5: expected 0 or more" in failed(d2lrnn("sample", trained, "--pred-len", -5))
+    assert "unknown device 'abacus'" in failed(d2lrnn("sample", trained, "--ctx", "abacus"))
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes((trained / "model.d2lrnn").read_bytes()[:-100])
+    assert f"{damaged} is damaged: its SHA-256 is" in failed(d2lrnn("sample", damaged))
+    damaged.write_text("a poem")
+    assert f"{damaged} is not a d2lrnn checkpoint" in failed(d2lrnn("sample", damaged))
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "build_model", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", *SMALL, "--out", str(tmp_path)])
+
+
+# --help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
+        (["train"], ["--corpus NAME", "sample, jaychou, ptb, timemachine, or a UTF-8 text file", "--theta", "(0.005)"]),
+        (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)"]),
+        (["compare"], ["A gru is in Gluon's form", "{rnn,gru,lstm}", "(100.0)"]),
+    ],
+)
+def test_help_teaches(capsys, arguments, shown):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*arguments, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0
+    assert not [text for text in shown if text not in out]
+
+
+def test_every_option_is_explained():
+    commands = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert set(commands.choices) == {"train", "sample", "compare"}
+    for parser in commands.choices.values():
+        assert not [action.dest for action in parser._actions if not action.help]
+
+
+def test_the_options_have_the_defaults_of_the_configurations():
+    args = cli.make_parser().parse_args(["compare"])
+    assert cli.config_from(args, TrainConfig) == TrainConfig()
+    args = cli.make_parser().parse_args(["train"])
+    assert cli.config_from(args, TrainConfig) == cli.QUICK_TRAINING
