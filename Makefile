@@ -1,4 +1,5 @@
 # make venv      .venv with the pins of requirements.txt and this checkout
+# make dev       .venv with the tools of test and check as well
 # make run       trains on the lyrics in data/ and lets the model write
 # make test      the tests
 # make check     lint, format and types

@@ -4,11 +4,12 @@ The book's settings: the first 10,000 characters of the lyrics, 256 hidden units
 rate 100, gradients clipped to 0.01; 250 epochs of the RNN, 160 of the GRU and the LSTM.  Every finished run is a line
 of the log, and a run that is in the log is not done again, so the command can be stopped and started:
 
-    D2LRNN_DATA=folder/with/jaychou_lyrics.txt.zip python benchmarks/book_figures.py
+    D2LRNN_DATA=folder/with/the/lyrics .venv/bin/python benchmarks/book_figures.py
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
 from pathlib import Path
@@ -42,6 +43,7 @@ def run(kind: str, cell: str, seed: int, corpus: d2lrnn.Corpus) -> dict:
         "seconds": round(sum(history.seconds), 1),
         "perplexity_at": {e: round(history.perplexity[e - 1], 2) for e in range(40, len(history.perplexity) + 1, 40)},
         "python": platform.python_version(),
+        "threads": os.environ["OMP_NUM_THREADS"],
     }
 
 

@@ -82,7 +82,12 @@ def make_task(lesson):
     kept = numpy.flatnonzero(~is_separator)
     ids = lesson.corpus.train[kept]
     tags = numpy.append(is_separator, False)[kept + 1].astype("int32")
-    cut = len(kept) * 9 // 10
+    cut, config = len(kept) * 9 // 10, lesson.training
+    try:
+        d2lrnn.data_iter_random(ids[:cut], config.batch_size, config.num_steps)
+        d2lrnn.data_iter_consecutive(ids[cut:], 1, config.num_steps)
+    except d2lrnn.CorpusTooShortError as error:
+        raise SystemExit(f"without its line ends, cut in nine tenths and one: {error}") from None
     print(f"input     {vocab.decode(ids[:20])}")
     print(f"targets   {' '.join(map(str, tags[:20]))}")
     print(f"{cut:,} tokens to train on, {len(kept) - cut:,} held out; after {tags.mean():.1%} of them a line ends")

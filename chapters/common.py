@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout'
 import d2lrnn  # noqa: E402
 from d2lrnn import cli  # noqa: E402
 from d2lrnn.decoding import encode_prefix  # noqa: E402
+from d2lrnn.training import in_notebook  # noqa: E402
 
 BOOK_RNN = d2lrnn.TrainConfig(num_epochs=250, pred_period=50)  # d2l-zh v1, section 6.4
 BOOK_GATED = d2lrnn.TrainConfig(num_epochs=160, pred_period=40)  # sections 6.7 and 6.8
@@ -64,8 +65,9 @@ def parse_args(
         argv: the arguments; None takes the command line's, or none in a notebook, whose command line is Jupyter's.
         model: the model's defaults; None: the chapter builds no model and has no such arguments.
         training: the training's defaults; None likewise.
-        fixed: arguments that this chapter has no use for, such as ``"num_layers"``; to give them is an error.
+        fixed: arguments that this chapter has no use for, such as ``"num_layers"``; only the default is no error.
     """
+    cli.prepare_stdout()
     parser = argparse.ArgumentParser(description=description, epilog=EPILOG if training else None)
     cli.add_data_arguments(parser)
     if model is not None:
@@ -98,13 +100,6 @@ def _lesson(args: argparse.Namespace, has_model: bool, has_training: bool) -> Le
     d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises if it is too short
     d2lrnn.set_seed(args.seed)
     return Lesson(corpus, model, training, ctx, args.out)
-
-
-def in_notebook() -> bool:
-    """Return whether this runs in a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
 
 
 def opening(title: str, lesson: Lesson) -> None:

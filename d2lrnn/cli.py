@@ -13,13 +13,13 @@ from typing import Any
 
 from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.corpora import CORPUS_NAMES, Corpus, load_corpus
+from d2lrnn.corpora import CORPUS_NAMES, load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
 from d2lrnn.models import ModelConfig, build_model
 from d2lrnn.optimisation import OPTIMIZERS
 from d2lrnn.plotting import plot_history
-from d2lrnn.text import tokenize
+from d2lrnn.text import Corpus, tokenize
 from d2lrnn.training import (
     History,
     TrainConfig,
@@ -57,18 +57,20 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_model_arguments(parser: argparse.ArgumentParser, defaults: ModelConfig) -> None:
     """Add the arguments that describe a model."""
     group = parser.add_argument_group("model")
-    group.add_argument("--cell", choices=CELL_CHOICES, default=defaults.cell, help="(%(default)s)")
+    group.add_argument("--cell", choices=CELL_CHOICES, default=defaults.cell, help="recurrent layer (%(default)s)")
     group.add_argument("--num-hiddens", type=int, default=defaults.num_hiddens, help="hidden units (%(default)s)")
-    group.add_argument("--num-layers", type=int, default=defaults.num_layers, help="(%(default)s)")
+    group.add_argument("--num-layers", type=int, default=defaults.num_layers, help="stacked layers (%(default)s)")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, defaults: TrainConfig) -> None:
     """Add the arguments that describe the training."""
     group = parser.add_argument_group("training")
     group.add_argument("--num-epochs", type=int, default=defaults.num_epochs, help="passes over the text (%(default)s)")
-    group.add_argument("--batch-size", type=int, default=defaults.batch_size, help="(%(default)s)")
+    group.add_argument("--batch-size", type=int, default=defaults.batch_size, help="rows of a batch (%(default)s)")
     group.add_argument("--num-steps", type=int, default=defaults.num_steps, help="length of a window (%(default)s)")
-    group.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="(%(default)s)")
+    group.add_argument(
+        "--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="sgd is the book's (%(default)s)"
+    )
     group.add_argument("--lr", type=float, default=defaults.lr, help="learning rate (%(default)s)")
     group.add_argument("--theta", type=float, default=defaults.theta, help="clip gradients to this norm (%(default)s)")
     group.add_argument(
@@ -142,7 +144,10 @@ def _sample(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{path} is not there: expected a folder that `train` wrote, or the model's file")
     checkpoint = load_checkpoint(path)
     model = checkpoint.build_model(as_ctx(args.ctx))
-    for prefix in args.prefix or checkpoint.train_config.prefixes:
+    prefixes = args.prefix or checkpoint.train_config.prefixes
+    if not prefixes:
+        raise ValueError(f"{path} was trained without prefixes: say what to start from, --prefix TEXT")
+    for prefix in prefixes:
         print(predict(prefix, args.pred_len, model, checkpoint.vocab))
     return 0
 
@@ -184,7 +189,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train a model; writes the model and its loss curve", formatter_class=raw)
+    train = commands.add_parser(
+        "train",
+        help="train a model; writes the model and its loss curve",
+        formatter_class=raw,
+        description="Train a language model; writes DIR/model.d2lrnn, for `sample`, and DIR/loss.png.\n"
+        "Unless told otherwise it learns the lyrics that ship with d2lrnn by heart, in about a minute on two cores.",
+        epilog="with the book's settings:\n"
+        "  python -m d2lrnn train --cell gru --embed-size 0 --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
+    )
     add_data_arguments(train)
     add_model_arguments(train, QUICK_MODEL)
     train.add_argument(
@@ -198,7 +211,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run_command=_train)
 
-    sample = commands.add_parser("sample", help="let a trained model continue a text", formatter_class=raw)
+    sample = commands.add_parser(
+        "sample",
+        help="let a trained model continue a text",
+        formatter_class=raw,
+        description="Continue a text with what `train` wrote, always with the likeliest next token.",
+    )
     sample.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or the model's file")
     sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
     sample.add_argument("--pred-len", type=int, default=100, metavar="N", help="tokens to add (%(default)s)")
@@ -221,11 +239,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def prepare_stdout() -> None:
+    """Let a log file get each line at once, and a terminal without Chinese question marks in its place."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A log file gets each report at once, and a terminal without Chinese question marks for it.
-        sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    prepare_stdout()
     args = make_parser().parse_args(argv)
     try:
         return args.run_command(args)

@@ -186,7 +186,7 @@ class RNNModel(mx.gluon.HybridBlock):
         Raises:
             ValueError: as :func:`d2lrnn.samplers.check_batch`.
         """
-        if isinstance(X, mx.nd.NDArray):
+        if not isinstance(X, mx.sym.Symbol):  # which has no numbers to check
             check_batch(X, self.vocab_size, state)
         logits, state = super().__call__(X, list(state))
         return logits, tuple(state)

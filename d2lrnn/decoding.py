@@ -29,11 +29,14 @@ def check_causal(model: LanguageModel) -> None:
 
 
 def check_vocab(model: LanguageModel, vocab: Vocab) -> None:
-    """Refuse a vocabulary that is not of the model's size.
+    """Refuse a vocabulary that is not of the model's size, and a model that does not predict a vocabulary.
 
     Raises:
         ValueError: with both sizes.
     """
+    outputs = getattr(model, "num_outputs", model.vocab_size)
+    if outputs != model.vocab_size:
+        raise ValueError(f"the model has {outputs} outputs for {model.vocab_size} tokens: it is no language model")
     if len(vocab) != model.vocab_size:
         raise ValueError(f"the vocabulary has {len(vocab)} entries, the model was made for {model.vocab_size}")
 

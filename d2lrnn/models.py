@@ -108,7 +108,11 @@ def named_parameters(model) -> dict[str, Any]:
     """
     if isinstance(model, mx.gluon.Block):
         return dict(model._collect_params_with_prefix())
-    return dict(zip(model.stack.param_names, model.params))
+    try:
+        names = model.stack.param_names
+    except ValueError:  # a forward_fn of the user's: nobody knows what its parameters are called
+        names = [f"params.{i}" for i in range(len(model.params))]
+    return dict(zip(names, model.params))
 
 
 def copy_parameters(source, target) -> None:

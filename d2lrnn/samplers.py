@@ -101,6 +101,8 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
         ValueError: for a shape of other than two axes, an empty batch, ids that are out of range or not whole, and a
             state that is for another batch size (a sign of the two axes of X swapped).
     """
+    if not isinstance(X, mx.nd.NDArray):
+        raise ValueError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
     if X.ndim != 2 or X.size == 0:
         raise ValueError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
     for array in state:

@@ -334,6 +334,11 @@ class RNNModelScratch:
         """Whether outputs depend on later inputs."""
         return getattr(self.forward_fn, "bidirectional", False)
 
+    @property
+    def num_outputs(self) -> int:
+        """The size of the output layer."""
+        return getattr(self.forward_fn, "num_outputs", None) or self.vocab_size
+
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
         return self._init_state(batch_size, self.num_hiddens, ctx or self.ctx)

@@ -41,17 +41,16 @@ class TrainConfig:
     verbose: bool = True  # progress bar, reports and samples
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "num_steps", "pred_period"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        for name in ("num_epochs", "batch_size", "num_steps", "pred_period", "pred_len"):
+            value, least = getattr(self, name), 0 if name == "pred_len" else 1
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
         if not 0 < self.lr < FLOAT32_MAX:
             raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
         if not self.theta > 0:
             raise ValueError(f"theta is {self.theta}: expected a number above 0")
-        if self.pred_len < 0:
-            raise ValueError(f"pred_len is {self.pred_len}: expected 0 or more")
         if isinstance(self.prefixes, str):
             raise ValueError(
                 f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
@@ -124,7 +123,7 @@ def train(
                 if on_epoch is not None:
                     on_epoch(epoch, history)
         except KeyboardInterrupt:
-            history.stopped = f"interrupted in epoch {len(history.perplexity) + 1} of {config.num_epochs}"
+            history.stopped = f"interrupted after {len(history.perplexity)} of {config.num_epochs} epochs"
             _say(config, f"{history.stopped}; the model keeps what it has learnt")
     return history
 
@@ -143,7 +142,9 @@ def _make_step(model: LanguageModel, config: TrainConfig) -> Callable:
             loss = cross_entropy(logits, Y)
         loss.backward()
         norm = grad_clipping(params, config.theta)
-        update()
+        # A gradient that is no number is zeros by now. They stop SGD, but Adam would go on by its momentum.
+        if config.optimizer == "sgd" or math.isfinite(float(norm)):
+            update()
         return loss.detach(), norm, state
 
     return step
@@ -245,11 +246,12 @@ def _say(config: TrainConfig, line: str) -> None:
 
 def _progress_bar(config: TrainConfig) -> tqdm:
     """Return a bar over the epochs, for a terminal or a notebook; a log file gets the report lines alone."""
-    shown = config.verbose and (sys.stderr.isatty() or _in_notebook())
+    shown = config.verbose and (sys.stderr.isatty() or in_notebook())
     return tqdm(total=config.num_epochs, unit="epoch", leave=False, disable=not shown)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Return whether this runs in a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and "IPKernelApp" in shell.config
+    return hasattr(shell, "kernel")

@@ -327,7 +327,7 @@ def test_a_chapter_is_a_notebook(name):
     assert [node.name for node in main.body] == ["main"]
     for tree in sections:
         assert all(isinstance(node, ast.FunctionDef) and ast.get_docstring(node) for node in tree.body)
-    assert source.count("\n") < 230
+    assert source.count("\n") < 240
 
 
 def test_a_notebook_has_no_command_line(common, monkeypatch):
@@ -394,7 +394,7 @@ def test_a_corpus_without_line_ends_has_none_to_restore(run, tmp_path):
 
 def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys, monkeypatch, tmp_path):
     def train(models, corpus, config):
-        return {"scratch": d2lrnn.History([5.0], [0.1], [100.0], [1.0], [], "interrupted in epoch 2 of 3")}
+        return {"scratch": d2lrnn.History([5.0], [0.1], [100.0], [1.0], [], "interrupted after 1 of 3 epochs")}
 
     monkeypatch.setattr(d2lrnn, "train_side_by_side", train)
     lesson = parse(common, "--quick", "--out", str(tmp_path))

@@ -152,7 +152,7 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path):
     finally:
         process.kill()
     assert (process.returncode, err) == (130, "")
-    assert re.search(r"interrupted in epoch \d+ of 1000000; the model keeps what it has learnt", out)
+    assert re.search(r"interrupted after \d+ of 1000000 epochs; the model keeps what it has learnt", out)
     assert f"model    {tmp_path / 'model.d2lrnn'}" in out
     assert imread(tmp_path / "loss.png").std() > 0
     checkpoint = load_checkpoint(tmp_path / "model.d2lrnn")
@@ -205,7 +205,7 @@ def test_compare_shows_what_there_is_after_ctrl_c(d2lrnn, tmp_path, at_step):
     at_step(40, ctrl_c)  # of 18 an epoch
     status, out, _ = d2lrnn("compare", *SMALL, "--num-epochs", 3, "--out", tmp_path)
     assert status == 130
-    assert "interrupted in epoch 3 of 3" in out
+    assert "interrupted after 2 of 3 epochs" in out
     assert re.findall(r"^(scratch|gluon) +(\d+)", out, re.MULTILINE) == [("scratch", "2")]
 
 
@@ -233,10 +233,10 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
         (["--kind", "scratch", "--embed-size", "8"], "the models from scratch have no embedding and no dropout"),
         (["--kind", "scratch", "--dropout", "0.5"], "the models from scratch have no embedding and no dropout"),
         (["--dropout", "1"], "dropout is 1.0: expected the share to drop, at least 0 and below 1"),
-        (["--num-hiddens", "0"], "num_hiddens is 0: expected at least 1"),
-        (["--num-epochs", "0"], "num_epochs is 0: expected at least 1"),
+        (["--num-hiddens", "0"], "num_hiddens is 0: expected a whole number, at least 1"),
+        (["--num-epochs", "0"], "num_epochs is 0: expected a whole number, at least 1"),
         (["--lr", "nan"], "lr is nan: expected a number above 0"),
-        (["--pred-len", "-1"], "pred_len is -1: expected 0 or more"),
+        (["--pred-len", "-1"], "pred_len is -1: expected a whole number, at least 0"),
         (["--seed", "-1"], "Seed must be between 0 and"),
     ],
 )

@@ -126,6 +126,9 @@ class TestBatchesThatMXNetWouldAccept:
         message = self.refused(kind, ids(5, 2))
         assert "(5, 2)" in message and "batch of 2" in message and "swapped" in message
 
+    def test_numpy_arrays(self, kind):
+        assert "X is a ndarray: expected an MXNet array" in self.refused(kind, numpy.zeros((2, 3), "int32"))
+
     def test_one_dimension(self, kind):
         assert "shape (3,)" in self.refused(kind, mx.np.zeros(3, dtype="int32"))
 

@@ -65,6 +65,10 @@ def test_errors_name_what_is_wrong():
         predict("a", -1, SuccessorModel(), VOCAB)
     with pytest.raises(ValueError, match="6 entries.*made for 5"):
         predict("a", 1, SuccessorModel(), Vocab("abcdef"))
+    for kind in ("scratch", "gluon"):
+        tagger = build_model(ModelConfig(kind, "gru", num_hiddens=4, num_outputs=2), 5)
+        with pytest.raises(ValueError, match="2 outputs for 5 tokens: it is no language model"):
+            predict("a", 1, tagger, VOCAB)
     model = build_model(ModelConfig(cell="gru", num_hiddens=4, bidirectional=True), 5)
     with pytest.raises(LooksAheadError, match="reads the very"):
         predict("a", 1, model, VOCAB)

@@ -173,6 +173,19 @@ def torch_twin(torch, model, cell, num_layers, bidirectional):
     return layer, dense
 
 
+def torch_gradients(layer, dense, stack, cell):
+    """Return all gradients of the PyTorch model, but of second biases, under the book's names."""
+    found = {"W_hq": dense.weight.grad.numpy().T, "b_q": dense.bias.grad.numpy()}
+    gates = {"rnn": "h", "gru": "rzh", "lstm": "ifco"}[cell]
+    for i, prefix in enumerate(stack.prefixes):
+        level, reverse = divmod(i, stack.num_directions)
+        for kind, name in (("W_x", "weight_ih"), ("W_h", "weight_hh"), ("b_", "bias_ih")):
+            whole = getattr(layer, f"{name}_l{level}{'_reverse' * reverse}").grad.numpy()
+            for gate, part in zip(gates, whole.reshape(len(gates), NUM_HIDDENS, *whole.shape[1:])):
+                found[f"{prefix}{kind}{gate}"] = part.T
+    return found
+
+
 @all_shapes
 def test_both_agree_with_pytorch(cell, num_layers, bidirectional):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
@@ -184,16 +197,14 @@ def test_both_agree_with_pytorch(cell, num_layers, bidirectional):
     logits = dense(hiddens).reshape(-1, VOCAB_SIZE)
     targets = torch.from_numpy(((X.asnumpy() + 1) % VOCAB_SIZE).T.reshape(-1)).long()
     torch.nn.functional.cross_entropy(logits, targets).backward()
-    gates = {"rnn": "h", "gru": "rzh", "lstm": "ifco"}[cell]
-    first = layer.weight_ih_l0.grad.numpy().reshape(len(gates), NUM_HIDDENS, VOCAB_SIZE)
-    prefix = scratch.stack.prefixes[0]
-    last_h = (state[0] if cell == "lstm" else state).detach().numpy()
+    states = [s.detach().numpy() for s in (state if cell == "lstm" else (state,))]  # H, or H and C, of each direction
+    expected_gradients = torch_gradients(layer, dense, scratch.stack, cell)
     for model in (scratch, gluon):
         found, new_state, gradients = run_with_gradients(model, X)
         assert_close(found, logits.detach().numpy())
-        assert_close(gradients["W_hq"], dense.weight.grad.numpy().T, rel=2e-5)
-        for gate, gradient in zip(gates, first):
-            assert_close(gradients[f"{prefix}W_x{gate}"], gradient.T, rel=2e-5)
-        if model is scratch:
-            step = d2lrnn.CELLS[model.stack.cell].num_states
-            assert_close(numpy.stack([s.asnumpy() for s in new_state[::step]]), last_h)
+        flat = flat_state(new_state) if model is scratch else gluon_state_like_scratch(new_state, len(states))
+        for i, expected in enumerate(states):
+            assert_close(flat[i :: len(states)], expected)
+        assert set(expected_gradients) <= set(gradients)
+        for name, expected in expected_gradients.items():
+            assert_close(gradients[name], expected, rel=2e-5)

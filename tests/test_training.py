@@ -84,6 +84,8 @@ class TestGradClipping:
                 grad_clipping(make_params([1.0]), theta)
         with pytest.raises(ValueError, match="no gradients"):
             grad_clipping([], 1)
+        with pytest.raises(ValueError, match=r"shape \(3,\) has no gradient: call its attach_grad"):
+            grad_clipping([mx.np.ones(3)], 1)
 
 
 def test_sgd():
@@ -91,6 +93,13 @@ def test_sgd():
         sgd(params, 0.5, 4)
         data = params[0] if isinstance(params[0], mx.np.ndarray) else params[0].data()
         assert data.asnumpy().tolist() == [0.75, 1.5]
+
+
+def test_a_dictionary_of_parameters_will_do():
+    (param,) = gluon_with_gradients([3.0, 4.0])
+    assert grad_clipping({"w": param}, 1).item() == 5
+    sgd({"w": param}, 1, 1)
+    numpy.testing.assert_allclose(param.data().asnumpy(), [0.4, 0.2], rtol=1e-6)
 
 
 def test_frozen_parameters_are_passed_over():
@@ -231,6 +240,28 @@ def test_a_gradient_that_is_no_number_stops_training_and_keeps_the_last_good_sta
     assert all((a == b).all() for a, b in zip(values(good), values(bad)))
 
 
+def test_adam_does_not_go_on_by_its_momentum():
+    batches = (len(CORPUS.train) // 4 - 1) // 5
+    good, bad = make("scratch"), make("scratch")
+    options = {"optimizer": "adam", "lr": 0.01, "theta": 1.0}
+    d2lrnn.train_and_predict(good, CORPUS, quiet(num_epochs=1, **options))
+    with pytest.raises(d2lrnn.TrainingDivergedError, match="nan in epoch 2, batch 1"):
+        d2lrnn.train_and_predict(Failing(bad, good_calls=batches), CORPUS, quiet(**options))
+    assert all((a == b).all() for a, b in zip(values(good), values(bad)))
+
+
+def test_a_forward_function_of_the_users_own_trains():
+    def my_rnn(inputs, state, params):
+        return d2lrnn.rnn(inputs, state, params)
+
+    runs = []
+    for forward in (d2lrnn.rnn, my_rnn):
+        d2lrnn.set_seed(1)
+        args = (CORPUS.vocab_size, 8, None, d2lrnn.get_rnn_params, d2lrnn.init_rnn_state, forward)
+        runs.append(d2lrnn.train_and_predict(d2lrnn.RNNModelScratch(*args), CORPUS, quiet()).perplexity)
+    assert runs[0] == runs[1]
+
+
 def test_a_perplexity_beyond_all_numbers_stops_training():
     """The gradient is finite still: the softmax is certain, and wrong."""
     model = make("scratch", "rnn")
@@ -251,7 +282,7 @@ def test_ctrl_c_returns_what_was_learnt():
         return d2lrnn.data_iter_consecutive(CORPUS.train, 4, 5)
 
     history = d2lrnn.train(model, batches, quiet(num_epochs=9), interrupt)
-    assert len(history.perplexity) == 2 and history.stopped == "interrupted in epoch 3 of 9"
+    assert len(history.perplexity) == 2 and history.stopped == "interrupted after 2 of 9 epochs"
     d2lrnn.train(twin, batches, quiet(num_epochs=2))
     assert all((a == b).all() for a, b in zip(values(model), values(twin)))
     assert not mx.autograd.is_recording()
@@ -292,11 +323,12 @@ def test_a_bidirectional_model_may_be_trained_on_given_targets():
     "options, message",
     [
         ({"num_epochs": 0}, "num_epochs is 0"),
+        ({"num_epochs": 1.5}, "num_epochs is 1.5: expected a whole number"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"lr": 0}, "lr is 0"),
         ({"lr": 1e39}, "lr is 1e\\+39.*float32"),
         ({"theta": math.nan}, "theta is nan"),
-        ({"pred_len": -1}, "pred_len is -1"),
+        ({"pred_len": -1}, "pred_len is -1: expected a whole number, at least 0"),
         ({"optimizer": "sdg"}, "unknown optimizer 'sdg': expected one of sgd, adam"),
         ({"prefixes": "分开"}, r"expected several texts, such as \('分开',\)"),
     ],
