@@ -131,11 +131,17 @@ def _train(args: argparse.Namespace) -> int:
     if history.perplexity:
         plot_history({model_config.cell: history}, args.out / "loss.png", f"{model_config.cell} on {corpus.name}")
         print(f"picture  {args.out / 'loss.png'}")
-    print(f"let it write:  python -m d2lrnn sample {args.out} --prefix {shlex.quote(config.prefixes[0])}")
+    print(f"let it write:  {_python()} -m d2lrnn sample {args.out} --prefix {shlex.quote(config.prefixes[0])}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
     return 130 if history.stopped else 0
+
+
+def _python() -> str:
+    """Return what to call this Python by, seen from here: ``.venv/bin/python``, or just ``python``."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return str(python.relative_to(here)) if here in python.parents else "python"
 
 
 def _sample(args: argparse.Namespace) -> int:
