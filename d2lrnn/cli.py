@@ -181,10 +181,9 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m d2lrnn",
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Recurrent networks of Dive into Deep Learning: train one on text, let it write, "
         "hold the one from scratch against Gluon's.",
         epilog="a first round:\n"
@@ -194,11 +193,17 @@ def make_parser() -> argparse.ArgumentParser:
         "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_sample(commands)
+    _add_compare(commands)
+    return parser
 
+
+def _add_train(commands) -> None:
     train = commands.add_parser(
         "train",
         help="train a model; writes the model and its loss curve",
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train a language model; writes DIR/model.d2lrnn, for `sample`, and DIR/loss.png.\n"
         "Unless told otherwise it learns the lyrics that ship with d2lrnn by heart, in about a minute on two cores.",
         epilog="with the book's settings:\n"
@@ -217,10 +222,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run_command=_train)
 
+
+def _add_sample(commands) -> None:
     sample = commands.add_parser(
         "sample",
         help="let a trained model continue a text",
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Continue a text with what `train` wrote, always with the likeliest next token.",
     )
     sample.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or the model's file")
@@ -229,11 +236,13 @@ def make_parser() -> argparse.ArgumentParser:
     sample.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1 or auto (%(default)s)")
     sample.set_defaults(run_command=_sample)
 
+
+def _add_compare(commands) -> None:
     against = commands.add_parser(
         "compare",
         help="train a model from scratch and its Gluon twin from the same parameters",
         description="The book's settings unless told otherwise. A gru is in Gluon's form: see the GRU chapter.",
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_data_arguments(against)
     add_model_arguments(against, ModelConfig())
@@ -242,7 +251,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="folder for the picture (%(default)s)"
     )
     against.set_defaults(run_command=_compare)
-    return parser
 
 
 def prepare_stdout() -> None:

@@ -75,7 +75,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
     """Several one-layer ``gluon.rnn`` layers with dropout between them that really drops.
 
     The ``dropout=`` of a fused layer of several does nothing on the CPU.  With ``dropout=0`` the numbers are those
-    of the fused layer, at the same speed.
+    of the fused layer.
 
     Args:
         cell: as for :func:`rnn_layer`.
