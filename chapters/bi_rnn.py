@@ -174,6 +174,7 @@ def training(lesson, models, train_task, test_task):
     draw_curves(panels[0], histories, ("epoch", "training perplexity"))
     panels[1].barh(list(scores), list(scores.values()), color=COLOURS[: len(scores)], zorder=2)
     panels[1].invert_yaxis()
+    panels[1].set_xlim(0, 1)
     panels[1].set_xlabel("F1 on the held-out tenth")
     save_figure(figure, lesson.out / "bi_rnn.png")
     common.saved(lesson.out / "bi_rnn.png")
