@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout's d2lrnn, installed or not
 
 import d2lrnn  # noqa: E402
-from d2lrnn import cli  # noqa: E402
+from d2lrnn import cli, commands  # noqa: E402
 from d2lrnn.decoding import encode_prefix  # noqa: E402
 from d2lrnn.training import in_notebook  # noqa: E402
 
@@ -91,12 +91,14 @@ def parse_args(
 
 
 def _lesson(args: argparse.Namespace, has_model: bool, has_training: bool) -> Lesson:
-    corpus, ctx = cli.load_corpus_from(args), d2lrnn.as_ctx(args.ctx)
-    prefixes = cli.prefixes_from(args, corpus)
+    corpus, ctx = commands.load_corpus_from(args), d2lrnn.as_ctx(args.ctx)
+    prefixes = commands.prefixes_from(args, corpus)
     for prefix in prefixes:
         encode_prefix(prefix, corpus.vocab)
-    model = cli.config_from(args, d2lrnn.ModelConfig) if has_model else d2lrnn.ModelConfig()
-    training = cli.config_from(args, d2lrnn.TrainConfig, prefixes=prefixes) if has_training else d2lrnn.TrainConfig()
+    model = commands.config_from(args, d2lrnn.ModelConfig) if has_model else d2lrnn.ModelConfig()
+    training = (
+        commands.config_from(args, d2lrnn.TrainConfig, prefixes=prefixes) if has_training else d2lrnn.TrainConfig()
+    )
     d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises if it is too short
     d2lrnn.set_seed(args.seed)
     return Lesson(corpus, model, training, ctx, args.out)
@@ -177,7 +179,7 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
         SystemExit: if the reader stopped the training (Ctrl-C).
     """
     picture = lesson.out / f"{name}.png"
-    status = cli.report_comparison(dict(histories), picture, lesson.title(title))
+    status = commands.report_comparison(dict(histories), picture, lesson.title(title))
     display_in_notebook(picture)
     width = max(map(len, histories))
     for prefix in lesson.training.prefixes:

@@ -23,6 +23,7 @@ from mxnet import autograd, gluon, init, np
 
 import d2lrnn
 from d2lrnn import FusedLayerError, RecurrentStack, RNNModel
+from d2lrnn.models import stack_from
 
 # %% [markdown]
 # ## From scratch
@@ -35,7 +36,7 @@ from d2lrnn import FusedLayerError, RecurrentStack, RNNModel
 def from_scratch(lesson):
     """List the layers of a stack and run it over one batch."""
     common.section("1. From scratch: Stack")
-    vocab_size, num_hiddens, stack = lesson.corpus.vocab_size, lesson.model.num_hiddens, lesson.model.stack
+    vocab_size, num_hiddens, stack = lesson.corpus.vocab_size, lesson.model.num_hiddens, stack_from(lesson.model)
     names, shapes = stack.param_names, stack.param_shapes(vocab_size, num_hiddens)
     per_layer = len(d2lrnn.CELLS[stack.cell].param_names)
     print(f"{stack.num_layers} layers of {stack.cell}")

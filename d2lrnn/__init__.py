@@ -1,70 +1,75 @@
 """The recurrent-network chapter of *Dive into Deep Learning* on MXNet and Gluon; importing it switches np mode on."""
 
-from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
-from d2lrnn.checkpoint import Checkpoint as Checkpoint
-from d2lrnn.checkpoint import CheckpointError as CheckpointError
-from d2lrnn.checkpoint import load_checkpoint as load_checkpoint
-from d2lrnn.checkpoint import save_checkpoint as save_checkpoint
-from d2lrnn.comparison import compare as compare
-from d2lrnn.comparison import comparison_table as comparison_table
-from d2lrnn.comparison import largest_difference as largest_difference
-from d2lrnn.comparison import make_twins as make_twins
-from d2lrnn.comparison import plot_comparison as plot_comparison
-from d2lrnn.comparison import train_side_by_side as train_side_by_side
-from d2lrnn.concise import FusedLayerError as FusedLayerError
-from d2lrnn.concise import RecurrentStack as RecurrentStack
-from d2lrnn.concise import RNNModel as RNNModel
-from d2lrnn.concise import rnn_layer as rnn_layer
-from d2lrnn.corpora import CORPUS_NAMES as CORPUS_NAMES
-from d2lrnn.corpora import CorpusError as CorpusError
-from d2lrnn.corpora import CorpusNotFoundError as CorpusNotFoundError
-from d2lrnn.corpora import load_corpus as load_corpus
-from d2lrnn.corpora import load_data_jay_lyrics as load_data_jay_lyrics
-from d2lrnn.corpora import load_data_lyrics_sample as load_data_lyrics_sample
-from d2lrnn.corpora import load_data_ptb as load_data_ptb
-from d2lrnn.corpora import load_data_time_machine as load_data_time_machine
-from d2lrnn.corpora import load_text as load_text
-from d2lrnn.decoding import LooksAheadError as LooksAheadError
-from d2lrnn.decoding import predict as predict
-from d2lrnn.device import DeviceError as DeviceError
-from d2lrnn.device import as_ctx as as_ctx
-from d2lrnn.device import try_all_gpus as try_all_gpus
-from d2lrnn.device import try_gpu as try_gpu
-from d2lrnn.models import LanguageModel as LanguageModel
-from d2lrnn.models import ModelConfig as ModelConfig
-from d2lrnn.models import build_model as build_model
-from d2lrnn.models import copy_parameters as copy_parameters
-from d2lrnn.models import named_parameters as named_parameters
-from d2lrnn.models import read_parameters as read_parameters
-from d2lrnn.optimisation import cross_entropy as cross_entropy
-from d2lrnn.optimisation import grad_clipping as grad_clipping
-from d2lrnn.optimisation import perplexity as perplexity
-from d2lrnn.optimisation import sgd as sgd
-from d2lrnn.plotting import plot_history as plot_history
-from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
-from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
-from d2lrnn.samplers import data_iter_random as data_iter_random
-from d2lrnn.scratch import CELLS as CELLS
-from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
-from d2lrnn.scratch import Stack as Stack
-from d2lrnn.scratch import get_gru_params as get_gru_params
-from d2lrnn.scratch import get_gru_reset_after_params as get_gru_reset_after_params
-from d2lrnn.scratch import get_lstm_params as get_lstm_params
-from d2lrnn.scratch import get_rnn_params as get_rnn_params
-from d2lrnn.scratch import gru as gru
-from d2lrnn.scratch import gru_reset_after as gru_reset_after
-from d2lrnn.scratch import init_gru_state as init_gru_state
-from d2lrnn.scratch import init_lstm_state as init_lstm_state
-from d2lrnn.scratch import init_rnn_state as init_rnn_state
-from d2lrnn.scratch import lstm as lstm
-from d2lrnn.scratch import rnn as rnn
-from d2lrnn.scratch import to_onehot as to_onehot
-from d2lrnn.text import Corpus as Corpus
-from d2lrnn.text import UnknownTokenError as UnknownTokenError
-from d2lrnn.text import Vocab as Vocab
-from d2lrnn.training import History as History
-from d2lrnn.training import TrainConfig as TrainConfig
-from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
-from d2lrnn.training import set_seed as set_seed
-from d2lrnn.training import train as train
-from d2lrnn.training import train_and_predict as train_and_predict
+from d2lrnn._launch import is_command_line as _is_command_line
+
+# Python imports this file before d2lrnn/__main__.py. The command line has no use for these names, and --help and a
+# wrong option are not to wait for MXNet: what a command needs, it imports itself.
+if not _is_command_line():
+    from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
+    from d2lrnn.checkpoint import Checkpoint as Checkpoint
+    from d2lrnn.checkpoint import CheckpointError as CheckpointError
+    from d2lrnn.checkpoint import load_checkpoint as load_checkpoint
+    from d2lrnn.checkpoint import save_checkpoint as save_checkpoint
+    from d2lrnn.comparison import compare as compare
+    from d2lrnn.comparison import comparison_table as comparison_table
+    from d2lrnn.comparison import largest_difference as largest_difference
+    from d2lrnn.comparison import make_twins as make_twins
+    from d2lrnn.comparison import plot_comparison as plot_comparison
+    from d2lrnn.comparison import train_side_by_side as train_side_by_side
+    from d2lrnn.concise import FusedLayerError as FusedLayerError
+    from d2lrnn.concise import RecurrentStack as RecurrentStack
+    from d2lrnn.concise import RNNModel as RNNModel
+    from d2lrnn.concise import rnn_layer as rnn_layer
+    from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
+    from d2lrnn.config import ModelConfig as ModelConfig
+    from d2lrnn.config import TrainConfig as TrainConfig
+    from d2lrnn.corpora import CorpusError as CorpusError
+    from d2lrnn.corpora import CorpusNotFoundError as CorpusNotFoundError
+    from d2lrnn.corpora import load_corpus as load_corpus
+    from d2lrnn.corpora import load_data_jay_lyrics as load_data_jay_lyrics
+    from d2lrnn.corpora import load_data_lyrics_sample as load_data_lyrics_sample
+    from d2lrnn.corpora import load_data_ptb as load_data_ptb
+    from d2lrnn.corpora import load_data_time_machine as load_data_time_machine
+    from d2lrnn.corpora import load_text as load_text
+    from d2lrnn.decoding import LooksAheadError as LooksAheadError
+    from d2lrnn.decoding import predict as predict
+    from d2lrnn.device import DeviceError as DeviceError
+    from d2lrnn.device import as_ctx as as_ctx
+    from d2lrnn.device import try_all_gpus as try_all_gpus
+    from d2lrnn.device import try_gpu as try_gpu
+    from d2lrnn.models import LanguageModel as LanguageModel
+    from d2lrnn.models import build_model as build_model
+    from d2lrnn.models import copy_parameters as copy_parameters
+    from d2lrnn.models import named_parameters as named_parameters
+    from d2lrnn.models import read_parameters as read_parameters
+    from d2lrnn.optimisation import cross_entropy as cross_entropy
+    from d2lrnn.optimisation import grad_clipping as grad_clipping
+    from d2lrnn.optimisation import perplexity as perplexity
+    from d2lrnn.optimisation import sgd as sgd
+    from d2lrnn.plotting import plot_history as plot_history
+    from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
+    from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
+    from d2lrnn.samplers import data_iter_random as data_iter_random
+    from d2lrnn.scratch import CELLS as CELLS
+    from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
+    from d2lrnn.scratch import Stack as Stack
+    from d2lrnn.scratch import get_gru_params as get_gru_params
+    from d2lrnn.scratch import get_gru_reset_after_params as get_gru_reset_after_params
+    from d2lrnn.scratch import get_lstm_params as get_lstm_params
+    from d2lrnn.scratch import get_rnn_params as get_rnn_params
+    from d2lrnn.scratch import gru as gru
+    from d2lrnn.scratch import gru_reset_after as gru_reset_after
+    from d2lrnn.scratch import init_gru_state as init_gru_state
+    from d2lrnn.scratch import init_lstm_state as init_lstm_state
+    from d2lrnn.scratch import init_rnn_state as init_rnn_state
+    from d2lrnn.scratch import lstm as lstm
+    from d2lrnn.scratch import rnn as rnn
+    from d2lrnn.scratch import to_onehot as to_onehot
+    from d2lrnn.text import Corpus as Corpus
+    from d2lrnn.text import UnknownTokenError as UnknownTokenError
+    from d2lrnn.text import Vocab as Vocab
+    from d2lrnn.training import History as History
+    from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
+    from d2lrnn.training import set_seed as set_seed
+    from d2lrnn.training import train as train
+    from d2lrnn.training import train_and_predict as train_and_predict

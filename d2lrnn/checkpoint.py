@@ -18,10 +18,10 @@ from typing import Any
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import ModelConfig, TrainConfig
 from d2lrnn.device import ContextLike
-from d2lrnn.models import ModelConfig, build_model, named_parameters
+from d2lrnn.models import build_model, named_parameters
 from d2lrnn.text import Vocab
-from d2lrnn.training import TrainConfig
 
 _MAGIC = b"d2lrnn checkpoint 1\n"
 _META = "meta.json"

@@ -21,13 +21,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Union
 
-import pooch
-
+from d2lrnn.config import CORPUS_NAMES
 from d2lrnn.text import EOS, Corpus, UnknownTokenError, Vocab, tokenize
 
 PathLike = Union[str, "os.PathLike[str]"]
 
-CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine")
 BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
 BASE_URL = "https://d2l-data.s3-accelerate.amazonaws.com/"  # of the book's data sets
 MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB); a list of its characters takes eight times that
@@ -206,6 +204,8 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
     missing = f"{source.filename} is not in {', '.join(map(str, folders))}"
     if source.sha256 is None:
         raise CorpusNotFoundError(f"{missing}: it is part of d2lrnn, so install d2lrnn again")
+    import pooch  # not above, where every import of d2lrnn would wait for it
+
     url, cache = BASE_URL + source.filename, pooch.os_cache("d2lrnn")
     pooch.get_logger().setLevel("WARNING")  # the progress bar says that it downloads
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
@@ -232,6 +232,8 @@ def _folders(data_dir: PathLike | None) -> list[Path]:
 
 def _verified(path: Path, source: Source) -> Path:
     if path.name == source.filename and source.sha256:
+        import pooch
+
         found = pooch.file_hash(str(path))
         if found != source.sha256:
             raise CorpusError(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.concise import RecurrentStack, RNNModel, rnn_layer
+from d2lrnn.config import ModelConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.scratch import CELLS, RNNModelScratch, Stack
-
-KINDS = ("scratch", "gluon")
 
 
 class LanguageModel(Protocol):
@@ -29,38 +27,10 @@ class LanguageModel(Protocol):
         """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state."""
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """Everything that tells one model's shape from another's; it travels in the checkpoint."""
-
-    kind: str = "gluon"  # "scratch": the book's equations; "gluon": the fused layers
-    cell: str = "lstm"  # rnn, gru, gru_reset_after or lstm; on Gluon gru is gru_reset_after
-    num_hiddens: int = 256  # hidden units of each layer and direction
-    num_layers: int = 1
-    bidirectional: bool = False  # not for language models: see train_and_predict
-    embed_size: int | None = None  # width of a learnt embedding; None: one-hot vectors. Gluon only
-    dropout: float = 0.0  # share dropped between layers and before the output. Gluon only
-    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind {self.kind!r}: expected one of {', '.join(KINDS)}")
-        if self.cell not in CELLS:
-            raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
-        for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
-            value, least = getattr(self, name), 0 if name == "embed_size" else 1
-            if value is None and name in ("embed_size", "num_outputs"):
-                continue
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-        if self.kind == "scratch" and (self.embed_size or self.dropout):
-            raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
-
-    @property
-    def stack(self) -> Stack:
-        """The same layers from scratch; a Gluon GRU's are those of ``gru_reset_after``."""
-        cell = "gru_reset_after" if self.kind == "gluon" and self.cell == "gru" else self.cell
-        return Stack(cell, self.num_layers, self.bidirectional, self.num_outputs)
+def stack_from(config: ModelConfig) -> Stack:
+    """Return the layers that a config describes as a Stack; a Gluon GRU's are those of ``gru_reset_after``."""
+    cell = "gru_reset_after" if config.kind == "gluon" and config.cell == "gru" else config.cell
+    return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs)
 
 
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
@@ -75,7 +45,7 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
         an :class:`RNNModelScratch` or an :class:`RNNModel`.
     """
     if config.kind == "scratch":
-        stack = config.stack
+        stack = stack_from(config)
         return RNNModelScratch(vocab_size, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
     input_size = config.embed_size or vocab_size
     if config.num_layers == 1:

@@ -10,8 +10,6 @@ from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.samplers import check_batch
 
-OPTIMIZERS = ("sgd", "adam")
-
 
 @functools.cache
 def _compiled_loss():

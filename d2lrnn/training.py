@@ -8,53 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy
-from tqdm.auto import tqdm
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import TrainConfig
 from d2lrnn.decoding import check_causal, check_vocab, encode_prefix, predict
 from d2lrnn.models import LanguageModel, named_parameters
-from d2lrnn.optimisation import OPTIMIZERS, cross_entropy, format_perplexity, grad_clipping, make_update, perplexity
+from d2lrnn.optimisation import cross_entropy, format_perplexity, grad_clipping, make_update, perplexity
 from d2lrnn.samplers import data_iter_consecutive, data_iter_random
 from d2lrnn.text import Corpus
-
-FLOAT32_MAX = float(numpy.finfo("float32").max)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a model is trained; the defaults are the book's for the GRU and the LSTM."""
-
-    num_epochs: int = 160
-    batch_size: int = 32
-    num_steps: int = 35  # length of truncated backpropagation through time
-    optimizer: str = "sgd"  # the book's, or adam
-    lr: float = 1e2  # learning rate, on the loss averaged over tokens; for adam take 0.005 or so
-    theta: float = 1e-2  # gradients are scaled down to this L2 norm; math.inf: never
-    use_random_iter: bool = False  # random windows and a fresh state each; else consecutive ones and a carried state
-    pred_period: int = 40  # epochs between reports and samples
-    pred_len: int = 50  # tokens of a sample, after its prefix
-    prefixes: tuple[str, ...] = ()  # what the samples start from
-    seed: int = 0  # of the order of batches and of dropout
-    verbose: bool = True  # progress bar, reports and samples
-
-    def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "num_steps", "pred_period", "pred_len"):
-            value, least = getattr(self, name), 0 if name == "pred_len" else 1
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"unknown optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
-        if not 0 < self.lr < FLOAT32_MAX:
-            raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
-        if not self.theta > 0:
-            raise ValueError(f"theta is {self.theta}: expected a number above 0")
-        if isinstance(self.prefixes, str):
-            raise ValueError(
-                f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
-            )
 
 
 @dataclass
@@ -150,7 +114,7 @@ def _make_step(model: LanguageModel, config: TrainConfig) -> Callable:
     return step
 
 
-def _train_epoch(step: Callable, batches: Iterable, history: History, bar: tqdm) -> None:
+def _train_epoch(step: Callable, batches: Iterable, history: History, bar: Any) -> None:
     """Take a step on each batch of an epoch, and enter what it showed into the history."""
     loss_sum, num_tokens, state = 0.0, 0, None
     norms: list = []
@@ -241,11 +205,15 @@ def train_and_predict(model: LanguageModel, corpus: Corpus, config: TrainConfig 
 
 def _say(config: TrainConfig, line: str) -> None:
     if config.verbose:
+        from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
+
         tqdm.write(line)
 
 
-def _progress_bar(config: TrainConfig) -> tqdm:
-    """Return a bar over the epochs, for a terminal or a notebook; a log file gets the report lines alone."""
+def _progress_bar(config: TrainConfig) -> Any:
+    """Return tqdm's bar over the epochs, for a terminal or a notebook; a log file gets the report lines alone."""
+    from tqdm.auto import tqdm
+
     shown = config.verbose and (sys.stderr.isatty() or in_notebook())
     return tqdm(total=config.num_epochs, unit="epoch", leave=False, disable=not shown)
 

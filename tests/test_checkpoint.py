@@ -11,10 +11,10 @@ import pytest
 from d2lrnn import checkpoint as module
 from d2lrnn._runtime import mx
 from d2lrnn.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from d2lrnn.config import ModelConfig, TrainConfig
 from d2lrnn.decoding import predict
-from d2lrnn.models import ModelConfig, build_model, named_parameters
+from d2lrnn.models import build_model, named_parameters
 from d2lrnn.text import Corpus, Vocab
-from d2lrnn.training import TrainConfig
 
 CONFIGS = [
     ModelConfig("scratch", "rnn", 5),

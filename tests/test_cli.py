@@ -11,10 +11,10 @@ import sys
 import pytest
 from matplotlib.image import imread
 
-from d2lrnn import cli, corpora, device, training
+from d2lrnn import cli, commands, corpora, device, training
 from d2lrnn.checkpoint import load_checkpoint
+from d2lrnn.config import QUICK_TRAINING, TrainConfig
 from d2lrnn.decoding import predict
-from d2lrnn.training import TrainConfig
 
 SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
 
@@ -282,7 +282,7 @@ def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "build_model", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(commands, "build_model", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", *SMALL, "--out", str(tmp_path)])
 
@@ -308,14 +308,14 @@ def test_help_teaches(capsys, arguments, shown):
 
 
 def test_every_option_is_explained():
-    commands = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
-    assert set(commands.choices) == {"train", "sample", "compare"}
-    for parser in commands.choices.values():
+    parsers = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert set(parsers.choices) == set(commands.COMMANDS) == {"train", "sample", "compare"}
+    for parser in parsers.choices.values():
         assert not [action.dest for action in parser._actions if not action.help]
 
 
 def test_the_options_have_the_defaults_of_the_configurations():
     args = cli.make_parser().parse_args(["compare"])
-    assert cli.config_from(args, TrainConfig) == TrainConfig()
+    assert commands.config_from(args, TrainConfig) == TrainConfig()
     args = cli.make_parser().parse_args(["train"])
-    assert cli.config_from(args, TrainConfig) == cli.QUICK_TRAINING
+    assert commands.config_from(args, TrainConfig) == QUICK_TRAINING

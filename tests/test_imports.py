@@ -1,4 +1,5 @@
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_runtime device text corpora samplers scratch concise models decoding optimisation training checkpoint "
-    "plotting comparison cli __main__"
+    "_launch config _runtime device text corpora samplers scratch concise models decoding optimisation training "
+    "checkpoint plotting comparison commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
@@ -39,6 +40,11 @@ def rooms(names):
     return {parts[1] if len(parts) > 1 and parts[1] in MODULES else "d2lrnn" for parts in inside}
 
 
+def python(*arguments, **options):
+    """Run a fresh Python."""
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
+
+
 def test_every_form_of_import_is_seen():
     source = (
         "import a.b\nfrom d2lrnn.text import Vocab\nfrom d2lrnn import cli, train\ndef f():\n    from . import device"
@@ -60,10 +66,14 @@ def test_imports_point_down(module):
         assert not {name for name in names if name.split(".")[0] == "mxnet"}
 
 
-def test_init_is_one_explicit_import_a_line():
-    docstring, *body = ast.parse((PACKAGE / "__init__.py").read_text()).body
+def test_init_is_one_explicit_import_a_line_under_one_condition():
+    docstring, launch, condition = ast.parse((PACKAGE / "__init__.py").read_text()).body
     assert isinstance(docstring.value, ast.Constant)
-    for node in body:
+    assert rooms(imports(ast.unparse(launch))) == {"_launch"}
+    assert isinstance(condition, ast.If)
+    assert ast.unparse(condition.test) == "not _is_command_line()"
+    assert condition.orelse == []
+    for node in condition.body:
         (alias,) = node.names
         assert isinstance(node, ast.ImportFrom)
         assert node.lineno == node.end_lineno
@@ -72,7 +82,8 @@ def test_init_is_one_explicit_import_a_line():
 
 
 def test_every_public_name_is_documented():
-    names = {full_name.split(".")[-1] for full_name in imports((PACKAGE / "__init__.py").read_text())}
+    full_names = imports((PACKAGE / "__init__.py").read_text()) - {"d2lrnn._launch.is_command_line"}
+    names = {full_name.split(".")[-1] for full_name in full_names}
     constants = {name for name in names if name.isupper()}
     assert len(names - constants) > 50
     for name in names - constants:
@@ -81,6 +92,28 @@ def test_every_public_name_is_documented():
 
 
 def test_importing_is_quiet_and_light():
-    program = "import sys, d2lrnn; print({'matplotlib', 'pandas', 'IPython', 'd2l'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    heavy = {"matplotlib", "pandas", "IPython", "d2l", "pooch", "tqdm"}
+    result = python("-c", f"import sys, d2lrnn; print({heavy} & set(sys.modules))")
     assert (result.stdout, result.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--help"], 0), (["train", "--help"], 0), (["train", "--colour", "red"], 2), (["train", "--cell", "qru"], 2)],
+)
+def test_help_and_wrong_options_do_not_wait_for_mxnet(arguments, status):
+    result = python("-X", "importtime", "-m", "d2lrnn", *arguments)
+    lines = [line for line in result.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in lines}
+    assert result.returncode == status
+    assert "d2lrnn" in imported
+    assert not imported & {"mxnet", "numpy", "tqdm", "pooch", "matplotlib"}
+
+
+def test_another_package_that_is_run_gets_all_of_d2lrnn(tmp_path):
+    (tmp_path / "poet").mkdir()
+    (tmp_path / "poet" / "__init__.py").write_text("import d2lrnn, mxnet\nprint(d2lrnn.train, mxnet.np)")
+    (tmp_path / "poet" / "__main__.py").touch()
+    result = python("-m", "poet", "d2lrnn", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert result.stdout.startswith("<function train at ")
+    assert result.stderr == ""

@@ -58,14 +58,25 @@ def test_other_pythons_are_refused_in_a_sentence(version, machine, is_64bit, fou
     assert only_line(str(caught.value)).endswith(".")
 
 
-@pytest.mark.parametrize("arguments", [("-m", "d2lrnn", "--help"), ("-c", "import d2lrnn")])
-def test_on_another_python_the_user_sees_the_sentence_alone(tmp_path, arguments):
-    # A Python that starts as 3.13 and has no NumPy, as one where requirements.txt could not be installed.
+@pytest.fixture
+def python313(tmp_path):
+    """Run a Python that starts as 3.13 and has no NumPy, as one where requirements.txt could not be installed."""
     start = "import sys; sys.version_info = (3, 13, 0, 'final', 0); sys.modules['numpy'] = None"
     (tmp_path / "sitecustomize.py").write_text(start)
-    result = python(*arguments, PYTHONPATH=str(tmp_path))
+    return lambda *arguments: python(*arguments, PYTHONPATH=str(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [("-m", "d2lrnn", "train"), ("-c", "import d2lrnn")])
+def test_on_another_python_the_user_sees_the_sentence_alone(python313, arguments):
+    result = python313(*arguments)
     assert only_line(result.stderr).startswith("d2lrnn needs Python 3.9 to 3.12, ")
     assert (result.returncode, result.stdout) == (1, "")
+
+
+def test_on_another_python_there_is_still_help(python313):
+    result = python313("-m", "d2lrnn", "train", "--help")
+    assert "--num-epochs" in result.stdout
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_other_errors_keep_their_traceback(capsys):
