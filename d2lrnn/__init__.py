@@ -33,10 +33,12 @@ if not _is_command_line():
     from d2lrnn.corpora import load_text as load_text
     from d2lrnn.decoding import LooksAheadError as LooksAheadError
     from d2lrnn.decoding import predict as predict
+    from d2lrnn.decoding import predict_batch as predict_batch
     from d2lrnn.device import DeviceError as DeviceError
     from d2lrnn.device import as_ctx as as_ctx
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
+    from d2lrnn.fast import FastRNNModel as FastRNNModel
     from d2lrnn.models import LanguageModel as LanguageModel
     from d2lrnn.models import build_model as build_model
     from d2lrnn.models import copy_parameters as copy_parameters

@@ -155,7 +155,7 @@ class RNNModel(mx.gluon.HybridBlock):
                 check_layer(layer)
             self.drop = nn.Dropout(_checked_rate(dropout))
             self.dense = nn.Dense(self.num_outputs, flatten=False)
-        self.hybridize()
+        self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
     @property
     def layers(self) -> list:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("scratch", "gluon")
+KINDS = ("scratch", "fast", "gluon")
 CELL_NAMES = ("rnn", "gru", "gru_reset_after", "lstm")  # what they compute: scratch.CELLS
 OPTIMIZERS = ("sgd", "adam")
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine")
@@ -18,7 +18,7 @@ FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 class ModelConfig:
     """Everything that tells one model's shape from another's; it travels in the checkpoint."""
 
-    kind: str = "gluon"  # "scratch": the book's equations; "gluon": the fused layers
+    kind: str = "gluon"  # "scratch": the book's equations; "fast": the same, compiled; "gluon": the fused layers
     cell: str = "lstm"  # rnn, gru, gru_reset_after or lstm; on Gluon gru is gru_reset_after
     num_hiddens: int = 256  # hidden units of each layer and direction
     num_layers: int = 1
@@ -38,7 +38,7 @@ class ModelConfig:
                 continue
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-        if self.kind == "scratch" and (self.embed_size or self.dropout):
+        if self.kind != "gluon" and (self.embed_size or self.dropout):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
 
 

@@ -31,7 +31,67 @@ def to_onehot(X, size: int) -> list:
         ValueError: for an id outside 0 .. size - 1, of which MXNet would make a row of zeros.
     """
     check_batch(X, size)
-    return [npx.one_hot(x, size) for x in X.T]
+    return OneHot(X.T, size)
+
+
+class OneHot(list):
+    """One-hot matrices, one for each time step, that remember the ids they were made from.
+
+    A one-hot vector times a matrix is a row of it: with the ids at hand :class:`Inputs` looks the row up.
+    """
+
+    def __init__(self, ids, size: int) -> None:  # ids: (num_steps, batch_size)
+        super().__init__(npx.one_hot(x, size) for x in ids)
+        self.ids = ids
+
+
+class Inputs(Sequence):
+    """What a layer reads at all time steps; its product with a weight is made once for all of them.
+
+    The equations allow it, since no input depends on the layer's state, and it pays: the gradient of the weight comes
+    from one product too, not from as many as there are steps.  A step's input, ``inputs[t]``, stands in the
+    equations as a matrix does: ``dot(X, W)``.
+    """
+
+    def __init__(self, matrices: Sequence) -> None:
+        self.matrices = matrices
+        self._products: dict[int, tuple] = {}  # by the weight's identity: the weight, and its product at each step
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    def __getitem__(self, t):
+        return StepInput(self, range(len(self))[t])
+
+    def product(self, t: int, W):
+        """Return the product of step t's input and a weight, (batch_size, columns of W)."""
+        if id(W) not in self._products:
+            num_steps, (rows, columns) = len(self), W.shape
+            if isinstance(self.matrices, OneHot):
+                whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=columns)
+            else:
+                whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, columns)
+            # SliceChannel: np.split takes four times as long, and indexing ten times in the gradient.
+            steps = mx.nd.SliceChannel(whole.as_nd_ndarray(), num_outputs=num_steps, axis=0, squeeze_axis=True)
+            steps = steps if num_steps > 1 else [steps]
+            self._products[id(W)] = W, [step.as_np_ndarray() for step in steps]
+        return self._products[id(W)][1][t]
+
+
+class StepInput(NamedTuple):
+    """The input of one time step, of which the equations want nothing but its products."""
+
+    inputs: Inputs
+    t: int
+
+    def dot(self, W):
+        """Return the product with a weight."""
+        return self.inputs.product(self.t, W)
+
+
+def dot(X, W):
+    """Return the matrix product X W, where X is a matrix or one step of :class:`Inputs`."""
+    return X.dot(W)
 
 
 # One step of each cell: (X, state, params) -> (H, state), where X is (batch_size, num_inputs), H is
@@ -42,7 +102,7 @@ def rnn_step(X, state, params):
     """Take one step of the simple recurrent network (equation 6.4.1)."""
     W_xh, W_hh, b_h = params
     (H,) = state
-    H = np.tanh(np.dot(X, W_xh) + np.dot(H, W_hh) + b_h)
+    H = np.tanh(dot(X, W_xh) + dot(H, W_hh) + b_h)
     return H, (H,)
 
 
@@ -50,9 +110,9 @@ def gru_step(X, state, params):
     """Take one step of the book's GRU: the reset gate comes before the product (equations 6.7.1 to 6.7.3)."""
     W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
     (H,) = state
-    Z = npx.sigmoid(np.dot(X, W_xz) + np.dot(H, W_hz) + b_z)
-    R = npx.sigmoid(np.dot(X, W_xr) + np.dot(H, W_hr) + b_r)
-    H_tilda = np.tanh(np.dot(X, W_xh) + np.dot(R * H, W_hh) + b_h)
+    Z = npx.sigmoid(dot(X, W_xz) + dot(H, W_hz) + b_z)
+    R = npx.sigmoid(dot(X, W_xr) + dot(H, W_hr) + b_r)
+    H_tilda = np.tanh(dot(X, W_xh) + dot(R * H, W_hh) + b_h)
     H = Z * H + (1 - Z) * H_tilda
     return H, (H,)
 
@@ -66,9 +126,9 @@ def gru_reset_after_step(X, state, params):
     """
     W_xz, W_hz, b_z, c_z, W_xr, W_hr, b_r, c_r, W_xh, W_hh, b_h, c_h = params
     (H,) = state
-    Z = npx.sigmoid(np.dot(X, W_xz) + b_z + np.dot(H, W_hz) + c_z)
-    R = npx.sigmoid(np.dot(X, W_xr) + b_r + np.dot(H, W_hr) + c_r)
-    H_tilda = np.tanh(np.dot(X, W_xh) + b_h + R * (np.dot(H, W_hh) + c_h))
+    Z = npx.sigmoid(dot(X, W_xz) + b_z + dot(H, W_hz) + c_z)
+    R = npx.sigmoid(dot(X, W_xr) + b_r + dot(H, W_hr) + c_r)
+    H_tilda = np.tanh(dot(X, W_xh) + b_h + R * (dot(H, W_hh) + c_h))
     H = Z * H + (1 - Z) * H_tilda
     return H, (H,)
 
@@ -77,10 +137,10 @@ def lstm_step(X, state, params):
     """Take one step of the long short-term memory (equations 6.8.1 to 6.8.4)."""
     W_xi, W_hi, b_i, W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c = params
     (H, C) = state
-    I = npx.sigmoid(np.dot(X, W_xi) + np.dot(H, W_hi) + b_i)
-    F = npx.sigmoid(np.dot(X, W_xf) + np.dot(H, W_hf) + b_f)
-    O = npx.sigmoid(np.dot(X, W_xo) + np.dot(H, W_ho) + b_o)
-    C_tilda = np.tanh(np.dot(X, W_xc) + np.dot(H, W_hc) + b_c)
+    I = npx.sigmoid(dot(X, W_xi) + dot(H, W_hi) + b_i)
+    F = npx.sigmoid(dot(X, W_xf) + dot(H, W_hf) + b_f)
+    O = npx.sigmoid(dot(X, W_xo) + dot(H, W_ho) + b_o)
+    C_tilda = np.tanh(dot(X, W_xc) + dot(H, W_hc) + b_c)
     C = F * C + I * C_tilda
     H = O * np.tanh(C)
     return H, (H, C)
@@ -114,24 +174,35 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
 
     Args:
         step: one step of the cell, such as :func:`lstm_step`.
-        inputs: num_steps matrices (batch_size, num_inputs).
+        inputs: num_steps matrices (batch_size, num_inputs), or :class:`Inputs`.
         state: the state before the first step.
         params: the cell's parameters.
 
     Returns:
         num_steps hidden states (batch_size, num_hiddens), and the state after the last step.
     """
-    outputs = []
+    params, outputs = _biases_as_rows(params, len(state[0])), []
     for X in inputs:
         H, state = step(X, state, params)
         outputs.append(H)
     return outputs, state
 
 
+def _biases_as_rows(params: Sequence, batch_size: int) -> list:
+    """Repeat each bias for all rows of a batch, once for all steps: no step's gradient is then a sum over rows."""
+    return [np.broadcast_to(p, (batch_size, len(p))) if p.ndim == 1 else p for p in params]
+
+
+def output_layer(outputs: Sequence, W_hq, b_q) -> list:
+    """Return the logits of each time step, num_steps matrices (batch_size, num_outputs) (equation 6.4.2)."""
+    (b_q,) = _biases_as_rows([b_q], len(outputs[0]))
+    return [dot(H, W_hq) + b_q for H in Inputs(outputs)]
+
+
 def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
     *cell_params, W_hq, b_q = params
-    outputs, state = unroll(step, inputs, state, cell_params)
-    return [np.dot(H, W_hq) + b_q for H in outputs], state
+    outputs, state = unroll(step, Inputs(inputs), state, cell_params)
+    return output_layer(outputs, W_hq, b_q), state
 
 
 def rnn(inputs, state, params):
@@ -272,15 +343,16 @@ class Stack:
         *params, W_hq, b_q = params
         new_state: tuple = ()
         for _ in range(self.num_layers):
-            from_left, state, params, last = _run(cell, inputs, state, params)
+            steps = list(Inputs(inputs))
+            from_left, state, params, last = _run(cell, steps, state, params)
             new_state += last
             if self.bidirectional:
-                from_right, state, params, last = _run(cell, inputs[::-1], state, params)
+                from_right, state, params, last = _run(cell, steps[::-1], state, params)
                 new_state += last
                 inputs = [np.concatenate(pair, axis=1) for pair in zip(from_left, from_right[::-1])]
             else:
                 inputs = from_left
-        return [np.dot(H, W_hq) + b_q for H in inputs], new_state
+        return output_layer(inputs, W_hq, b_q), new_state
 
 
 def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence):
@@ -357,6 +429,5 @@ class RNNModelScratch:
             ValueError: as :func:`check_batch`.
         """
         check_batch(X, self.vocab_size, state)
-        inputs = [npx.one_hot(x, self.vocab_size) for x in X.T]
-        outputs, state = self.forward_fn(inputs, state, self.params)
+        outputs, state = self.forward_fn(OneHot(X.T, self.vocab_size), state, self.params)
         return np.concatenate(outputs, axis=0), state

@@ -16,7 +16,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.config import TrainConfig
 from d2lrnn.decoding import check_causal, check_vocab, encode_prefix, predict
 from d2lrnn.models import LanguageModel, named_parameters
-from d2lrnn.optimisation import cross_entropy, format_perplexity, grad_clipping, make_update, perplexity
+from d2lrnn.optimisation import cross_entropy, format_perplexity, gradient_norm, make_update, perplexity
 from d2lrnn.samplers import data_iter_consecutive, data_iter_random
 from d2lrnn.text import Corpus
 
@@ -78,7 +78,7 @@ def train(
             good parameters.
     """
     set_seed(config.seed)
-    history, step = History(), _make_step(model, config)
+    history, step = History(), make_step(model, config)
     with _progress_bar(config) as bar:
         try:
             for epoch in range(1, config.num_epochs + 1):
@@ -92,8 +92,12 @@ def train(
     return history
 
 
-def _make_step(model: LanguageModel, config: TrainConfig) -> Callable:
-    """Return a function from a batch and the state before it to loss, gradient norm and the state after it."""
+def make_step(model: LanguageModel, config: TrainConfig) -> Callable:
+    """Return the loop's step: a function from a batch and the state before it to what the step showed.
+
+    ``step(X, Y, state)`` returns the mean loss, an array of shape (), the gradient's norm before clipping, a number,
+    and the state after the batch.  A norm that is NaN or infinite leaves the parameters as they were.
+    """
     params = list(named_parameters(model).values())
     update = make_update(params, config.optimizer, config.lr)
 
@@ -105,10 +109,9 @@ def _make_step(model: LanguageModel, config: TrainConfig) -> Callable:
             logits, state = model(X, state)
             loss = cross_entropy(logits, Y)
         loss.backward()
-        norm = grad_clipping(params, config.theta)
-        # A gradient that is no number is zeros by now. They stop SGD, but Adam would go on by its momentum.
-        if config.optimizer == "sgd" or math.isfinite(float(norm)):
-            update()
+        norm = float(gradient_norm(params))
+        if math.isfinite(norm):
+            update(config.theta / norm if norm > config.theta else 1.0)
         return loss.detach(), norm, state
 
     return step
@@ -116,41 +119,32 @@ def _make_step(model: LanguageModel, config: TrainConfig) -> Callable:
 
 def _train_epoch(step: Callable, batches: Iterable, history: History, bar: Any) -> None:
     """Take a step on each batch of an epoch, and enter what it showed into the history."""
-    loss_sum, num_tokens, state = 0.0, 0, None
-    norms: list = []
+    loss_sum, num_tokens, norm_sum, num_batches, state = 0.0, 0, 0.0, 0, None
     start = shown = time.perf_counter()
     for X, Y in batches:
         loss, norm, state = step(X, Y, state)
-        norms.append(norm)
+        num_batches += 1
+        if not math.isfinite(norm):
+            epoch = len(history.perplexity) + 1
+            _diverged(f"the gradient's norm became {norm} in epoch {epoch}, batch {num_batches}", history)
         loss_sum = loss_sum + loss * Y.size
         num_tokens += Y.size
-        if len(norms) > 1:  # one batch behind, so that the device never waits for the host
-            norms[-2] = _finite(norms[-2], len(norms) - 1, history)
+        norm_sum += norm
         if time.perf_counter() - shown > 1:
             shown = time.perf_counter()
             bar.set_postfix_str(f"{num_tokens / (shown - start):,.0f} tokens/s")
-    if not norms:
+    if not num_batches:
         raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
-    norms[-1] = _finite(norms[-1], len(norms), history)
     found = perplexity(float(loss_sum), num_tokens)
     if not math.isfinite(found):
         _diverged(f"the perplexity became {found} in epoch {len(history.perplexity) + 1}", history)
     history.perplexity.append(found)
-    history.grad_norm.append(sum(norms) / len(norms))
+    history.grad_norm.append(norm_sum / num_batches)
     history.seconds.append(time.perf_counter() - start)
     history.tokens_per_second.append(num_tokens / history.seconds[-1])
     bar.set_postfix_str(
         f"perplexity {format_perplexity(history.perplexity[-1])}, {history.tokens_per_second[-1]:,.0f} tokens/s"
     )
-
-
-def _finite(norm, batch: int, history: History) -> float:
-    """Return a gradient's norm as a number, waiting for it; raise if it is none."""
-    value = float(norm)
-    if not math.isfinite(value):
-        epoch = len(history.perplexity) + 1
-        _diverged(f"the gradient's norm became {value} in epoch {epoch}, batch {batch}", history)
-    return value
 
 
 def _diverged(reason: str, history: History) -> NoReturn:

@@ -186,8 +186,6 @@ def test_it_learns_the_text(kind, optimizer, lr, theta):
     assert history.perplexity[0] > 5 > 1.5 > history.perplexity[-1]
     assert [epoch for epoch, _, _ in history.samples] == [25, 50, 60]
     assert history.samples[-1][1:] == ("the rain", d2lrnn.predict("the rain", 15, model, CORPUS.vocab))
-    if optimizer == "adam":  # steps of the book's SGD stay long to the end, so it may stumble over a word
-        assert history.samples[-1][2] == "the rain in spain stays"
     assert len(history.grad_norm) == len(history.seconds) == len(history.tokens_per_second) == 60
     assert history.stopped == ""
 
