@@ -3,8 +3,22 @@
 import numpy
 import pytest
 
-from d2lrnn import LooksAheadError, ModelConfig, UnknownTokenError, Vocab, build_model, predict, set_seed
+from d2lrnn import (
+    LooksAheadError,
+    ModelConfig,
+    RNNModelScratch,
+    UnknownTokenError,
+    Vocab,
+    build_model,
+    init_rnn_state,
+    named_parameters,
+    predict,
+    predict_batch,
+    set_seed,
+)
 from d2lrnn._runtime import mx
+from d2lrnn.config import CELL_NAMES, KINDS
+from d2lrnn.models import greedy_writer
 
 VOCAB = Vocab("abcde")
 
@@ -31,14 +45,14 @@ def test_nothing_to_add():
     assert predict("abc", 0, SuccessorModel(), VOCAB) == "abc"
 
 
-@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+@pytest.mark.parametrize("kind", ["scratch", "fast", "gluon"])
 def test_equals_feeding_one_character_at_a_time(kind):
-    """The book warms up character by character and takes the likeliest; so do we, with the prefix in one call."""
+    """The book warms up character by character and takes the likeliest; so do we."""
     continuations = set()
     for seed in range(5):
         set_seed(seed)
         model = build_model(ModelConfig(kind, "gru", num_hiddens=6), 5)
-        for param in model.params if kind == "scratch" else [p.data() for p in model.collect_params().values()]:
+        for param in model.params if kind != "gluon" else [p.data() for p in model.collect_params().values()]:
             param[:] = mx.np.random.normal(0, 2, param.shape)
         state, ids = model.begin_state(1), VOCAB.encode("bad").tolist()
         for i in range(2 + 8):
@@ -49,6 +63,58 @@ def test_equals_feeding_one_character_at_a_time(kind):
         assert found == VOCAB.decode(ids)
         continuations |= set(found[3:])
     assert len(continuations) > 1  # the models do not all repeat one letter
+
+
+class Wrapped:
+    """Hides a model's kind, so that it is asked for logits one character at a time."""
+
+    def __init__(self, model):
+        self._model, self.vocab_size, self.bidirectional = model, model.vocab_size, False
+
+    def begin_state(self, batch_size, ctx=None):
+        return self._model.begin_state(batch_size, ctx)
+
+    def __call__(self, X, state):
+        return self._model(X, state)
+
+
+SHAPES = [ModelConfig(kind, cell, 6, layers) for kind in KINDS for cell in CELL_NAMES for layers in (1, 2)]
+SHAPES += [ModelConfig("gluon", cell, 6, 2, embed_size=4, dropout=0.5) for cell in CELL_NAMES]
+
+
+@pytest.mark.parametrize("config", SHAPES, ids=lambda c: f"{c.kind}-{c.cell}-{c.num_layers}-{c.embed_size}")
+def test_many_prefixes_at_once(config):
+    """The compiled writer, one by one and in a batch, writes what the model's own logits say."""
+    set_seed(1)
+    model = build_model(config, 5)
+    for param in named_parameters(model).values():
+        array = param if isinstance(param, mx.np.ndarray) else param.data()
+        array[:] = mx.np.random.normal(0, 1, array.shape)  # Gluon's second biases too
+    assert (greedy_writer(model) is None, greedy_writer(Wrapped(model)) is None) == (False, True)
+    prefixes = ["bad", "a", "ecabdeb", "cc", "a"]
+    expected = [predict(prefix, 20, Wrapped(model), VOCAB) for prefix in prefixes]
+    assert predict_batch(prefixes, 20, Wrapped(model), VOCAB) == expected
+    assert [predict(prefix, 20, model, VOCAB) for prefix in prefixes] == expected
+    assert predict_batch(prefixes, 20, model, VOCAB) == expected
+    assert [text[:-13] for text in expected] == predict_batch(prefixes, 7, model, VOCAB)
+    assert predict_batch(prefixes, 0, model, VOCAB) == prefixes
+
+
+def test_equations_of_the_users_own_are_asked_through_the_protocol():
+    def repeat(inputs, state, params):
+        return [X * 1.0 for X in inputs], state
+
+    def no_params(vocab_size, num_hiddens, ctx):
+        return []
+
+    model = RNNModelScratch(5, 3, None, no_params, init_rnn_state, repeat)
+    assert predict("abc", 4, model, VOCAB) == "abccccc"
+
+
+@pytest.mark.parametrize("prefixes", [[], "abc"])
+def test_a_batch_is_a_list_of_texts(prefixes):
+    with pytest.raises(ValueError, match="expected a list of texts"):
+        predict_batch(prefixes, 3, SuccessorModel(), VOCAB)
 
 
 def test_words_are_joined_by_spaces():
