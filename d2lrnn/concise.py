@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.samplers import check_batch
@@ -112,13 +114,85 @@ class RecurrentStack(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
         """Return the last layer's outputs (num_steps, batch_size, num_directions * num_hiddens) and the new state."""
-        new_state = []
-        per_layer = len(state) // len(self.layers)
-        for i, layer in enumerate(self.layers):
+        return self.run(X, state, list(self.layers))
+
+    def run(self, X, state, layers: list) -> tuple:
+        """Pass inputs and state through ``layers``, which compute what those of the stack do."""
+        new_state: list = []
+        per_layer = len(state) // len(layers)
+        for i, layer in enumerate(layers):
             X = self.drop(X) if i else X
             X, last = layer(X, list(state[i * per_layer : (i + 1) * per_layer]))
             new_state += last
         return X, new_state
+
+
+class _Packed:
+    """All parameters of one fused layer in one array, as the fused operator reads them.
+
+    Gluon copies the parameters together at each step and their gradients apart again, a sixth of a step of the PTB
+    tutorial's large model.  Here Gluon's parameters become views of the one array, and their gradients of its
+    gradient: whoever reads or writes the ones reads or writes the other.
+    """
+
+    def __init__(self, layer) -> None:
+        self.layer = layer
+        self.params = [
+            getattr(layer, f"{direction}{i}_{source}_{kind}")
+            for kind in ("weight", "bias")
+            for i in range(layer._num_layers)
+            for direction in "lr"[: layer._dir]
+            for source in ("i2h", "h2h")
+        ]
+        self._whole: dict = {}  # by device
+        self._views: list = []  # what each parameter's data and gradients were made to be
+
+    def array(self, ctx):
+        """Return the whole array on a device, with its gradient."""
+        now = self._memory()  # compared by identity, so the old arrays are kept: a new one cannot take the id of one
+        if len(now) != len(self._views) or any(one is not other for one, other in zip(now, self._views)):
+            self._pack()  # the first call, or a parameter was given other memory
+        if mx.autograd.is_recording():
+            for param in self.params:
+                param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed them by
+        return self._whole[ctx]
+
+    def _pack(self) -> None:
+        for k, ctx in enumerate(self.params[0].list_ctx()):
+            whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
+            whole.attach_grad()
+            self._whole[ctx] = whole
+            begin = 0
+            for param in self.params:
+                end = begin + param.data(ctx).size
+                data, grad = (_view(array, begin, end, param.shape) for array in (whole, whole.grad))
+                param._data[k] = data
+                if param.grad_req != "null":
+                    param._grad[k] = grad
+                    mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
+                begin = end
+        self._views = self._memory()
+
+    def _memory(self) -> list:
+        """Return all arrays that hold the parameters and their gradients."""
+        return [array for param in self.params for array in (*param.list_data(), *(param._grad or ()))]
+
+    def bind(self, F, params):
+        """Return the layer as a function of inputs and state that reads ``params``, the array or a symbol of it."""
+        layer = self.layer
+
+        def run(X, state: list) -> tuple:
+            options = {"state_size": layer._hidden_size, "num_layers": layer._num_layers, "p": layer._dropout}
+            outputs, *state = F.npx.rnn(
+                X, params, *state, mode=layer._mode, bidirectional=layer._dir == 2, state_outputs=True, **options
+            )
+            return outputs, state
+
+        return run
+
+
+def _view(array, begin: int, end: int, shape: tuple[int, ...]):
+    return array[begin:end].as_nd_ndarray().reshape(shape).as_np_ndarray()  # np's own reshape would copy
 
 
 class RNNModel(mx.gluon.HybridBlock):
@@ -136,6 +210,7 @@ class RNNModel(mx.gluon.HybridBlock):
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
+        ValueError: if the layer was made for inputs of another size.
     """
 
     def __init__(
@@ -154,8 +229,11 @@ class RNNModel(mx.gluon.HybridBlock):
             for layer in self.layers:
                 check_layer(layer)
             self.drop = nn.Dropout(_checked_rate(dropout))
-            self.dense = nn.Dense(self.num_outputs, flatten=False)
-        self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
+            last = self.layers[-1]
+            self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=last._hidden_size * last._dir)
+        _set_input_size(self.layers[0], embed_size or vocab_size)
+        self._packed = [_Packed(layer) for layer in self.layers]
+        self.hybridize(static_alloc=True)  # the graph keeps its memory between steps; static_shape loses gradients
 
     @property
     def layers(self) -> list:
@@ -186,21 +264,41 @@ class RNNModel(mx.gluon.HybridBlock):
         Raises:
             ValueError: as :func:`d2lrnn.samplers.check_batch`.
         """
-        if not isinstance(X, mx.sym.Symbol):  # which has no numbers to check
-            check_batch(X, self.vocab_size, state)
-        logits, state = super().__call__(X, list(state))
+        check_batch(X, self.vocab_size, state)
+        whole = [packed.array(X.ctx) for packed in self._packed]
+        with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
+            warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
+            logits, state = super().__call__(X, list(state), whole)
         return logits, tuple(state)
 
-    def hybrid_forward(self, F, X, state):
+    def hybrid_forward(self, F, X, state, params):
         """Compute what :meth:`__call__` documents."""
         ids = F.np.transpose(X)  # (num_steps, batch_size)
         if self.embedding is None:
             inputs = F.npx.one_hot(ids, self.vocab_size)  # (num_steps, batch_size, vocab_size)
         else:
             inputs = self.drop(self.embedding(ids))  # (num_steps, batch_size, embed_size)
-        outputs, state = self.rnn(inputs, state)  # (num_steps, batch_size, num_hiddens)
+        layers = [packed.bind(F, whole) for packed, whole in zip(self._packed, params)]
+        run = self.rnn.run if isinstance(self.rnn, RecurrentStack) else _run_alone
+        outputs, state = run(inputs, state, layers)  # (num_steps, batch_size, num_hiddens)
         logits = self.dense(self.drop(outputs))
         return F.np.reshape(logits, (-1, self.num_outputs)), state
+
+
+def _set_input_size(layer, size: int) -> None:
+    """Tell a layer its input size, so that Gluon need not wait for the first call to make the parameters."""
+    if layer._input_size not in (0, size):
+        raise ValueError(
+            f"the {type(layer).__name__} was made for inputs of size {layer._input_size}, but the model's are {size}"
+        )
+    for direction in "lr"[: layer._dir]:
+        weight = getattr(layer, f"{direction}0_i2h_weight")
+        weight.shape = (weight.shape[0], size)
+
+
+def _run_alone(X, state, layers: list) -> tuple:
+    (layer,) = layers
+    return layer(X, list(state))
 
 
 def _checked_rate(dropout: float) -> float:

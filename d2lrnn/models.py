@@ -64,14 +64,7 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
         )
     model = RNNModel(layer, vocab_size, config.embed_size, config.dropout, config.num_outputs)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
-    materialise(model)
     return model
-
-
-def materialise(model: RNNModel) -> None:
-    """Give parameters whose shape Gluon has yet to find out their shape and values, by one call on one id."""
-    ctx = next(iter(model.collect_params().values())).list_ctx()[0]
-    model(mx.np.zeros((1, 1), dtype="int32", ctx=ctx), model.begin_state(1))
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -135,7 +128,6 @@ _GLUON_GATES = {"rnn": "h", "gru_reset_after": "rzh", "lstm": "ifco"}
 
 def _gluon_parameters(model: RNNModel) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield, of each layer and direction, its prefix in :class:`Stack` and its parameters by kind."""
-    materialise(model)
     prefixes = iter(_stack_of(model).prefixes)
     kinds = {"W_x": "i2h_weight", "W_h": "h2h_weight", "b_": "i2h_bias", "c_": "h2h_bias"}
     for layer in model.layers:

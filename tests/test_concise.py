@@ -47,6 +47,96 @@ def test_dropout_between_layers_alone_drops():
     assert training_loss(model, X) != training_loss(model, X)
 
 
+class TestPackedParameters:
+    """Gluon's parameters are views of one array: whatever is done to them must reach the graph, and come back."""
+
+    @pytest.fixture
+    def model(self):
+        return make(cell="lstm", num_layers=2)
+
+    @staticmethod
+    def loss(model):
+        X = ids(3, 6)
+        with mx.autograd.record():
+            loss = d2lrnn.cross_entropy(model(X, model.begin_state(3))[0], X)
+        loss.backward()
+        return loss.item()
+
+    @staticmethod
+    def by_layers(model):
+        """Return loss and gradients of the same parameters by Gluon's layers themselves, which copy them together."""
+        X = ids(3, 6)
+        with mx.autograd.record():
+            inputs = mx.npx.one_hot(X.T, VOCAB_SIZE)
+            for i, layer in enumerate(model.layers):
+                inputs, _ = layer(inputs, model.begin_state(3)[2 * i : 2 * i + 2])
+            loss = d2lrnn.cross_entropy(model.dense(inputs).reshape(-1, VOCAB_SIZE), X)
+        loss.backward()
+        return loss.item(), [p.grad().asnumpy() for p in model.collect_params().values() if p.grad_req != "null"]
+
+    def agree(self, model):
+        found = self.loss(model), [p.grad().asnumpy() for p in model.collect_params().values() if p.grad_req != "null"]
+        for param in model.collect_params().values():
+            if param.grad_req != "null":
+                param.grad()[:] = 7  # so that what by_layers finds is its own
+        expected = self.by_layers(model)
+        assert found[0] == pytest.approx(expected[0], rel=1e-6)
+        for one, other in zip(found[1], expected[1]):
+            numpy.testing.assert_allclose(one, other, atol=1e-6)
+        return found[0]
+
+    def test_they_are_what_the_layers_compute(self, model):
+        self.agree(model)
+
+    def test_every_way_to_write_reaches_the_graph(self, model, tmp_path):
+        losses, params = [self.agree(model)], list(model.collect_params().values())
+        params[1].set_data(params[1].data() * 0.5)
+        losses.append(self.agree(model))
+        params[2].data()[:] = 0.3
+        losses.append(self.agree(model))
+        model.save_parameters(str(tmp_path / "saved"))
+        model.initialize(mx.init.Normal(0.2), force_reinit=True)
+        losses.append(self.agree(model))
+        params[3].grad_req = "null"
+        assert self.loss(model) == losses[-1]
+        params[3].set_data(mx.np.ones_like(params[3].data()))
+        losses.append(self.loss(model))
+        params[3].grad_req = "write"
+        self.agree(model)
+        model.load_parameters(str(tmp_path / "saved"))
+        assert self.agree(model) == losses[2]
+        assert len(set(losses)) == len(losses) == 5
+
+    def test_freezing_one_parameter_leaves_the_others(self, model):
+        def gradients():
+            self.loss(model)
+            params = d2lrnn.named_parameters(model).items()
+            return {name: p.grad().asnumpy().copy() for name, p in params if p.grad_req != "null"}
+
+        expected = gradients()
+        assert len(expected) == 10
+        for frozen, param in d2lrnn.named_parameters(model).items():
+            for grad_req in ("null", "write"):
+                param.grad_req = grad_req
+                found = gradients()
+                assert set(expected) - set(found) == ({frozen} if grad_req == "null" else set())
+                for name, gradient in found.items():
+                    numpy.testing.assert_allclose(gradient, expected[name], atol=1e-6)
+
+    def test_a_gluon_trainer_trains_it(self, model):
+        trainer = mx.gluon.Trainer(model.collect_params(), "adam", {"learning_rate": 0.02})
+        losses = []
+        for _ in range(30):
+            losses.append(self.loss(model))
+            trainer.step(1)
+        assert losses[-1] < 0.7 * losses[0]
+        self.agree(model)
+
+    def test_input_size_must_fit(self):
+        with pytest.raises(ValueError, match="made for inputs of size 3, but the model's are 5"):
+            RNNModel(rnn.LSTM(4, input_size=3), VOCAB_SIZE, embed_size=5)
+
+
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_stack_equals_the_fused_layer(cell, bidirectional):
@@ -56,7 +146,6 @@ def test_stack_equals_the_fused_layer(cell, bidirectional):
     options = {"activation": "tanh"} if cell == "rnn" else {}
     fused = RNNModel(fused_layer(8, 2, bidirectional=bidirectional, input_size=VOCAB_SIZE, **options), VOCAB_SIZE)
     fused.initialize()
-    d2lrnn.models.materialise(fused)
     targets = list(fused.collect_params().values())
     sources = list(stacked.collect_params().values())
     assert len(targets) == len(sources)
