@@ -145,19 +145,16 @@ class _Packed:
             for source in ("i2h", "h2h")
         ]
         self._whole: dict = {}  # by device
-        self._views: list = []  # what each parameter's data and gradients were made to be
 
     def array(self, ctx):
-        """Return the whole array on a device, with its gradient."""
-        now = self._memory()  # compared by identity, so the old arrays are kept: a new one cannot take the id of one
-        if len(now) != len(self._views) or any(one is not other for one, other in zip(now, self._views)):
-            self._pack()  # the first call, or a parameter was given other memory
+        """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
         if mx.autograd.is_recording():
             for param in self.params:
                 param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed them by
         return self._whole[ctx]
 
-    def _pack(self) -> None:
+    def pack(self) -> None:
+        """Put the parameters together, as they are now, and make them views of the whole."""
         for k, ctx in enumerate(self.params[0].list_ctx()):
             whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
             whole.attach_grad()
@@ -171,11 +168,6 @@ class _Packed:
                     param._grad[k] = grad
                     mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
                 begin = end
-        self._views = self._memory()
-
-    def _memory(self) -> list:
-        """Return all arrays that hold the parameters and their gradients."""
-        return [array for param in self.params for array in (*param.list_data(), *(param._grad or ()))]
 
     def bind(self, F, params):
         """Return the layer as a function of inputs and state that reads ``params``, the array or a symbol of it."""
@@ -233,7 +225,8 @@ class RNNModel(mx.gluon.HybridBlock):
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=last._hidden_size * last._dir)
         _set_input_size(self.layers[0], embed_size or vocab_size)
         self._packed = [_Packed(layer) for layer in self.layers]
-        self.hybridize(static_alloc=True)  # the graph keeps its memory between steps; static_shape loses gradients
+        self._seen: list = []  # the arrays of all parameters at the last call
+        self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
     @property
     def layers(self) -> list:
@@ -265,11 +258,27 @@ class RNNModel(mx.gluon.HybridBlock):
             ValueError: as :func:`d2lrnn.samplers.check_batch`.
         """
         check_batch(X, self.vocab_size, state)
+        self._look_for_new_memory()
         whole = [packed.array(X.ctx) for packed in self._packed]
         with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             logits, state = super().__call__(X, list(state), whole)
         return logits, tuple(state)
+
+    def _look_for_new_memory(self) -> None:
+        """Begin anew if a parameter was given other arrays, as ``initialize`` and ``grad_req`` do.
+
+        A graph with static_shape would go on writing gradients to the old ones.
+        """
+        if not _same(self._seen, self._memory()):
+            for packed in self._packed:
+                packed.pack()
+            self._clear_cached_op()
+            self._seen = self._memory()
+
+    def _memory(self) -> list:
+        params = self.collect_params().values()
+        return [array for param in params for array in (*param.list_data(), *(param._grad or ()))]
 
     def hybrid_forward(self, F, X, state, params):
         """Compute what :meth:`__call__` documents."""
@@ -281,8 +290,12 @@ class RNNModel(mx.gluon.HybridBlock):
         layers = [packed.bind(F, whole) for packed, whole in zip(self._packed, params)]
         run = self.rnn.run if isinstance(self.rnn, RecurrentStack) else _run_alone
         outputs, state = run(inputs, state, layers)  # (num_steps, batch_size, num_hiddens)
-        logits = self.dense(self.drop(outputs))
-        return F.np.reshape(logits, (-1, self.num_outputs)), state
+        outputs = F.npx.reshape(self.drop(outputs), (-5, -2))  # (num_steps * batch_size, ...): here it copies little
+        return self.dense(outputs), state
+
+
+def _same(these: list, those: list) -> bool:
+    return len(these) == len(those) and all(one is other for one, other in zip(these, those))
 
 
 def _set_input_size(layer, size: int) -> None:

@@ -142,7 +142,7 @@ class _Graph(mx.gluon.HybridBlock):
         self.hybridize(static_alloc=True, static_shape=True)
 
     def run(self, F, ids, state, weights, num_steps: int):
-        """Return logits (num_steps, batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
+        """Return logits (num_steps * batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
         stack, n, width = self.stack, self.n, len(CELLS[self.stack.cell].gates) * self.n
         state, weights, inputs = iter(state), iter(weights), None
         new_state: list = []
@@ -159,10 +159,11 @@ class _Graph(mx.gluon.HybridBlock):
                 for t in reversed(steps) if direction else steps:
                     X = F.np.squeeze(F.npx.slice(products, begin=(t,), end=(t + 1,)), axis=0)
                     hidden[t], H = STEPS[stack.cell](F, X, H, rest, n)
-                outputs.append(F.np.stack([hidden[t] for t in steps], axis=0))
+                outputs.append(F.np.stack([hidden[t] for t in steps], axis=0))  # (num_steps, batch_size, n)
                 new_state += H
             inputs = outputs[0] if len(outputs) == 1 else F.np.concatenate(outputs, axis=2)
         W_hq, b_q = weights
+        inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * n)
         return dot(F, inputs, W_hq, b_q, stack.num_outputs or self.vocab_size), new_state
 
 
@@ -174,8 +175,7 @@ class _Forward(_Graph):
         # Without BlockGrad, look-ups in two directions ask one another for a gradient of the ids.
         ids = F.BlockGrad(F.np.transpose(X).as_nd_ndarray()).as_np_ndarray()  # (num_steps, batch_size)
         weights = side_by_side(F, self.stack, params, self.n)
-        logits, state = self.run(F, ids, state, weights, self.num_steps)
-        return F.np.reshape(logits, (-1, self.stack.num_outputs or self.vocab_size)), state
+        return self.run(F, ids, state, weights, self.num_steps)
 
 
 class _Greedy(_Graph):
@@ -186,7 +186,7 @@ class _Greedy(_Graph):
         written = []
         for _ in range(self.num_steps):
             logits, state = self.run(F, F.np.expand_dims(ids, 0), state, weights, 1)
-            ids = F.np.argmax(F.np.squeeze(logits, axis=0), axis=1).astype("int32")
+            ids = F.np.argmax(logits, axis=1).astype("int32")
             written.append(ids)
         return F.np.stack(written, axis=0), state
 
