@@ -71,6 +71,7 @@ class TestPackedParameters:
             for i, layer in enumerate(model.layers):
                 layer.hybridize(False)  # or it would keep to the gradients of its first call
                 inputs, _ = layer(inputs, model.begin_state(3)[2 * i : 2 * i + 2])
+            model.dense.hybridize(False)
             loss = d2lrnn.cross_entropy(model.dense(inputs).reshape(-1, VOCAB_SIZE), X)
         loss.backward()
         return loss.item(), [p.grad().asnumpy() for p in model.collect_params().values() if p.grad_req != "null"]
