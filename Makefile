@@ -4,6 +4,7 @@
 # make test      the tests
 # make check     lint, format and types
 # make chapters  every section of the chapter, quickly
+# make bench     speed beside the book's code, plain Gluon and PyTorch; about half an hour, on an idle machine
 # make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer ones
 # make clean     removes what make made; runs/ stays
 
@@ -40,7 +41,7 @@ except ImportError:
 endef
 export CHECK_PYTHON
 
-.PHONY: venv dev run test check chapters lock clean
+.PHONY: venv dev run test check chapters bench lock clean
 venv: .venv/runtime.done
 dev: .venv/dev.done
 
@@ -87,10 +88,14 @@ chapters: venv
 		echo "$$chapter"; MPLBACKEND=Agg $(BIN)/python "$$chapter" --quick; \
 	done
 
+# Each library waits as it does by default: what is compared is what a user gets on an idle machine.
+bench: venv
+	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py
+
 lock: venv
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --output-file requirements-dev.txt --extra dev --constraints requirements.txt --no-annotate
 
 clean:
-	rm -rf .venv build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv benchmarks/.venv-peers build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+"""The command line: choose the cases, sit, keep what was found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from speed.cases import Case, all_cases
+from speed.environment import ROOT, describe, make_peers, usable_cores, worker_environment
+from speed.report import markdown, rows, write_json
+from speed.sitting import Options, Sitting, new_result, say
+
+RESULTS, TRIAL = ROOT / "benchmarks" / "results", ROOT / "runs" / "speed"
+
+
+def main() -> None:
+    """Measure, or draw again what was measured."""
+    args = _arguments()
+    cases = [case for case in all_cases() if args.only is None or args.only.search(case.key)]
+    if args.list:
+        print("\n".join(case.key for case in cases))
+        return
+    if not cases:
+        sys.exit(f"no case's name has {args.only.pattern!r} in it: see --list")
+    out = args.out or (TRIAL if args.only or args.quick else RESULTS)
+    out.mkdir(parents=True, exist_ok=True)
+    if args.redraw:
+        found = json.loads((out / "speed.json").read_text())
+        _write_report(found, out)
+        return
+    options = Options(2, 0.2, 2, 2) if args.quick else Options()
+    options = Options(args.rounds or options.rounds, options.seconds, options.least_steps, options.warm_up)
+    results = _measure(cases, options, args.threads, out)
+    _write_report(results, out)
+    if results["stopped"]:
+        sys.exit(130)
+
+
+def _arguments() -> argparse.Namespace:
+    description = "Run ours, the book's code, plain Gluon and PyTorch in turns, and write speed.json, .md and .png."
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--only", type=_pattern, metavar="GROUP/REGEX", help="only the cases whose name this fits")
+    parser.add_argument("--rounds", type=_positive, help="rounds of a case (5; with --quick 2)")
+    parser.add_argument("--quick", action="store_true", help="few steps: to see that it works, not for figures")
+    parser.add_argument("--threads", type=_positive, default=usable_cores(), help="of every worker (all usable cores)")
+    parser.add_argument("--out", type=Path, help=f"folder (the results; with --only or --quick {TRIAL.name} in runs)")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
+    parser.add_argument("--redraw", action="store_true", help="table and pictures again from the folder's speed.json")
+    return parser.parse_args()
+
+
+def _pattern(text: str) -> re.Pattern:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
+    return int(text)
+
+
+def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> dict:
+    """Run the cases; Ctrl-C and SIGTERM end the sitting and keep what it found."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    peers = make_peers()
+    pythons = {"ours": sys.executable, "book": peers, "torch": peers}
+    results: dict = {
+        "environment": describe(threads),
+        "options": asdict(options),
+        "stopped": "",
+        "workers": {},
+        "cases": {},
+    }
+    sitting = Sitting(pythons, worker_environment(threads), options)
+    start = time.perf_counter()
+    try:
+        results["workers"] = sitting.hello()
+        for i, case in enumerate(cases, 1):
+            result = results["cases"][case.key] = new_result(case)
+            sitting.run(case, result)
+            write_json(results, out / "speed.json")
+            say(f"{_clock(start)}  {i} of {len(cases)}  {_line(case.key, result)}")
+    except KeyboardInterrupt:
+        results["stopped"] = f"interrupted after {_clock(start)}"
+        say(f"{results['stopped']}; what was found is kept")
+    finally:
+        sitting.stop()
+        write_json(results, out / "speed.json")
+    return results
+
+
+def _clock(start: float) -> str:
+    minutes, seconds = divmod(round(time.perf_counter() - start), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+def _line(key: str, result: dict) -> str:
+    """Say in one line what a case showed."""
+    figures = [f"{row.name.replace('ours: ', '')} {row.median:.4g}" for row in rows(result)]
+    others = max((entry.get("others") or 0.0 for entry in result["rounds"]), default=0.0)
+    disturbed = f" (others used up to {others:.0%} of the machine)" if others > 0.1 else ""
+    return f"{key}, {result['unit']}: {', '.join(figures) or 'nothing'}{disturbed}"
+
+
+def _write_report(results: dict, out: Path) -> None:
+    """Write table and pictures, and print the table."""
+    from speed.picture import draw_bars, draw_scaling  # Matplotlib comes late, so that the driver stays small
+
+    page = markdown(results)
+    (out / "speed.md").write_text(page)
+    print(f"\n{page}")
+    drawn = {"speed.png": draw_bars, "speed_scaling.png": draw_scaling}
+    pictures = [name for name, draw in drawn.items() if draw(results, out / name)]
+    print("\n".join(str(out / name) for name in ("speed.json", "speed.md", *pictures)))

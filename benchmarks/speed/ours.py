@@ -1,0 +1,68 @@
+"""The worker's side of this module."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import d2lrnn
+from d2lrnn._runtime import mx
+from d2lrnn.training import make_step  # the step of the module's own training loop, not a copy of it
+from speed.work import SkippedError, Work, alphabet, prefixes, zipf_batch
+
+PACKAGES = ("d2lrnn", "mxnet", "numpy")
+LIMIT_SHAPE = (1120, 1024, 1024)  # rows, inputs, outputs: all 35 steps of a batch of 32 at once, four gates of 256
+
+wait = mx.nd.waitall
+
+
+def prepare(implementation: str, task: str, params: dict) -> Work:
+    """Make the work of one case."""
+    d2lrnn.set_seed(0)
+    model = d2lrnn.build_model(_config(implementation.split()[1], params), params["vocab_size"])
+    return {"training": _training, "generation": _generation}[task](model, params)
+
+
+def _config(kind: str, params: dict) -> d2lrnn.ModelConfig:
+    options = {name: params[name] for name in ("cell", "num_hiddens", "num_layers", "embed_size", "dropout")}
+    try:
+        return d2lrnn.ModelConfig(kind, **options)
+    except ValueError as error:
+        raise SkippedError(str(error)) from error
+
+
+def _training(model, params: dict) -> Work:
+    config = d2lrnn.TrainConfig(
+        batch_size=params["batch_size"], num_steps=params["num_steps"], lr=params["lr"], theta=params["theta"]
+    )
+    step, state = make_step(model, config), None
+    X, Y = (mx.np.array(ids, dtype="int32") for ids in zipf_batch(params))
+
+    def run() -> float:
+        nonlocal state
+        loss, _, state = step(X, Y, state)
+        return float(loss)
+
+    return Work(run)
+
+
+def _generation(model, params: dict) -> Work:
+    vocab = d2lrnn.Vocab.from_list(alphabet(params["vocab_size"]))
+    texts, num_preds = prefixes(params["num_prefixes"], params["vocab_size"]), params["num_preds"]
+    if len(texts) == 1:
+        return Work(lambda: d2lrnn.predict(texts[0], num_preds, model, vocab))
+    if not hasattr(d2lrnn, "predict_batch"):
+        raise SkippedError("there is no d2lrnn.predict_batch")
+    return Work(lambda: d2lrnn.predict_batch(texts, num_preds, model, vocab))
+
+
+def limit() -> float:
+    """Return how many operations a second oneDNN does in one big product here and now."""
+    rows, inputs, outputs = LIMIT_SHAPE
+    X, W = mx.np.ones((rows, inputs)), mx.np.ones((outputs, inputs))
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        mx.npx.fully_connected(X, W, no_bias=True, num_hidden=outputs, flatten=False).wait_to_read()
+        times.append(time.perf_counter() - start)
+    return 2.0 * rows * inputs * outputs / statistics.median(times[2:])

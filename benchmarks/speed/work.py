@@ -1,0 +1,39 @@
+"""What all workers share: the data, and how one piece of work is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy
+
+
+class SkippedError(Exception):
+    """An implementation does not do a case; the message says why."""
+
+
+class Work(NamedTuple):
+    """One piece of work, ready to run."""
+
+    run: Callable[[], object]  # one training step, ended by reading the loss; or one writing
+    scale: float = 1.0  # what the time is multiplied by, where only a part of the work is run
+
+
+def zipf_batch(params: dict) -> tuple:
+    """Return ids X and Y (batch_size, num_steps), int32: Y is X one step later, the id r comes 1 / (r + 1) as often."""
+    weights = 1 / numpy.arange(1, params["vocab_size"] + 1)
+    shape = (params["batch_size"], params["num_steps"] + 1)
+    random = numpy.random.RandomState(0)
+    ids = random.choice(len(weights), shape, p=weights / weights.sum()).astype("int32")
+    return ids[:, :-1].copy(), ids[:, 1:].copy()
+
+
+def alphabet(vocab_size: int) -> list[str]:
+    """Return as many different characters."""
+    return [chr(0x4E00 + i) for i in range(vocab_size)]
+
+
+def prefixes(count: int, vocab_size: int) -> list[str]:
+    """Return prefixes of two characters."""
+    letters = alphabet(vocab_size)
+    return [letters[i] + letters[-1 - i] for i in range(count)]
