@@ -69,7 +69,7 @@ def at_once(inputs, state, params):
 def four_in_one(inputs, state, params):
     """Rung 4: compute the LSTM with its gates side by side, still operator by operator."""
     outputs, n = [], state[0].shape[1]
-    W_x, *weights, W_hq, b_q = fast.side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
+    (W_x, *weights), (W_hq, b_q) = fast.side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
     for X in Inputs(inputs):
         H, state = fast.lstm_step(mx, dot(X, W_x), state, weights, n)
         outputs.append(H)

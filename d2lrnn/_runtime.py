@@ -6,6 +6,7 @@ that import has happened: the Python check, the ``numpy.bool`` alias, the thread
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -113,6 +114,17 @@ def _keep_memory() -> None:
         mallopt(M_ARENA_MAX, 1)  # the arenas of further threads map large arrays whatever M_MMAP_MAX says
 
 
+def _leave_openmp_to_the_engine() -> None:
+    """Let this thread run OpenMP loops alone, so that MXNet's worker is the only one with a team.
+
+    Copying a large array between NumPy and MXNet is such a loop, in the caller's thread.  Were it to start a team,
+    there would be more OpenMP threads than cores, whereupon libgomp stops spinning between loops, for good: each small
+    operator then waits to be woken, and on two cores writing a text takes three times as long.
+    """
+    with contextlib.suppress(OSError):  # another build of MXNet may have another OpenMP
+        ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD).omp_set_num_threads(1)
+
+
 def _preload_cuda() -> None:
     """Load the CUDA 11 libraries of the ``nvidia-*-cu11`` wheels, so that no LD_LIBRARY_PATH is needed.
 
@@ -175,6 +187,7 @@ def _import_mxnet():
         import mxnet
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
+    _leave_openmp_to_the_engine()
     mxnet.npx.set_np()
     return mxnet
 

@@ -103,8 +103,8 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
         n: hidden units of each layer and direction.
 
     Returns:
-        of each layer and direction in turn ``W_x`` (num_inputs, gates * n) and what its cell's step calls weights;
-        then the output layer's weight, transposed, and bias.
+        of each layer and direction in turn a list of ``W_x`` (num_inputs, gates * n) and what its cell's step calls
+        weights; at last the list of the output layer's weight, transposed, and bias.
     """
     whole, remaining = [], iter(params)
     for _ in stack.prefixes:
@@ -112,9 +112,9 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
         for name in CELLS[stack.cell].param_names:
             by_kind.setdefault(name[:-1], []).append(next(remaining))
         W_x = F.np.stack(by_kind["W_x"], axis=1)  # (num_inputs, gates, n); much faster than np.concatenate
-        whole += [F.np.reshape(W_x, (-1, len(by_kind["W_x"]) * n)), *_beside_the_state(F, stack.cell, by_kind)]
+        whole.append([F.np.reshape(W_x, (-1, len(by_kind["W_x"]) * n)), *_beside_the_state(F, stack.cell, by_kind)])
     W_hq, b_q = remaining
-    return [*whole, F.np.transpose(W_hq), b_q]
+    return [*whole, [F.np.transpose(W_hq), b_q]]
 
 
 def _beside_the_state(F, cell: str, by_kind: dict[str, list]) -> list:
@@ -130,9 +130,6 @@ def _beside_the_state(F, cell: str, by_kind: dict[str, list]) -> list:
     return [together(W_h), together(b)]
 
 
-NUM_WEIGHTS = {"rnn": 3, "gru": 5, "gru_reset_after": 4, "lstm": 3}  # of one layer and direction, side by side
-
-
 class _Graph(mx.gluon.HybridBlock):
     """What the compiled graphs have in common: one call of the stack on inputs of all steps."""
 
@@ -144,12 +141,12 @@ class _Graph(mx.gluon.HybridBlock):
     def run(self, F, ids, state, weights, num_steps: int):
         """Return logits (num_steps * batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
         stack, n, width = self.stack, self.n, len(CELLS[self.stack.cell].gates) * self.n
-        state, weights, inputs = iter(state), iter(weights), None
+        state, (*layers, (W_hq, b_q)), inputs = iter(state), weights, None
         new_state: list = []
         for _ in range(stack.num_layers):
             outputs = []
             for direction in range(stack.num_directions):
-                W_x, *rest = islice(weights, NUM_WEIGHTS[stack.cell])
+                W_x, *rest = layers.pop(0)
                 if inputs is None:  # a one-hot vector times a matrix is a row of it
                     products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
                 else:
@@ -162,7 +159,6 @@ class _Graph(mx.gluon.HybridBlock):
                 outputs.append(F.np.stack([hidden[t] for t in steps], axis=0))  # (num_steps, batch_size, n)
                 new_state += H
             inputs = outputs[0] if len(outputs) == 1 else F.np.concatenate(outputs, axis=2)
-        W_hq, b_q = weights
         inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * n)
         return dot(F, inputs, W_hq, b_q, stack.num_outputs or self.vocab_size), new_state
 

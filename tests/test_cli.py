@@ -46,11 +46,11 @@ def at_step(monkeypatch):
     def set_up(number, action):
         steps = itertools.count(1)
 
-        def clip(params, theta, clip=training.grad_clipping):
-            norm = clip(params, theta)
+        def gradient_norm(params, gradient_norm=training.gradient_norm):
+            norm = gradient_norm(params)
             return action(norm) if next(steps) == number else norm
 
-        monkeypatch.setattr(training, "grad_clipping", clip)
+        monkeypatch.setattr(training, "gradient_norm", gradient_norm)
 
     return set_up
 

@@ -11,12 +11,16 @@ from d2lrnn import _runtime
 from d2lrnn._runtime import UnsupportedPlatformError, check_python, mx
 
 # The threads that MXNet's OpenMP really has, which is not yet certain from the variable alone.
-PRINT_THREADS = "import ctypes, d2lrnn; print(ctypes.CDLL('libgomp.so.1').omp_get_max_threads())"
+PRINT_THREADS = """import ctypes, threading, d2lrnn
+def threads(): print(ctypes.CDLL('libgomp.so.1').omp_get_max_threads())
+other = threading.Thread(target=threads); other.start(); other.join()  # as MXNet's worker is another thread
+"""
 
 
 def python(*arguments, **variables):
     """Run a fresh Python without the variables of this one that d2lrnn heeds."""
     heeded = ("OMP_NUM_THREADS", "MXNET_CPU_WORKER_NTHREADS", "MXNET_USE_MKLDNN_RNN", "PYTHONWARNINGS")
+    heeded += ("MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
     environment = {name: value for name, value in os.environ.items() if name not in heeded}
     return subprocess.run(
         [sys.executable, *arguments], env={**environment, **variables}, capture_output=True, text=True
@@ -159,7 +163,7 @@ def test_mxnet_gets_all_usable_cores():
 
 def test_only_the_cores_of_this_process_are_usable():
     core = min(os.sched_getaffinity(0))
-    program = f"import os; os.sched_setaffinity(0, {{{core}}}); {PRINT_THREADS}; print(os.environ['OMP_NUM_THREADS'])"
+    program = f"import os; os.sched_setaffinity(0, {{{core}}}); {PRINT_THREADS}print(os.environ['OMP_NUM_THREADS'])"
     assert python("-c", program).stdout == "1\n1\n"
 
 
@@ -276,3 +280,40 @@ def test_cuda_libraries_are_loaded_only_for_a_build_that_needs_them(monkeypatch)
     monkeypatch.setattr(_runtime, "_libmxnet_loads", lambda: False)
     _runtime._import_mxnet()
     assert loads == ["cuda"]
+
+
+# The memory
+
+# How often the system must bring a page while arrays of 28 MB come and go, after the first few.
+COUNT_PAGES = """
+import resource, d2lrnn
+from d2lrnn._runtime import mx
+def pages():
+    for _ in range(10):
+        mx.np.ones((700, 10_000)).wait_to_read()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+pages(); before = pages(); print(pages() - before)
+"""
+
+
+def test_freed_memory_is_kept_for_the_next_array_unless_the_user_chose_otherwise():
+    kept, chosen = python("-c", COUNT_PAGES), python("-c", COUNT_PAGES, MALLOC_MMAP_THRESHOLD_=str(2**17))
+    assert 5 * int(kept.stdout) < int(chosen.stdout)
+
+
+# The threads of OpenMP
+
+COUNT_THREADS = """
+import os, numpy, d2lrnn
+from d2lrnn._runtime import mx
+def count():
+    return len(os.listdir('/proc/self/task'))
+mx.np.tanh(mx.np.ones((700, 1000))).wait_to_read(); before = count()
+mx.np.array(numpy.ones((2000, 1000), dtype='float32')).asnumpy(); print(count() - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="there is no /proc to count threads in")
+def test_copying_a_large_array_starts_no_second_team_of_threads():
+    """More OpenMP threads than cores end the spinning between loops for good: writing took three times as long."""
+    assert python("-c", COUNT_THREADS, OMP_NUM_THREADS="2").stdout == "0\n"

@@ -8,6 +8,8 @@ import pytest
 import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
+from d2lrnn.optimisation import gradient_norm, make_update
+from d2lrnn.training import make_step
 
 TEXT = "the rain in spain stays mainly in the plain " * 8
 CORPUS = Corpus("rain", Vocab(TEXT), Vocab(TEXT).encode(TEXT))
@@ -108,6 +110,37 @@ def test_frozen_parameters_are_passed_over():
     assert grad_clipping([free, frozen], 10).item() == 3
     sgd([free, frozen], 1, 1)
     assert [p.data().item() for p in (free, frozen)] == [-2, 1]
+
+
+def test_gradient_norm():
+    for make_params in (arrays_with_gradients, gluon_with_gradients):
+        norm = gradient_norm(make_params([[3.0, 0.0], [0.0, 4.0]], [12.0]))
+        assert isinstance(norm, mx.np.ndarray) and norm.shape == (1,) and norm.item() == 13
+    with pytest.raises(ValueError, match="no gradients"):
+        gradient_norm([])
+
+
+@pytest.mark.parametrize("optimizer, lr, theta", [("sgd", 10.0, 0.01), ("sgd", 1.0, 1e9), ("adam", 0.01, 0.01)])
+@pytest.mark.parametrize("kind", ["scratch", "fast", "gluon"])
+def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
+    """The loop clips by the update's scale; that is what clipping the gradients and then updating comes to."""
+    model, twin = make(kind), make(kind)
+    step = make_step(model, quiet(optimizer=optimizer, lr=lr, theta=theta))
+    params = list(d2lrnn.named_parameters(twin).values())
+    update = make_update(params, optimizer, lr)
+    ids = mx.np.array(CORPUS.train[:33], dtype="int32")
+    X, Y, state, twin_state = ids[:32].reshape(4, 8), ids[1:].reshape(4, 8), None, twin.begin_state(4)
+    for _ in range(3):
+        loss, norm, state = step(X, Y, state)
+        with mx.autograd.record():
+            logits, twin_state = twin(X, tuple(s.detach() for s in twin_state))
+            expected = d2lrnn.cross_entropy(logits, Y)
+        expected.backward()
+        assert norm == pytest.approx(grad_clipping(params, theta).item(), rel=1e-5)
+        update(1.0)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for found, wanted in zip(values(model), values(twin)):
+        numpy.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_cross_entropy_equals_numpy():
