@@ -150,7 +150,8 @@ class _Packed:
         """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
         if mx.autograd.is_recording():
             for param in self.params:
-                param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed them by
+                if param.grad_req != "null":
+                    param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed it by
         return self._whole[ctx]
 
     def pack(self) -> None:
@@ -271,8 +272,9 @@ class RNNModel(mx.gluon.HybridBlock):
         A graph with static_shape would go on writing gradients to the old ones.
         """
         if not _same(self._seen, self._memory()):
-            for packed in self._packed:
-                packed.pack()
+            with mx.autograd.pause():
+                for packed in self._packed:
+                    packed.pack()
             self._clear_cached_op()
             self._seen = self._memory()
 

@@ -125,6 +125,16 @@ class TestPackedParameters:
                 for name, gradient in found.items():
                     numpy.testing.assert_allclose(gradient, expected[name], atol=1e-6)
 
+    def test_a_parameter_frozen_before_the_first_call(self):
+        expected, model = make(cell="rnn"), make(cell="rnn")
+        name, param = next(iter(d2lrnn.named_parameters(model).items()))
+        param.grad_req = "null"
+        assert self.loss(model) == self.loss(expected)
+        for other, gradient in d2lrnn.named_parameters(expected).items():
+            if other != name:
+                found = d2lrnn.named_parameters(model)[other].grad().asnumpy()
+                numpy.testing.assert_allclose(found, gradient.grad().asnumpy(), atol=1e-6)
+
     def test_a_gluon_trainer_trains_it(self, model):
         trainer = mx.gluon.Trainer(model.collect_params(), "adam", {"learning_rate": 0.02})
         losses = []
