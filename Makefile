@@ -12,7 +12,7 @@ PYTHON ?= python3
 # A PYTHON that the user names is the only one tried; otherwise the first of these that suits.
 PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
 
-# OpenMP's threads wait for one another by spinning, which is up to 1.8 times faster where nothing else computes, and
+# OpenMP's threads wait for one another by spinning, which is 1.4 to 3 times faster where nothing else computes, and
 # 3 to 40 times slower where something does. What make starts is to end either way.
 OMP_WAIT_POLICY ?= passive
 export OMP_WAIT_POLICY

@@ -25,8 +25,9 @@ from mxnet import autograd, np, npx
 
 import d2lrnn
 from d2lrnn import fast, training
+from d2lrnn.inputs import Inputs, dot
 from d2lrnn.plotting import COLOURS, new_figure, save_figure
-from d2lrnn.scratch import Inputs, dot, lstm, lstm_step, unroll
+from d2lrnn.scratch import lstm, lstm_step, unroll
 
 # %% [markdown]
 # ## The rungs
@@ -193,8 +194,7 @@ def four_or_one(lesson, steps):
 #
 # Three things lie above it. A product with the state is never large: $\mathbf{H}_{t+1}$ waits for $\mathbf{H}_t$, so
 # a weight read from memory serves only the rows of one batch. What is no product, the gates, the softmax, the update,
-# computes little but reads and writes much. And in each operator the cores wait for one another: in a small one that
-# may cost more than a second core gains, so a compiled graph of many small operators can come out behind (exercise 1).
+# computes little but reads and writes much. And in each small operator the cores wait for one another (exercise 1).
 
 
 # %%

@@ -39,6 +39,7 @@ if not _is_command_line():
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
     from d2lrnn.fast import FastRNNModel as FastRNNModel
+    from d2lrnn.inputs import to_onehot as to_onehot
     from d2lrnn.models import LanguageModel as LanguageModel
     from d2lrnn.models import build_model as build_model
     from d2lrnn.models import copy_parameters as copy_parameters
@@ -66,7 +67,6 @@ if not _is_command_line():
     from d2lrnn.scratch import init_rnn_state as init_rnn_state
     from d2lrnn.scratch import lstm as lstm
     from d2lrnn.scratch import rnn as rnn
-    from d2lrnn.scratch import to_onehot as to_onehot
     from d2lrnn.text import Corpus as Corpus
     from d2lrnn.text import UnknownTokenError as UnknownTokenError
     from d2lrnn.text import Vocab as Vocab

@@ -11,13 +11,13 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_launch config _runtime device text corpora samplers scratch fast concise models decoding optimisation training "
-    "checkpoint plotting comparison commands cli __main__"
+    "_launch config _runtime device text corpora samplers inputs scratch fast concise models decoding optimisation "
+    "training checkpoint plotting comparison commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
     "corpora": {"_runtime", "device"},
-    "concise": {"scratch", "fast"},  # neither of the two ways to write a model leans on the other
+    "concise": {"inputs", "scratch", "fast"},  # neither of the two ways to write a model leans on the other
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
