@@ -4,7 +4,7 @@
 # make test      the tests
 # make check     lint, format and types
 # make chapters  every section of the chapter, quickly
-# make bench     speed beside the book's code, plain Gluon and PyTorch; about half an hour, on an idle machine
+# make bench     speed beside the book's code, plain Gluon and PyTorch; about a quarter of an hour, on an idle machine
 # make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer ones
 # make clean     removes what make made; runs/ stays
 
@@ -12,7 +12,7 @@ PYTHON ?= python3
 # A PYTHON that the user names is the only one tried; otherwise the first of these that suits.
 PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
 
-# OpenMP's threads wait for one another by spinning, which is 1.4 to 3 times faster where nothing else computes, and
+# OpenMP's threads wait for one another by spinning, which is 1.3 to 3.3 times faster where nothing else computes, and
 # 3 to 40 times slower where something does. What make starts is to end either way.
 OMP_WAIT_POLICY ?= passive
 export OMP_WAIT_POLICY

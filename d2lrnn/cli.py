@@ -100,7 +100,12 @@ def _add_train(commands) -> None:
     )
     add_data_arguments(train)
     add_model_arguments(train, QUICK_MODEL)
-    train.add_argument("--kind", choices=KINDS, default="gluon", help="fused layers or the book's equations")
+    train.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="gluon",
+        help="the book's equations, the same compiled, or Gluon's fused layers (%(default)s)",
+    )
     train.add_argument("--embed-size", type=int, metavar="N", help=f"0: one-hot; gluon only ({QUICK_MODEL.embed_size})")
     train.add_argument("--dropout", type=float, default=0.0, help="gluon only (%(default)s)")
     add_training_arguments(train, QUICK_TRAINING)

@@ -222,7 +222,7 @@ class GreedyWriter:
         stack: the layers.
         vocab_size: the size of the vocabulary.
         num_hiddens: hidden units of each layer and direction.
-        params: the parameters in the book's order; they are copied.
+        params: the parameters in the book's order, as they are now.
     """
 
     BLOCK = 8  # ids in one call; with 1, calling costs as much as computing
