@@ -13,7 +13,6 @@ import numpy
 
 import d2lrnn
 from d2lrnn._runtime import mx
-from d2lrnn.training import make_step
 
 STEPS = 10
 CASES = {  # model, vocabulary, batch, steps
@@ -32,7 +31,7 @@ def main() -> None:
     config, vocab_size, batch_size, num_steps = CASES[case]
     d2lrnn.set_seed(0)
     model = d2lrnn.build_model(config, vocab_size)
-    step = make_step(model, d2lrnn.TrainConfig(batch_size=batch_size, num_steps=num_steps))
+    step = d2lrnn.Training(model, d2lrnn.TrainConfig(batch_size=batch_size, num_steps=num_steps)).step
     ids = numpy.random.default_rng(0).zipf(1.2, (batch_size, num_steps + 1)) % vocab_size
     X, Y = (mx.np.array(half, dtype="int32") for half in (ids[:, :-1], ids[:, 1:]))
     state = None

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout'
 import d2lrnn  # noqa: E402
 from d2lrnn import cli, commands  # noqa: E402
 from d2lrnn.decoding import encode_prefix  # noqa: E402
-from d2lrnn.training import in_notebook  # noqa: E402
+from d2lrnn.progress import in_notebook  # noqa: E402
 
 BOOK_RNN = d2lrnn.TrainConfig(num_epochs=250, pred_period=50)  # d2l-zh v1, section 6.4
 BOOK_GATED = d2lrnn.TrainConfig(num_epochs=160, pred_period=40)  # sections 6.7 and 6.8
@@ -68,12 +68,11 @@ def parse_args(
         fixed: arguments that this chapter has no use for, such as ``"num_layers"``; only the default is no error.
     """
     cli.prepare_stdout()
-    parser = argparse.ArgumentParser(description=description, epilog=EPILOG if training else None)
+    parser = cli.Parser(description=description, epilog=EPILOG if training else None)
     cli.add_data_arguments(parser)
     if model is not None:
-        cli.add_model_arguments(parser, model)
-    if training is not None:
-        cli.add_training_arguments(parser, training)
+        cli.add_settings(parser, model, cli.CHAPTER_MODEL)
+    cli.add_settings(parser, training or d2lrnn.TrainConfig(), cli.CHAPTER_TRAINING if training else ["seed"])
     parser.add_argument("--quick", action="store_true", help="tiny sizes: see the chapter run in seconds")
     parser.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="for pictures (%(default)s)")
     argv = [] if argv is None and in_notebook() else argv

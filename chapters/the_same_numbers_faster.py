@@ -93,10 +93,10 @@ def new_models(lesson):
 # %% [markdown]
 # ## What each rung gains
 #
-# `make_step` is d2lrnn's training step: forward, loss, backward, clipping, update; only the model differs. Computing
-# something else is no gain, so loss and gradients of a first step are compared with rung 1's: what differs is rounding.
-# MXNet works in the background, so a clock has to wait for it (`npx.waitall`). And a computer has slow moments, so the
-# rungs take turns, each round begins with another, and the median counts.
+# `Training.step` is d2lrnn's training step: forward, loss, backward, clipping, update; only the model differs.
+# Computing something else is no gain, so loss and gradients of a first step are compared with rung 1's: what differs is
+# rounding. MXNet works in the background, so a clock has to wait for it (`npx.waitall`). And a computer has slow
+# moments, so the rungs take turns, each round begins with another, and the median counts.
 
 
 # %%
@@ -128,7 +128,7 @@ def ladder(lesson):
     """Compare and time a training step of each model, print the table and draw it; return the times."""
     batch, models = common.first_batch(lesson), new_models(lesson)
     common.section("1. One training step on {} x {} tokens".format(*batch[0].shape))
-    steps = {rung: training.make_step(model, lesson.training) for rung, model in models.items()}
+    steps = {rung: training.Training(model, lesson.training).step for rung, model in models.items()}
     gaps = differences(steps, models, batch)
     times = in_turns({rung: partial(step, *batch, None) for rung, step in steps.items()}, rounds=12)
     first = before = times["1 in place"]

@@ -20,7 +20,9 @@ if not _is_command_line():
     from d2lrnn.concise import RecurrentStack as RecurrentStack
     from d2lrnn.concise import RNNModel as RNNModel
     from d2lrnn.concise import rnn_layer as rnn_layer
+    from d2lrnn.config import CONFIGS as CONFIGS
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
+    from d2lrnn.config import Dropout as Dropout
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import TrainConfig as TrainConfig
     from d2lrnn.corpora import CorpusError as CorpusError
@@ -38,7 +40,9 @@ if not _is_command_line():
     from d2lrnn.device import as_ctx as as_ctx
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
+    from d2lrnn.evaluation import evaluate as evaluate
     from d2lrnn.fast import FastRNNModel as FastRNNModel
+    from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot
     from d2lrnn.models import LanguageModel as LanguageModel
     from d2lrnn.models import build_model as build_model
@@ -53,6 +57,7 @@ if not _is_command_line():
     from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
     from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
     from d2lrnn.samplers import data_iter_random as data_iter_random
+    from d2lrnn.samplers import data_iter_varied as data_iter_varied
     from d2lrnn.scratch import CELLS as CELLS
     from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
     from d2lrnn.scratch import Stack as Stack
@@ -70,7 +75,7 @@ if not _is_command_line():
     from d2lrnn.text import Corpus as Corpus
     from d2lrnn.text import UnknownTokenError as UnknownTokenError
     from d2lrnn.text import Vocab as Vocab
-    from d2lrnn.training import History as History
+    from d2lrnn.training import Training as Training
     from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
     from d2lrnn.training import set_seed as set_seed
     from d2lrnn.training import train as train

@@ -1,7 +1,7 @@
-"""One file holds a trained model: its parameters, shape and vocabulary, and how it was trained.
+"""One file holds a trained model, its shape and vocabulary, how it was trained, and what the training needs to go on.
 
 The file is a line with the format's version, a line with the SHA-256 of all that follows, and a NumPy ``.npz`` archive
-of the parameters and one JSON text.  Nothing in it is ever unpickled.
+of arrays and one JSON text.  Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from d2lrnn._runtime import mx
 from d2lrnn.config import ModelConfig, TrainConfig
 from d2lrnn.device import ContextLike
-from d2lrnn.models import build_model, named_parameters
-from d2lrnn.text import Vocab
+from d2lrnn.models import build_model, get_values, named_parameters, set_values
+from d2lrnn.text import Corpus, Vocab
 
-_MAGIC = b"d2lrnn checkpoint 1\n"
+_MAGIC = b"d2lrnn checkpoint 2\n"
 _META = "meta.json"
+_TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
 class CheckpointError(ValueError):
@@ -40,6 +40,8 @@ class Checkpoint:
     train_config: TrainConfig
     corpus: str  # the name of the corpus
     parameters: dict[str, numpy.ndarray]  # by name, as named_parameters gives them
+    origin: dict[str, Any] = field(default_factory=dict)  # what the corpus was loaded by; its digest
+    training: tuple[dict, dict] | None = None  # of Training.snapshot; None: a model that only writes
 
     def build_model(self, ctx: ContextLike = None):
         """Make the model and give it the checkpoint's parameters.
@@ -55,21 +57,14 @@ class Checkpoint:
             names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
             raise CheckpointError(f"the parameters {', '.join(names)} do not fit the model {self.model_config}")
         for name, target in targets.items():
-            values = mx.np.array(self.parameters[name], dtype=self.parameters[name].dtype)
-            if isinstance(target, mx.gluon.Parameter):
-                target.set_data(values)
-            else:
-                target[:] = values
+            set_values(target, self.parameters[name])
         return model
 
     @classmethod
-    def of(cls, model, model_config: ModelConfig, train_config: TrainConfig, corpus) -> Checkpoint:
-        """Return what is to be saved of a model that was trained on a corpus."""
-        parameters = {}
-        for name, param in named_parameters(model).items():
-            data = param.data() if isinstance(param, mx.gluon.Parameter) else param
-            parameters[name] = data.asnumpy()
-        return cls(model_config, corpus.vocab, train_config, corpus.name, parameters)
+    def of(cls, model, model_config: ModelConfig, train_config: TrainConfig, corpus: Corpus, **more: Any) -> Checkpoint:
+        """Return what is to be saved of a model that was trained on a corpus; ``more``: the other fields."""
+        parameters = {name: get_values(param).asnumpy() for name, param in named_parameters(model).items()}
+        return cls(model_config, corpus.vocab, train_config, corpus.name, parameters, **more)
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
@@ -84,10 +79,13 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
         "model_config": dataclasses.asdict(checkpoint.model_config),
         "train_config": dataclasses.asdict(checkpoint.train_config),
         "corpus": checkpoint.corpus,
+        "origin": checkpoint.origin,
+        "training": None if checkpoint.training is None else checkpoint.training[0],
         "vocab": {"level": checkpoint.vocab.level, "tokens": list(checkpoint.vocab.idx_to_token)},
     }
-    payload = io.BytesIO()
-    numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters)
+    payload, memory = io.BytesIO(), {} if checkpoint.training is None else checkpoint.training[1]
+    memory = {_TRAINING + name: array for name, array in memory.items()}
+    numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters, **memory)
     body = payload.getvalue()
     beside = path.with_name(path.name + f".{os.getpid()}.part")
     try:
@@ -114,6 +112,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         with numpy.load(io.BytesIO(body), allow_pickle=False) as archive:
             arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop(_META)))
+        memory = {name[len(_TRAINING) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_TRAINING)}
         train = {**meta["train_config"], "prefixes": tuple(meta["train_config"]["prefixes"])}
         return Checkpoint(
             ModelConfig(**meta["model_config"]),
@@ -121,6 +120,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             TrainConfig(**train),
             meta["corpus"],
             arrays,
+            dict(meta["origin"]),
+            None if meta["training"] is None else (meta["training"], memory),
         )
     except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
         raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {error!r}") from error

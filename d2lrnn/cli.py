@@ -1,117 +1,198 @@
-"""The command line: ``python -m d2lrnn train | sample | compare``."""
+"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot``."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import difflib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from d2lrnn.config import (
-    CORPUS_NAMES,
-    KINDS,
-    OPTIMIZERS,
-    QUICK_MODEL,
-    QUICK_TRAINING,
-    ModelConfig,
-    TrainConfig,
+from d2lrnn.config import CONFIGS, CORPUS_NAMES, ModelConfig, TrainConfig
+
+CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
+CHAPTER_TRAINING = tuple(
+    "num_epochs batch_size num_steps optimizer lr theta use_random_iter pred_period pred_len seed".split()
 )
 
-CELL_CHOICES = ("rnn", "gru", "lstm")
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that names the options nearest to one that it does not know."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_args(self, args=None, namespace=None):
+        """Read the arguments, or exit with status 2 and a line that says what is wrong."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parser = self._chosen(found)
+            options = [text.split("=")[0] for text in unknown if text.startswith("--")]
+            near = [name for text in options for name in difflib.get_close_matches(text, parser._option_string_actions)]
+            parser.error(
+                f"unrecognized arguments: {' '.join(unknown)}"
+                + (f"; the nearest are {', '.join(near)}" if near else "")
+            )
+        return found
+
+    def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return action.choices[getattr(found, action.dest)]
+        return self
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that every training command and chapter has: corpus, device, seed, prefixes."""
+def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sample") -> None:
+    """Add the arguments that every training command and chapter has: corpus, device, prefixes."""
     group = parser.add_argument_group("data and device")
-    names = ", ".join(CORPUS_NAMES)
-    group.add_argument(
-        "--corpus", default="sample", metavar="NAME", help=f"{names}, or a UTF-8 text file (%(default)s)"
-    )
-    group.add_argument("--data-dir", metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/")
+    names, usual = ", ".join(CORPUS_NAMES), corpus or "what the configuration is meant for"
+    group.add_argument("--corpus", default=corpus, metavar="NAME", help=f"{names}, or a UTF-8 text file ({usual})")
+    add_data_dir(group)
     group.add_argument(
         "--max-tokens", type=int, metavar="N", help="keep so many tokens (all; jaychou: the book's 10000)"
     )
-    group.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1, or auto: a GPU if there is one (%(default)s)")
-    group.add_argument("--seed", type=int, default=0, help="of parameters, order of batches and dropout (%(default)s)")
+    add_ctx(group)
     group.add_argument("--prefix", action="append", metavar="TEXT", help="let samples start from this; may be repeated")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, defaults: ModelConfig) -> None:
-    """Add the arguments that describe a model."""
-    group = parser.add_argument_group("model")
-    group.add_argument("--cell", choices=CELL_CHOICES, default=defaults.cell, help="recurrent layer (%(default)s)")
-    group.add_argument("--num-hiddens", type=int, default=defaults.num_hiddens, help="hidden units (%(default)s)")
-    group.add_argument("--num-layers", type=int, default=defaults.num_layers, help="stacked layers (%(default)s)")
+def add_data_dir(parser) -> None:
+    """Add ``--data-dir``."""
+    parser.add_argument("--data-dir", metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/")
 
 
-def add_training_arguments(parser: argparse.ArgumentParser, defaults: TrainConfig) -> None:
-    """Add the arguments that describe the training."""
-    group = parser.add_argument_group("training")
-    group.add_argument("--num-epochs", type=int, default=defaults.num_epochs, help="passes over the text (%(default)s)")
-    group.add_argument("--batch-size", type=int, default=defaults.batch_size, help="rows of a batch (%(default)s)")
-    group.add_argument("--num-steps", type=int, default=defaults.num_steps, help="length of a window (%(default)s)")
-    group.add_argument(
-        "--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="sgd is the book's (%(default)s)"
-    )
-    group.add_argument("--lr", type=float, default=defaults.lr, help="learning rate (%(default)s)")
-    group.add_argument("--theta", type=float, default=defaults.theta, help="clip gradients to this norm (%(default)s)")
-    group.add_argument(
-        "--use-random-iter",
-        action="store_true",
-        default=defaults.use_random_iter,
-        help="random windows; else consecutive ones with the state carried",
-    )
-    group.add_argument(
-        "--pred-period", type=int, default=defaults.pred_period, help="epochs between reports (%(default)s)"
-    )
-    group.add_argument("--pred-len", type=int, default=defaults.pred_len, help="tokens in a sample (%(default)s)")
+def add_ctx(parser) -> None:
+    """Add ``--ctx``."""
+    parser.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1, or auto: a GPU if there is one (%(default)s)")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def add_settings(
+    parser: argparse.ArgumentParser,
+    defaults: ModelConfig | TrainConfig,
+    names: Collection[str] = (),
+    given_only: bool = False,
+) -> None:
+    """Add an option for each field of a configuration.
+
+    Args:
+        parser: where to add them.
+        defaults: a configuration; its values are the options' defaults.
+        names: the fields to add; empty: all of them.
+        given_only: leave options that are not given out of the parsed arguments.
+    """
+    group = parser.add_argument_group("model" if isinstance(defaults, ModelConfig) else "training")
+    for field in dataclasses.fields(defaults):
+        if "help" not in field.metadata or names and field.name not in names:
+            continue
+        default = getattr(defaults, field.name)
+        shown = ("no", "yes")[default] if isinstance(default, bool) else "none" if default is None else default
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            default=argparse.SUPPRESS if given_only else default,
+            help=f"{field.metadata['help']} ({shown})",
+            **_how_to_read(field),
+        )
+
+
+def _how_to_read(field: dataclasses.Field) -> dict[str, Any]:
+    """Return the arguments of ``add_argument`` that read a field's value."""
+    kind, _, none = str(field.type).partition(" | ")
+    if kind == "bool":
+        return {"type": _yes_or_no, "nargs": "?", "const": True, "metavar": "yes|no"}
+    if kind == "str":
+        return {"choices": field.metadata["choices"]}
+    number = {"int": int, "float": float}[kind]
+    if not none:
+        return {"type": number, "metavar": "N" if number is int else "X"}
+
+    def number_or_none(text: str) -> Any:
+        return None if text == "none" else number(text)
+
+    number_or_none.__name__ = f"{kind} or none"  # which argparse shows
+    return {"type": number_or_none, "metavar": "N" if number is int else "X"}
+
+
+def _yes_or_no(text: str) -> bool:
+    answers = {"yes": True, "true": True, "no": False, "false": False}
+    if text.lower() not in answers:
+        raise argparse.ArgumentTypeError(f"expected yes or no, found {text!r}")
+    return answers[text.lower()]
+
+
+def make_parser() -> Parser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m d2lrnn",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Recurrent networks of Dive into Deep Learning: train one on text, let it write, "
+        description="Recurrent networks of Dive into Deep Learning: train one on text, measure it, let it write, "
         "hold the one from scratch against Gluon's.",
         epilog="a first round:\n"
         "  python -m d2lrnn train                                   the lyrics that ship with d2lrnn, one minute\n"
-        "  python -m d2lrnn sample runs/model --prefix 我们         let it write\n"
+        "  python -m d2lrnn sample runs/lyrics --prefix 我们        let it write\n"
         "  python -m d2lrnn compare --cell gru --num-epochs 20      from scratch against Gluon\n"
-        "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text",
+        "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text\n"
+        "  python -m d2lrnn train --config small                    Penn Treebank, as the TensorFlow tutorial does",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_evaluate(commands)
     _add_sample(commands)
     _add_compare(commands)
+    _add_plot(commands)
     return parser
 
 
 def _add_train(commands) -> None:
+    configs = "\n".join(f"  {name:8} on {config.corpus}: {config.summary}" for name, config in CONFIGS.items())
     train = commands.add_parser(
         "train",
-        help="train a model; writes the model and its loss curve",
+        help="train a model, or go on with one; writes the model, its log and its loss curve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a language model; writes DIR/model.d2lrnn, for `sample`, and DIR/loss.png.\n"
-        "Unless told otherwise it learns the lyrics that ship with d2lrnn by heart, in about a minute on two cores.",
-        epilog="with the book's settings:\n"
-        "  python -m d2lrnn train --cell gru --embed-size 0 --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
+        description="Train a language model; writes DIR/model.d2lrnn, the best so far, for `sample` and `evaluate`;\n"
+        "DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
+        epilog=f"configurations, of which every setting may be given otherwise (defaults shown are those of lyrics):\n"
+        f"{configs}\n\nwith the book's settings:\n"
+        "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
     )
-    add_data_arguments(train)
-    add_model_arguments(train, QUICK_MODEL)
+    train.add_argument("--config", choices=tuple(CONFIGS), default="lyrics", help="what to begin with (%(default)s)")
     train.add_argument(
-        "--kind",
-        choices=KINDS,
-        default="gluon",
-        help="the book's equations, the same compiled, or Gluon's fused layers (%(default)s)",
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in this folder; settings of its training may change",
     )
-    train.add_argument("--embed-size", type=int, metavar="N", help=f"0: one-hot; gluon only ({QUICK_MODEL.embed_size})")
-    train.add_argument("--dropout", type=float, default=0.0, help="gluon only (%(default)s)")
-    add_training_arguments(train, QUICK_TRAINING)
     train.add_argument(
-        "--out", type=Path, default=Path("runs/model"), metavar="DIR", help="folder to write to (%(default)s)"
+        "--out", type=Path, metavar="DIR", help="folder to write to (runs/ and the configuration's name)"
     )
+    train.add_argument("--overwrite", action="store_true", help="write to the folder although it holds a run")
+    add_data_arguments(train, None)
+    add_settings(train, CONFIGS["lyrics"].model, given_only=True)
+    add_settings(train, CONFIGS["lyrics"].training, given_only=True)
+
+
+def _add_run(parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or a checkpoint in it")
+
+
+def _add_evaluate(commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a trained model's perplexity",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure the perplexity on a split of the corpus: every token once, the state carried all through.",
+    )
+    _add_run(evaluate)
+    evaluate.add_argument("--split", choices=("train", "valid", "test"), default="test", help="(%(default)s)")
+    evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
+    evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
+    add_data_dir(evaluate)
+    evaluate.add_argument(
+        "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"
+    )
+    evaluate.add_argument("--max-tokens", type=int, metavar="N", help="measure on so many tokens (all)")
+    add_ctx(evaluate)
 
 
 def _add_sample(commands) -> None:
@@ -121,10 +202,10 @@ def _add_sample(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Continue a text with what `train` wrote, always with the likeliest next token.",
     )
-    sample.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or the model's file")
+    _add_run(sample)
     sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
     sample.add_argument("--pred-len", type=int, default=100, metavar="N", help="tokens to add (%(default)s)")
-    sample.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1 or auto (%(default)s)")
+    add_ctx(sample)
 
 
 def _add_compare(commands) -> None:
@@ -135,10 +216,22 @@ def _add_compare(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_data_arguments(against)
-    add_model_arguments(against, ModelConfig())
-    add_training_arguments(against, TrainConfig())
+    add_settings(against, ModelConfig(), CHAPTER_MODEL)
+    add_settings(against, TrainConfig(), CHAPTER_TRAINING)
     against.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="folder for the picture (%(default)s)"
+    )
+
+
+def _add_plot(commands) -> None:
+    plot = commands.add_parser(
+        "plot",
+        help="draw the perplexity of one run or several",
+        description="Draw training and validation perplexity, epoch by epoch, from the logs of runs.",
+    )
+    plot.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder that `train` wrote, or a log.jsonl")
+    plot.add_argument(
+        "--out", type=Path, default=Path("runs/plot.png"), metavar="FILE", help=".png, .svg or .pdf (%(default)s)"
     )
 
 

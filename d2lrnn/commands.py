@@ -1,27 +1,42 @@
-"""What ``train``, ``sample`` and ``compare`` do with their arguments."""
+"""What the commands do with their arguments."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
-from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import QUICK_MODEL, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
-from d2lrnn.models import build_model
+from d2lrnn.evaluation import evaluate
+from d2lrnn.history import History
+from d2lrnn.models import build_model, named_parameters
+from d2lrnn.optimisation import format_perplexity
 from d2lrnn.plotting import plot_history
+from d2lrnn.runs import (
+    BEST,
+    LAST,
+    PICTURE,
+    RunError,
+    RunFolder,
+    check_origin,
+    load_run,
+    origin_of,
+    read_history,
+    reload_corpus,
+)
 from d2lrnn.text import Corpus, tokenize
-from d2lrnn.training import History, TrainingDivergedError, set_seed, train_and_predict
+from d2lrnn.training import TrainingDivergedError, set_seed, train_and_predict
 
-CHECKPOINT_NAME = "model.d2lrnn"
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
 
@@ -47,32 +62,101 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     return known or (vocab.decode(corpus.train[:4]),)
 
 
+def _given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """Return the settings of a ``ModelConfig`` or ``TrainConfig`` that the arguments hold."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in vars(args).items() if name in names}
+
+
 def _train(args: argparse.Namespace) -> int:
-    corpus = load_corpus_from(args)
-    config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
-    embed_size = args.embed_size
-    if embed_size is None and args.kind == "gluon":
-        embed_size = QUICK_MODEL.embed_size
-    model_config = config_from(args, ModelConfig, embed_size=embed_size)
-    set_seed(args.seed)
+    return _go_on(args) if args.resume else _begin(args)
+
+
+def _begin(args: argparse.Namespace) -> int:
+    named = CONFIGS[args.config]
+    given, folder = args.corpus or named.corpus, args.out or Path("runs") / args.config
+    if (folder / LAST).exists() and not args.overwrite:
+        raise RunError(
+            f"{folder} holds a run already: go on with it (--resume {folder}), name another folder (--out), or give it "
+            "up (--overwrite)"
+        )
+    corpus = load_corpus(given, args.data_dir, args.max_tokens)
+    model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
+    given_training = {"prefixes": prefixes_from(args, corpus), **_given(args, TrainConfig)}
+    config = dataclasses.replace(named.training, **given_training)
+    set_seed(config.seed)
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
+    run = RunFolder(folder, model_config, config, corpus, origin_of(corpus, given, args.max_tokens))
+    for old in (LAST, BEST):
+        (folder / old).unlink(missing_ok=True)
+    _describe(model, model_config, corpus, ctx)
+    return _carry_out(run, model, corpus, config)
+
+
+def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
+    """Return the settings of the model that the arguments hold, and what they entail."""
+    given = _given(args, ModelConfig)
+    if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
+        given["embed_size"] = None  # which only Gluon's models have
+    if defaults.embed_size == defaults.num_hiddens and "num_hiddens" in given and "embed_size" not in given:
+        given["embed_size"] = given["num_hiddens"]
+    return given
+
+
+def _go_on(args: argparse.Namespace) -> int:
+    for what in ("out", "corpus", "max_tokens"):
+        if getattr(args, what) is not None and what != "corpus":
+            raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
+    if _given(args, ModelConfig) or args.overwrite:
+        raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
+    checkpoint = load_run(args.resume, LAST)
+    folder = args.resume if args.resume.is_dir() else args.resume.parent
+    assert checkpoint.training is not None
+    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
+    check_origin(checkpoint, corpus)
+    given = _given(args, TrainConfig)
+    if args.prefix:
+        given["prefixes"] = tuple(args.prefix)
+    config = dataclasses.replace(checkpoint.train_config, **given)
+    ctx = as_ctx(args.ctx)
+    model = checkpoint.build_model(ctx)
+    run = RunFolder(folder, checkpoint.model_config, config, corpus, checkpoint.origin)
+    _describe(model, checkpoint.model_config, corpus, ctx)
+    position = checkpoint.training[0]["position"]
+    print(f"going on in epoch {position['epoch']} of {config.num_epochs}, after {position['batch']} batches of it")
+    return _carry_out(run, model, corpus, config, checkpoint.training)
+
+
+def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
+    size = sum(math.prod(param.shape) for param in named_parameters(model).values())
     print(
         f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones\n"
-        f"{args.kind} {args.cell}, {args.num_layers} x {args.num_hiddens} hidden units, on {ctx}"
+        f"{config.kind} {config.cell}, {config.num_layers} x {config.num_hiddens} hidden units, {size:,} parameters, "
+        f"on {ctx}"
     )
-    args.out.mkdir(parents=True, exist_ok=True)  # before the training, which would be lost
+
+
+def _carry_out(run: RunFolder, model: Any, corpus: Corpus, config: TrainConfig, snapshot: tuple | None = None) -> int:
+    """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
+    history = History(**snapshot[0]["history"]) if snapshot else History()
+    run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]), history, snapshot is not None)
     failure = ""
     try:
-        history = train_and_predict(model, corpus, config)
+        history = train_and_predict(model, corpus, config, run.keep, snapshot)
     except TrainingDivergedError as error:
-        history, failure = error.history, str(error)
-    saved = save_checkpoint(args.out / CHECKPOINT_NAME, Checkpoint.of(model, model_config, config, corpus))
-    print(f"model    {saved}")
+        history = error.history
+        failure = f"{error}; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
+    print(f"model    {run.finish(model, history)}")
     if history.perplexity:
-        plot_history({model_config.cell: history}, args.out / "loss.png", f"{model_config.cell} on {corpus.name}")
-        print(f"picture  {args.out / 'loss.png'}")
-    print(f"let it write:  {_python()} -m d2lrnn sample {args.out} --prefix {shlex.quote(config.prefixes[0])}")
+        name = f"{run.folder.name} on {corpus.name}"
+        plot_history({run.folder.name: history}, run.folder / PICTURE, name)
+        print(f"picture  {run.folder / PICTURE}")
+    if corpus.test is not None and not history.stopped:
+        found = evaluate(load_run(run.folder).build_model(as_ctx(model.begin_state(1)[0].ctx)), corpus.test)
+        run.log(event="test", perplexity=found, of_epoch=history.best_epoch)
+        print(f"test     perplexity {format_perplexity(found)}, of epoch {history.best_epoch}, the best in validation")
+    print(f"let it write:  {_python()} -m d2lrnn sample {run.folder} --prefix {shlex.quote(config.prefixes[0])}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
@@ -85,17 +169,34 @@ def _python() -> str:
     return str(python.relative_to(here)) if here in python.parents else "python"
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    checkpoint = load_run(args.run)
+    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus, args.max_tokens)
+    model = checkpoint.build_model(as_ctx(args.ctx))
+    ids = corpus.split(args.split)
+    start = time.perf_counter()
+    found = evaluate(model, ids)
+    print(f"{corpus.name}, {args.split}: perplexity {found:.2f} over {len(ids) - 1:,} tokens")
+    print(f"{(len(ids) - 1) / (time.perf_counter() - start):,.0f} tokens/s")
+    return 0
+
+
 def _sample(args: argparse.Namespace) -> int:
-    path = args.run / CHECKPOINT_NAME if args.run.is_dir() else args.run
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: expected a folder that `train` wrote, or the model's file")
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_run(args.run)
     model = checkpoint.build_model(as_ctx(args.ctx))
     prefixes = args.prefix or checkpoint.train_config.prefixes
     if not prefixes:
-        raise ValueError(f"{path} was trained without prefixes: say what to start from, --prefix TEXT")
+        raise ValueError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
     for prefix in prefixes:
         print(predict(prefix, args.pred_len, model, checkpoint.vocab))
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    names = [run.name if run.is_dir() else run.parent.name or run.stem for run in args.runs]
+    histories = {name if names.count(name) == 1 else str(run): read_history(run) for name, run in zip(names, args.runs)}
+    plot_history(histories, args.out, ", ".join(histories))
+    print(f"picture  {args.out}")
     return 0
 
 
@@ -120,7 +221,7 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
     return 130 if any(history.stopped for history in histories.values()) else 0
 
 
-COMMANDS = {"train": _train, "sample": _sample, "compare": _compare}
+COMMANDS = {"train": _train, "evaluate": _evaluate, "sample": _sample, "compare": _compare, "plot": _plot}
 
 
 def run(args: argparse.Namespace) -> int:

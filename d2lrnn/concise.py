@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import Dropout
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.packed import Packed
 from d2lrnn.samplers import check_batch
 
 nn, rnn = mx.gluon.nn, mx.gluon.rnn
@@ -84,7 +86,8 @@ class RecurrentStack(mx.gluon.HybridBlock):
         num_hiddens: hidden units of each layer and direction.
         num_layers: how many layers.
         bidirectional: whether each layer reads from both ends.
-        dropout: the share of each layer's outputs that is dropped before the next layer.
+        dropout: the share of each layer's outputs that is dropped before the next layer, or a :class:`Dropout`, of
+            which ``hidden`` and ``locked`` count here.
         input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
     """
 
@@ -94,7 +97,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
         num_hiddens: int,
         num_layers: int = 1,
         bidirectional: bool = False,
-        dropout: float = 0.0,
+        dropout: float | Dropout = 0.0,
         input_size: int = 0,
     ) -> None:
         super().__init__()
@@ -106,7 +109,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
             for layer in range(num_layers):
                 size = input_size if layer == 0 else num_hiddens * self.num_directions
                 self.layers.add(rnn_layer(cell, num_hiddens, size, bidirectional))
-            self.drop = nn.Dropout(_checked_rate(dropout))
+        self.dropout = Dropout.of(dropout)
 
     def begin_state(self, batch_size: int, **options) -> list:
         """Return zeros (num_directions, batch_size, num_hiddens): of each layer in turn ``H``, or ``H, C``."""
@@ -114,96 +117,38 @@ class RecurrentStack(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
         """Return the last layer's outputs (num_steps, batch_size, num_directions * num_hiddens) and the new state."""
-        return self.run(X, state, list(self.layers))
+        return self.run(F, X, state, list(self.layers))
 
-    def run(self, X, state, layers: list) -> tuple:
+    def run(self, F, X, state, layers: list) -> tuple:
         """Pass inputs and state through ``layers``, which compute what those of the stack do."""
         new_state: list = []
         per_layer = len(state) // len(layers)
         for i, layer in enumerate(layers):
-            X = self.drop(X) if i else X
+            X = drop(F, X, self.dropout.hidden, self.dropout.locked) if i else X
             X, last = layer(X, list(state[i * per_layer : (i + 1) * per_layer]))
             new_state += last
         return X, new_state
-
-
-class _Packed:
-    """All parameters of one fused layer in one array, as the fused operator reads them.
-
-    Gluon copies the parameters together at each step and their gradients apart again, a sixth of a step of the PTB
-    tutorial's large model.  Here Gluon's parameters become views of the one array, and their gradients of its
-    gradient: whoever reads or writes the ones reads or writes the other.
-    """
-
-    def __init__(self, layer) -> None:
-        self.layer = layer
-        self.params = [
-            getattr(layer, f"{direction}{i}_{source}_{kind}")
-            for kind in ("weight", "bias")
-            for i in range(layer._num_layers)
-            for direction in "lr"[: layer._dir]
-            for source in ("i2h", "h2h")
-        ]
-        self._whole: dict = {}  # by device
-
-    def array(self, ctx):
-        """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
-        if mx.autograd.is_recording():
-            for param in self.params:
-                if param.grad_req != "null":
-                    param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed it by
-        return self._whole[ctx]
-
-    def pack(self) -> None:
-        """Put the parameters together, as they are now, and make them views of the whole."""
-        for k, ctx in enumerate(self.params[0].list_ctx()):
-            whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
-            whole.attach_grad()
-            self._whole[ctx] = whole
-            begin = 0
-            for param in self.params:
-                end = begin + param.data(ctx).size
-                data, grad = (_view(array, begin, end, param.shape) for array in (whole, whole.grad))
-                param._data[k] = data
-                if param.grad_req != "null":
-                    param._grad[k] = grad
-                    mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
-                begin = end
-
-    def bind(self, F, params):
-        """Return the layer as a function of inputs and state that reads ``params``, the array or a symbol of it."""
-        layer = self.layer
-
-        def run(X, state: list) -> tuple:
-            options = {"state_size": layer._hidden_size, "num_layers": layer._num_layers, "p": layer._dropout}
-            outputs, *state = F.npx.rnn(
-                X, params, *state, mode=layer._mode, bidirectional=layer._dir == 2, state_outputs=True, **options
-            )
-            return outputs, state
-
-        return run
-
-
-def _view(array, begin: int, end: int, shape: tuple[int, ...]):
-    return array[begin:end].as_nd_ndarray().reshape(shape).as_np_ndarray()  # np's own reshape would copy
 
 
 class RNNModel(mx.gluon.HybridBlock):
     """A language model on a recurrent layer of Gluon, with the protocol that training and decoding speak.
 
     Hybridised when made; ``model.hybridize(False)`` runs it step by step.  Dropout acts on what enters and leaves
-    the recurrent layers, never from one time step to the next (Zaremba et al. 2014, arXiv 1409.2329).
+    the recurrent layers, never from one time step to the next (Zaremba et al. 2014, arXiv 1409.2329); a
+    :class:`Dropout` can lock its masks over time, and drop words and weights too.
 
     Args:
-        rnn_layer: a layer of ``gluon.rnn`` or a :class:`RecurrentStack`.
+        rnn_layer: a layer of ``gluon.rnn`` or a :class:`RecurrentStack`, which brings its own dropout between layers.
         vocab_size: the size of the vocabulary.
         embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
-        dropout: the share of the embedding and of the last layer's outputs that is dropped in training.
+        dropout: the share of the embedding and of the last layer's outputs that is dropped in training, or what to
+            drop in all places but between layers.
         num_outputs: the size of the output layer; None takes the vocabulary's.
+        tie_weights: whether the output layer's weight is the embedding's (Press and Wolf 2017, arXiv 1608.05859).
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
-        ValueError: if the layer was made for inputs of another size.
+        ValueError: if the layer was made for inputs of another size, or the weights cannot be tied.
     """
 
     def __init__(
@@ -211,21 +156,29 @@ class RNNModel(mx.gluon.HybridBlock):
         rnn_layer,
         vocab_size: int,
         embed_size: int | None = None,
-        dropout: float = 0.0,
+        dropout: float | Dropout = 0.0,
         num_outputs: int | None = None,
+        tie_weights: bool = False,
     ) -> None:
         super().__init__()
         self.vocab_size, self.num_outputs = vocab_size, num_outputs or vocab_size
+        self.dropout = Dropout.of(dropout)
         with self.name_scope():
             self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
             self.rnn = rnn_layer
             for layer in self.layers:
                 check_layer(layer)
-            self.drop = nn.Dropout(_checked_rate(dropout))
             last = self.layers[-1]
-            self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=last._hidden_size * last._dir)
+            width = last._hidden_size * last._dir
+            if tie_weights and (embed_size, self.num_outputs) != (width, vocab_size):
+                raise ValueError(
+                    f"the weights cannot be tied: the embedding is {vocab_size} x {embed_size}, the output layer "
+                    f"{self.num_outputs} x {width}; expected the same"
+                )
+            shared = {"params": self.embedding.params} if tie_weights and self.embedding is not None else {}
+            self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
         _set_input_size(self.layers[0], embed_size or vocab_size)
-        self._packed = [_Packed(layer) for layer in self.layers]
+        self._packed = [Packed(layer, self.dropout.weights) for layer in self.layers]
         self._seen: list = []  # the arrays of all parameters at the last call
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
@@ -258,13 +211,23 @@ class RNNModel(mx.gluon.HybridBlock):
         Raises:
             ValueError: as :func:`d2lrnn.samplers.check_batch`.
         """
+        logits, _, state = self.with_outputs(X, state)
+        return logits, state
+
+    def with_outputs(self, X, state: tuple) -> tuple:
+        """Compute logits as :meth:`__call__`, and what they are computed from.
+
+        Returns:
+            logits of shape (num_steps * batch_size, num_outputs); the last layer's outputs after dropout, of shape
+            (num_steps * batch_size, num_directions * num_hiddens); and the new state.
+        """
         check_batch(X, self.vocab_size, state)
         self._look_for_new_memory()
         whole = [packed.array(X.ctx) for packed in self._packed]
         with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
-            logits, state = super().__call__(X, list(state), whole)
-        return logits, tuple(state)
+            logits, outputs, state = super().__call__(X, list(state), whole)
+        return logits, outputs, tuple(state)
 
     def _look_for_new_memory(self) -> None:
         """Begin anew if a parameter was given other arrays, as ``initialize`` and ``grad_req`` do.
@@ -283,17 +246,32 @@ class RNNModel(mx.gluon.HybridBlock):
         return [array for param in params for array in (*param.list_data(), *(param._grad or ()))]
 
     def hybrid_forward(self, F, X, state, params):
-        """Compute what :meth:`__call__` documents."""
+        """Compute what :meth:`with_outputs` documents."""
         ids = F.np.transpose(X)  # (num_steps, batch_size)
-        if self.embedding is None:
-            inputs = F.npx.one_hot(ids, self.vocab_size)  # (num_steps, batch_size, vocab_size)
-        else:
-            inputs = self.drop(self.embedding(ids))  # (num_steps, batch_size, embed_size)
+        inputs = F.npx.one_hot(ids, self.vocab_size) if self.embedding is None else self._embed(F, ids)
         layers = [packed.bind(F, whole) for packed, whole in zip(self._packed, params)]
-        run = self.rnn.run if isinstance(self.rnn, RecurrentStack) else _run_alone
-        outputs, state = run(inputs, state, layers)  # (num_steps, batch_size, num_hiddens)
-        outputs = F.npx.reshape(self.drop(outputs), (-5, -2))  # (num_steps * batch_size, ...): here it copies little
-        return self.dense(outputs), state
+        if isinstance(self.rnn, RecurrentStack):
+            outputs, state = self.rnn.run(F, inputs, state, layers)
+        else:
+            outputs, state = layers[0](inputs, list(state))  # (num_steps, batch_size, num_hiddens)
+        outputs = drop(F, outputs, self.dropout.outputs, self.dropout.locked)
+        outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, ...): here it copies little
+        return self.dense(outputs), outputs, state
+
+    def _embed(self, F, ids):
+        """Return the ids embedded, (num_steps, batch_size, embed_size), with words and numbers dropped."""
+        if self.dropout.words:
+            ids = F.BlockGrad(ids.as_nd_ndarray()).as_np_ndarray()  # or the two look-ups would ask for its gradient
+        inputs = self.embedding(ids)
+        if self.dropout.words:
+            kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
+            inputs = inputs * F.npx.embedding(ids, kept, input_dim=self.vocab_size, output_dim=1)
+        return drop(F, inputs, self.dropout.inputs, self.dropout.locked)
+
+
+def drop(F, X, rate: float, locked: bool = False):
+    """Drop a share of X (num_steps, batch_size, ...) in training and scale up the rest; locked: alike at all steps."""
+    return F.npx.dropout(X, p=rate, axes=(0,) if locked else ()) if rate else X
 
 
 def _same(these: list, those: list) -> bool:
@@ -309,14 +287,3 @@ def _set_input_size(layer, size: int) -> None:
     for direction in "lr"[: layer._dir]:
         weight = getattr(layer, f"{direction}0_i2h_weight")
         weight.shape = (weight.shape[0], size)
-
-
-def _run_alone(X, state, layers: list) -> tuple:
-    (layer,) = layers
-    return layer(X, list(state))
-
-
-def _checked_rate(dropout: float) -> float:
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout is {dropout}: expected the share to drop, at least 0 and below 1")
-    return dropout

@@ -1,81 +1,241 @@
-"""The settings of a model and of its training, and the names they choose from.
+"""The settings of a model and of its training, the names they choose from, and the configurations that have a name.
 
 Knows neither MXNet nor NumPy, so that the command line can show its help and refuse a wrong option at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 KINDS = ("scratch", "fast", "gluon")
 CELL_NAMES = ("rnn", "gru", "gru_reset_after", "lstm")  # what they compute: scratch.CELLS
 OPTIMIZERS = ("sgd", "adam")
+LR_SCHEDULES = ("constant", "decay", "one-cycle")
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine")
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+
+
+def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """Return a field with a default, what it means, and what it may be; the command line shows all three."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Where a model on Gluon drops in training, as shares of what is there (Merity et al. 2017, arXiv 1708.02182)."""
+
+    hidden: float = 0.0  # of a layer's outputs, before the next layer
+    inputs: float = 0.0  # of the numbers of the embedded inputs
+    outputs: float = 0.0  # of the last layer's outputs
+    words: float = 0.0  # of the vocabulary: every occurrence of such a word in the batch
+    weights: float = 0.0  # of the weights from the hidden state to itself
+    locked: bool = False  # one mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287)
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "inputs", "outputs", "words", "weights"):
+            rate = getattr(self, name)
+            if not 0 <= rate < 1:
+                dropout = "dropout" if name == "hidden" else f"dropout of {name}"
+                raise ValueError(f"{dropout} is {rate}: expected the share to drop, at least 0 and below 1")
+
+    @classmethod
+    def of(cls, dropout: float | Dropout) -> Dropout:
+        """Return a single rate as what it means: before each layer and before the output, a new mask each step."""
+        return dropout if isinstance(dropout, Dropout) else cls(dropout, dropout, dropout)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Everything that tells one model's shape from another's; it travels in the checkpoint."""
 
-    kind: str = "gluon"  # "scratch": the book's equations; "fast": the same, compiled; "gluon": the fused layers
-    cell: str = "lstm"  # rnn, gru, gru_reset_after or lstm; on Gluon gru is gru_reset_after
-    num_hiddens: int = 256  # hidden units of each layer and direction
-    num_layers: int = 1
-    bidirectional: bool = False  # not for language models: see train_and_predict
-    embed_size: int | None = None  # width of a learnt embedding; None: one-hot vectors. Gluon only
-    dropout: float = 0.0  # share dropped between layers and before the output. Gluon only
-    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
+    kind: str = setting("gluon", "the book's equations, the same compiled, or Gluon's fused layers", KINDS)
+    cell: str = setting("lstm", "recurrent layer; on Gluon gru is gru_reset_after", CELL_NAMES)
+    num_hiddens: int = setting(256, "hidden units of each layer and direction")
+    num_layers: int = setting(1, "stacked layers")
+    bidirectional: bool = setting(False, "read from both ends; not for language models")
+    embed_size: int | None = setting(None, "width of a learnt embedding, none: one-hot vectors; gluon only")
+    tie_weights: bool = setting(False, "the embedding is the output layer's weight too; gluon only")
+    dropout: float = setting(0.0, "share dropped before each layer and before the output; gluon only")
+    input_dropout: float | None = setting(None, "share of the embedded inputs dropped, if other than --dropout")
+    output_dropout: float | None = setting(None, "share of the last layer's outputs dropped, if other than --dropout")
+    word_dropout: float = setting(0.0, "share of the words left out of a batch; gluon only")
+    weight_dropout: float = setting(0.0, "share of the hidden-to-hidden weights dropped; gluon only")
+    locked_dropout: bool = setting(False, "one dropout mask for all time steps; gluon only")
+    init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book")
+    num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's")
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind {self.kind!r}: expected one of {', '.join(KINDS)}")
-        if self.cell not in CELL_NAMES:
-            raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELL_NAMES)}")
+        _check_choices(self)
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
             if value is None and name in ("embed_size", "num_outputs"):
                 continue
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-        if self.kind != "gluon" and (self.embed_size or self.dropout):
+        dropout = self.dropouts
+        if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
+        if self.tie_weights and (self.embed_size != self.num_hiddens or self.bidirectional or self.num_outputs):
+            raise ValueError(
+                f"tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hiddens = "
+                f"{self.num_hiddens}, one direction and num_outputs none; embed_size is {self.embed_size}"
+            )
+        if self.init_scale is not None and not 0 < self.init_scale < FLOAT32_MAX:
+            raise ValueError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
+
+    @property
+    def dropouts(self) -> Dropout:
+        """Where the model drops, and how much."""
+        inputs = self.dropout if self.input_dropout is None else self.input_dropout
+        outputs = self.dropout if self.output_dropout is None else self.output_dropout
+        return Dropout(self.dropout, inputs, outputs, self.word_dropout, self.weight_dropout, self.locked_dropout)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained; the defaults are the book's for the GRU and the LSTM."""
+    """How a model is trained; the defaults are the book's for the GRU and the LSTM.
 
-    num_epochs: int = 160
-    batch_size: int = 32
-    num_steps: int = 35  # length of truncated backpropagation through time
-    optimizer: str = "sgd"  # the book's, or adam
-    lr: float = 1e2  # learning rate, on the loss averaged over tokens; for adam take 0.005 or so
-    theta: float = 1e-2  # gradients are scaled down to this L2 norm; math.inf: never
-    use_random_iter: bool = False  # random windows and a fresh state each; else consecutive ones and a carried state
-    pred_period: int = 40  # epochs between reports and samples
-    pred_len: int = 50  # tokens of a sample, after its prefix
+    With ``sum_over_steps`` the loss is that of the TensorFlow tutorial and of Zaremba et al. (arXiv 1409.2329): summed
+    over the time steps, averaged over the batch.  It is num_steps times the mean over tokens, and so are its
+    gradients: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and ``theta / num_steps`` on the mean.
+    """
+
+    num_epochs: int = setting(160, "passes over the text")
+    batch_size: int = setting(32, "rows of a batch")
+    num_steps: int = setting(35, "length of truncated backpropagation through time")
+    optimizer: str = setting("sgd", "sgd is the book's", OPTIMIZERS)
+    lr: float = setting(1e2, "learning rate; for adam take 0.005 or so")
+    theta: float = setting(1e-2, "gradients are scaled down to this L2 norm; inf: never")
+    use_random_iter: bool = setting(False, "random windows; else consecutive ones with the state carried")
+    pred_period: int = setting(40, "epochs between reports and samples")
+    pred_len: int = setting(50, "tokens in a sample, after its prefix")
     prefixes: tuple[str, ...] = ()  # what the samples start from
-    seed: int = 0  # of the order of batches and of dropout
+    seed: int = setting(0, "of parameters, order of batches and dropout")
     verbose: bool = True  # progress bar, reports and samples
+    vary_steps: bool = setting(False, "windows of varying length, num_steps on average; consecutive ones only")
+    lr_schedule: str = setting("constant", "how lr changes: see --constant-epochs and --warm-up", LR_SCHEDULES)
+    constant_epochs: int = setting(1, "decay: after so many epochs, lr is multiplied by lr_decay before each epoch")
+    lr_decay: float = setting(1.0, "decay: the factor")
+    warm_up: float = setting(0.1, "one-cycle: share of the training in which lr rises; then it falls to 0")
+    weight_decay: float = setting(0.0, "each step takes lr times this off the parameters (decoupled, as in AdamW)")
+    sum_over_steps: bool = setting(False, "lr and theta are for a loss summed over time steps, else for the mean")
+    averaging: int = setting(0, "average parameters once validation has not improved for so many epochs; 0: never")
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "num_steps", "pred_period", "pred_len"):
-            value, least = getattr(self, name), 0 if name == "pred_len" else 1
+        _check_choices(self)
+        for name in (
+            "num_epochs",
+            "batch_size",
+            "num_steps",
+            "pred_period",
+            "pred_len",
+            "constant_epochs",
+            "averaging",
+        ):
+            value, least = getattr(self, name), 0 if name in ("pred_len", "averaging") else 1
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"unknown optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
         if not 0 < self.lr < FLOAT32_MAX:
             raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
+        if not 0 < self.lr_decay <= 1:
+            raise ValueError(f"lr_decay is {self.lr_decay}: expected a number above 0, at most 1")
+        if not 0 <= self.warm_up < 1:
+            raise ValueError(f"warm_up is {self.warm_up}: expected a share, at least 0 and below 1")
+        if not 0 <= self.weight_decay < 1 / self.lr:
+            raise ValueError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
         if not self.theta > 0:
             raise ValueError(f"theta is {self.theta}: expected a number above 0")
+        if self.vary_steps and self.use_random_iter:
+            raise ValueError("vary_steps is for consecutive windows: leave use_random_iter out")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
         if isinstance(self.prefixes, str):
             raise ValueError(
                 f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
             )
 
 
-# What `train` does unless told otherwise: the lyrics by heart in about a minute on two cores.
-QUICK_MODEL = ModelConfig(embed_size=128)
-QUICK_TRAINING = TrainConfig(num_epochs=100, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20)
+def _check_choices(config: Any) -> None:
+    for field in dataclasses.fields(config):
+        value, choices = getattr(config, field.name), field.metadata.get("choices")
+        if choices and value not in choices:
+            raise ValueError(f"unknown {field.name} {value!r}: expected one of {', '.join(choices)}")
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """A model, its training, and the corpus that they are meant for."""
+
+    corpus: str
+    model: ModelConfig
+    training: TrainConfig
+    summary: str
+
+
+def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
+    """Return a configuration of the TensorFlow PTB tutorial, which are those of Zaremba et al. (arXiv 1409.2329)."""
+    model = ModelConfig(num_hiddens=units, num_layers=2, embed_size=units, dropout=dropout, init_scale=init_scale)
+    fixed: dict[str, Any] = {
+        "batch_size": 20,
+        "lr": 1.0,
+        "lr_schedule": "decay",
+        "sum_over_steps": True,
+        "pred_period": 1,
+    }
+    return model, TrainConfig(**fixed, pred_len=20, seed=1, **training)
+
+
+CONFIGS = {
+    "lyrics": NamedConfig(
+        "sample",
+        ModelConfig(embed_size=128),
+        TrainConfig(num_epochs=100, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20),
+        "the lyrics by heart in about a minute on two cores",
+    ),
+    "small": NamedConfig(
+        "ptb",
+        *_tutorial(200, 0.0, 0.1, num_steps=20, constant_epochs=4, lr_decay=0.5, num_epochs=13, theta=5.0),
+        "the TensorFlow PTB tutorial's; published test perplexity 114.5",
+    ),
+    "medium": NamedConfig(
+        "ptb",
+        *_tutorial(650, 0.5, 0.05, num_steps=35, constant_epochs=6, lr_decay=0.8, num_epochs=39, theta=5.0),
+        "the TensorFlow PTB tutorial's; published test perplexity 82.7",
+    ),
+    "large": NamedConfig(
+        "ptb",
+        *_tutorial(1500, 0.65, 0.04, num_steps=35, constant_epochs=14, lr_decay=1 / 1.15, num_epochs=55, theta=10.0),
+        "the TensorFlow PTB tutorial's; published test perplexity 78.4",
+    ),
+    "d2lrnn": NamedConfig(
+        "ptb",
+        ModelConfig(
+            num_hiddens=650,
+            num_layers=2,
+            embed_size=650,
+            tie_weights=True,
+            dropout=0.25,
+            input_dropout=0.4,
+            output_dropout=0.4,
+            word_dropout=0.1,
+            locked_dropout=True,
+            init_scale=0.05,
+        ),
+        TrainConfig(
+            num_epochs=40,
+            batch_size=20,
+            num_steps=35,
+            vary_steps=True,
+            lr=0.6,
+            lr_schedule="one-cycle",
+            theta=9.0,
+            sum_over_steps=True,
+            pred_period=1,
+            pred_len=20,
+            seed=1,
+        ),
+        "a better model for the same money",
+    ),
+}

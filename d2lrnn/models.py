@@ -37,6 +37,8 @@ def stack_from(config: ModelConfig) -> Stack:
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
     """Make a model with new parameters: weights N(0, 0.01²) as in the book, biases 0.
 
+    With ``init_scale`` all parameters, biases too, are uniform within it, as in Zaremba et al. (arXiv 1409.2329).
+
     Args:
         config: the model's shape.
         vocab_size: the size of the vocabulary.
@@ -46,10 +48,20 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
         an :class:`RNNModelScratch`, :class:`FastRNNModel` or :class:`RNNModel`.
     """
     stack = stack_from(config)
+    model: Any
     if config.kind == "fast":
-        return FastRNNModel(vocab_size, config.num_hiddens, ctx, stack)
-    if config.kind == "scratch":
-        return RNNModelScratch(vocab_size, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
+        model = FastRNNModel(vocab_size, config.num_hiddens, ctx, stack)
+    elif config.kind == "scratch":
+        model = RNNModelScratch(vocab_size, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
+    else:
+        model = _build_gluon_model(config, vocab_size, ctx)
+    if config.init_scale is not None:
+        for param in named_parameters(model).values():
+            set_values(param, mx.np.random.uniform(-config.init_scale, config.init_scale, size=param.shape))
+    return model
+
+
+def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -> RNNModel:
     input_size = config.embed_size or vocab_size
     if config.num_layers == 1:
         layer = rnn_layer(config.cell, config.num_hiddens, input_size, config.bidirectional)
@@ -59,10 +71,10 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
             config.num_hiddens,
             config.num_layers,
             config.bidirectional,
-            config.dropout,
+            config.dropouts,
             input_size,
         )
-    model = RNNModel(layer, vocab_size, config.embed_size, config.dropout, config.num_outputs)
+    model = RNNModel(layer, vocab_size, config.embed_size, config.dropouts, config.num_outputs, config.tie_weights)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
     return model
 
@@ -70,15 +82,32 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
 def named_parameters(model) -> dict[str, Any]:
     """Return a model's parameters by name: arrays with gradients of a scratch model, Gluon parameters of a Gluon one.
 
-    Names do not depend on how many models were made before.
+    Names do not depend on how many models were made before.  A parameter with two places, as a tied weight has, comes
+    once.
     """
     if isinstance(model, mx.gluon.Block):
-        return dict(model._collect_params_with_prefix())
+        names: dict[Any, str] = {}
+        for name, param in model._collect_params_with_prefix().items():
+            names.setdefault(param, name)
+        return {name: param for param, name in names.items()}
     try:
-        names = model.stack.param_names
+        return dict(zip(model.stack.param_names, model.params))
     except ValueError:  # a forward_fn of the user's: nobody knows what its parameters are called
-        names = [f"params.{i}" for i in range(len(model.params))]
-    return dict(zip(names, model.params))
+        return {f"params.{i}": param for i, param in enumerate(model.params)}
+
+
+def get_values(param):
+    """Return the numbers of one of :func:`named_parameters`, an MXNet array that changes with them."""
+    return param.data() if isinstance(param, mx.gluon.Parameter) else param
+
+
+def set_values(param, values) -> None:
+    """Write numbers, a NumPy or MXNet array of the right shape, into one of :func:`named_parameters`."""
+    values = mx.np.array(values, dtype=values.dtype)
+    if isinstance(param, mx.gluon.Parameter):
+        param.set_data(values)
+    else:
+        param[:] = values
 
 
 def copy_parameters(source, target) -> None:

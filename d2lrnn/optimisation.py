@@ -1,12 +1,14 @@
-"""What one training step is made of: the loss, clipping, the update; and perplexity."""
+"""What one training step is made of: the loss, clipping, the update and its learning rate; and perplexity."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import TrainConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.samplers import check_batch
 
@@ -29,10 +31,15 @@ def cross_entropy(logits, Y):
     Raises:
         ValueError: for ids outside 0 .. num_outputs - 1, which MXNet would clip in silence, or another count of them.
     """
+    return token_losses(logits, Y).mean()
+
+
+def token_losses(logits, Y):
+    """Return the cross-entropy of each token in nats, of shape (num_steps * batch_size,); as :func:`cross_entropy`."""
     check_batch(Y, logits.shape[1])
     if Y.size != logits.shape[0]:
         raise ValueError(f"Y has shape {Y.shape}, {Y.size} ids, but there are {logits.shape[0]} rows of logits")
-    return _compiled_loss()(logits, Y.T.reshape(-1)).mean()
+    return _compiled_loss()(logits, Y.T.reshape(-1))
 
 
 def perplexity(loss_sum: float, num_tokens: int) -> float:
@@ -141,26 +148,130 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
         mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=lr, wd=0, rescale_grad=1 / batch_size, out=weight)
 
 
-def make_update(params: Iterable, optimizer: str, lr: float) -> Callable[[float], None]:
-    """Return a function ``update(scale)`` that takes one step of an optimiser on the gradients times ``scale``.
+class SGD:
+    """Stochastic gradient descent on the gradients times a scale, with decoupled weight decay.
 
     Clipping by the scale costs nothing, where clipping the gradients themselves goes over all of them once more.
 
     Args:
         params: arrays with gradients, or Gluon parameters.
-        optimizer: ``sgd`` or ``adam``.
-        lr: the learning rate, for a loss that is a mean.
+        weight_decay: each step takes ``lr`` times this off the parameters.
     """
-    params = _trainable(params)
-    if optimizer == "sgd":
-        return lambda scale: sgd(params, lr * scale, 1)
-    rule = mx.optimizer.create(optimizer, learning_rate=lr)
-    updater = mx.optimizer.get_updater(rule)
 
-    def update(scale: float) -> None:
-        rule.rescale_grad = scale
-        for i, param in enumerate(params):
+    def __init__(self, params: Iterable, weight_decay: float = 0.0) -> None:
+        self.params, self.weight_decay = _trainable(params), weight_decay
+        self.steps = 0  # taken so far
+
+    def __call__(self, lr: float, scale: float = 1.0) -> None:
+        """Take a step with the learning rate ``lr``."""
+        self.steps += 1
+        for param in self.params:
             data, grad = _data_and_grad(param, None)
-            updater(i, grad, data)
+            weight = data.as_nd_ndarray()
+            options = {"lr": lr, "wd": self.weight_decay, "rescale_grad": scale}
+            mx.nd.sgd_update(weight, grad.as_nd_ndarray(), out=weight, **options)
 
-    return update
+    @property
+    def memory(self) -> dict[str, list]:
+        """What is remembered from step to step: by its name an array for each parameter."""
+        return {}
+
+
+class Adam(SGD):
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980), with decoupled weight decay (AdamW: arXiv 1711.05101)."""
+
+    BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, params: Iterable, weight_decay: float = 0.0) -> None:
+        super().__init__(params, weight_decay)
+        self._mean, self._variance = (
+            [mx.nd.zeros_like(_data_and_grad(param, None)[0].as_nd_ndarray()) for param in self.params]
+            for _ in range(2)
+        )
+
+    def __call__(self, lr: float, scale: float = 1.0) -> None:
+        """Take a step with the learning rate ``lr``."""
+        self.steps += 1
+        unbiased = lr * math.sqrt(1 - self.BETA2**self.steps) / (1 - self.BETA1**self.steps)
+        options = {"beta1": self.BETA1, "beta2": self.BETA2, "epsilon": self.EPSILON, "wd": 0, "rescale_grad": scale}
+        for param, mean, variance in zip(self.params, self._mean, self._variance):
+            data, grad = _data_and_grad(param, None)
+            weight = data.as_nd_ndarray()
+            mx.nd.adam_update(weight, grad.as_nd_ndarray(), mean, variance, lr=unbiased, out=weight, **options)
+            if self.weight_decay:
+                weight *= 1 - lr * self.weight_decay
+
+    @property
+    def memory(self) -> dict[str, list]:
+        """Means of the gradients and of their squares."""
+        return {"mean": self._mean, "variance": self._variance}
+
+
+def make_update(params: Iterable, optimizer: str, weight_decay: float = 0.0) -> SGD:
+    """Return a function ``update(lr, scale)`` that takes one step of ``sgd`` or ``adam``."""
+    return {"sgd": SGD, "adam": Adam}[optimizer](params, weight_decay)
+
+
+def learning_rate(config: TrainConfig, epoch: int, share: float) -> float:
+    """Return the learning rate of a batch, by the schedule of a configuration.
+
+    Args:
+        config: ``decay`` is the TensorFlow PTB tutorial's: ``constant_epochs`` epochs with ``lr``, then ``lr_decay``
+            times the last epoch's in each; ``one-cycle`` rises to ``lr`` and falls to 0 in straight lines (Smith and
+            Topin 2018, arXiv 1708.07120).
+        epoch: the batch's, from 1.
+        share: how much of the epoch went before it, 0 to 1.
+    """
+    if config.lr_schedule == "decay":
+        return config.lr * config.lr_decay ** max(epoch - config.constant_epochs, 0)
+    if config.lr_schedule == "one-cycle":
+        done = (epoch - 1 + share) / config.num_epochs
+        if done < config.warm_up:
+            return config.lr * (0.01 + 0.99 * done / config.warm_up)  # not 0, or the first step would be lost
+        return config.lr * (1 - done) / (1 - config.warm_up)
+    return config.lr
+
+
+class Average:
+    """The mean of parameters over the steps since :meth:`start` (Polyak and Juditsky 1992).
+
+    Args:
+        params: arrays with gradients, or Gluon parameters.
+
+    Attributes:
+        steps: how many the mean is over; 0: not started.
+        arrays: the mean, an array for each parameter, once started.
+    """
+
+    def __init__(self, params: Iterable) -> None:
+        self._params = _trainable(params)
+        self.steps = 0
+        self.arrays: list = []
+
+    def start(self) -> None:
+        """Begin with the parameters as they are now."""
+        self.steps, self.arrays = 1, [_data_and_grad(param, None)[0].as_nd_ndarray().copy() for param in self._params]
+
+    def add(self) -> None:
+        """Take the parameters as they are now into the mean."""
+        self.steps += 1
+        for param, mean in zip(self._params, self.arrays):
+            mean += (_data_and_grad(param, None)[0].as_nd_ndarray() - mean) / self.steps
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the mean in the parameters' place for a while; before :meth:`start`, leave the parameters."""
+        if self.steps:
+            self._swap()
+        try:
+            yield
+        finally:
+            if self.steps:
+                self._swap()
+
+    def _swap(self) -> None:
+        for param, mean in zip(self._params, self.arrays):
+            data = _data_and_grad(param, None)[0].as_nd_ndarray()
+            kept = data.copy()
+            mean.copyto(data)
+            kept.copyto(mean)

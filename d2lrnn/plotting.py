@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from d2lrnn.training import History
+from d2lrnn.history import History
 
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
 LINE_STYLES = ("-", "--", "-.", ":")  # a curve that covers another shows it in the gaps

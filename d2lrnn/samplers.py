@@ -6,7 +6,7 @@ one id (d2l-zh v1, section 6.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 
@@ -14,7 +14,23 @@ from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.text import check_ids
 
-Batches = Iterator[tuple["mx.np.ndarray", "mx.np.ndarray"]]
+
+class Batches:
+    """An iterator over minibatches ``(X, Y)`` that knows how many there are.
+
+    Attributes:
+        num_batches: how many there were in the beginning.
+        num_tokens: how many ids they hold to predict, all together.
+    """
+
+    def __init__(self, pairs: Iterator, num_batches: int, num_tokens: int) -> None:
+        self._pairs, self.num_batches, self.num_tokens = pairs, num_batches, num_tokens
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> tuple[mx.np.ndarray, mx.np.ndarray]:
+        return next(self._pairs)
 
 
 class CorpusTooShortError(ValueError):
@@ -45,14 +61,14 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
     X = ids[: num_windows * num_steps].reshape(num_windows, num_steps)
     Y = ids[1 : num_windows * num_steps + 1].reshape(num_windows, num_steps)
 
-    def batches() -> Batches:
+    def batches() -> Iterator:
         order = numpy.random.permutation(num_windows)
         for i in range(0, num_windows - batch_size + 1, batch_size):
             rows = order[i : i + batch_size]
             yield _to_device(X[rows], ctx), _to_device(Y[rows], ctx)
 
-    ctx = as_ctx(ctx)
-    return batches()
+    ctx, count = as_ctx(ctx), num_windows // batch_size
+    return Batches(batches(), count, count * batch_size * num_steps)
 
 
 def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
@@ -72,21 +88,55 @@ def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: 
         CorpusTooShortError: if the rows are too short for one batch.
         ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
     """
+    return _consecutive(corpus_indices, batch_size, num_steps, ctx, _equal_steps)
+
+
+def data_iter_varied(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield batches as :func:`data_iter_consecutive`, but of varying length, so that no epoch cuts as another does.
+
+    A window has ``num_steps`` ids give or take a sixth, equally often each whole number between; where a corpus is
+    always cut at the same places, no gradient ever crosses these (Merity et al. 2017, arXiv 1708.02182).  The lengths
+    come from NumPy's global generator.
+
+    Args:
+        corpus_indices: as for :func:`data_iter_consecutive`.
+        batch_size: rows.
+        num_steps: ids of a row in one batch, on average.
+        ctx: the device of the batches.
+
+    Raises:
+        CorpusTooShortError, ValueError: as :func:`data_iter_consecutive`.
+    """
+    return _consecutive(corpus_indices, batch_size, num_steps, ctx, _varied_steps)
+
+
+def _equal_steps(length: int, num_steps: int) -> numpy.ndarray:
+    return numpy.full(length // num_steps, num_steps)
+
+
+def _varied_steps(length: int, num_steps: int) -> numpy.ndarray:
+    spread = num_steps // 6
+    steps = numpy.random.randint(num_steps - spread, num_steps + spread + 1, 1 + length // (num_steps - spread))
+    return steps[: numpy.searchsorted(steps.cumsum(), length, side="right")]
+
+
+def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike, draw_steps: Callable) -> Batches:
     ids = _checked(corpus_indices, batch_size, num_steps)
     row_length = len(ids) // batch_size
     needed = batch_size * (num_steps + 1)
     _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
     rows = ids[: batch_size * row_length].reshape(batch_size, row_length)
+    steps = draw_steps(row_length - 1, num_steps)  # of each batch
+    if not len(steps):  # the first of varied lengths was longer than the rows, which hold num_steps
+        steps = numpy.array([num_steps])
+    ends = steps.cumsum()
 
-    def batches() -> Batches:
-        for i in range(0, row_length - num_steps, num_steps):
-            yield (
-                _to_device(rows[:, i : i + num_steps], ctx),
-                _to_device(rows[:, i + 1 : i + num_steps + 1], ctx),
-            )
+    def batches() -> Iterator:
+        for begin, end in zip(ends - steps, ends):
+            yield _to_device(rows[:, begin:end], ctx), _to_device(rows[:, begin + 1 : end + 1], ctx)
 
     ctx = as_ctx(ctx)
-    return batches()
+    return Batches(batches(), len(steps), batch_size * int(ends[-1]))
 
 
 def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:

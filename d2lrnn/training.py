@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import numpy
@@ -15,22 +14,20 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.config import TrainConfig
 from d2lrnn.decoding import check_causal, check_vocab, encode_prefix, predict
+from d2lrnn.evaluation import evaluate
+from d2lrnn.history import History, Position, report_line
 from d2lrnn.models import LanguageModel, named_parameters
-from d2lrnn.optimisation import cross_entropy, format_perplexity, gradient_norm, make_update, perplexity
-from d2lrnn.samplers import data_iter_consecutive, data_iter_random
+from d2lrnn.optimisation import (
+    Average,
+    cross_entropy,
+    gradient_norm,
+    learning_rate,
+    make_update,
+    perplexity,
+)
+from d2lrnn.progress import ProgressBar, say
+from d2lrnn.samplers import Batches, data_iter_consecutive, data_iter_random, data_iter_varied
 from d2lrnn.text import Corpus
-
-
-@dataclass
-class History:
-    """What a training run showed: one entry an epoch in each list, and the samples."""
-
-    perplexity: list[float] = field(default_factory=list)
-    grad_norm: list[float] = field(default_factory=list)  # mean over the epoch's batches, before clipping
-    tokens_per_second: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)  # of each epoch, without its samples
-    samples: list[tuple[int, str, str]] = field(default_factory=list)  # (epoch, prefix, text)
-    stopped: str = ""  # why training ended before num_epochs; empty if it did not
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -52,56 +49,132 @@ def set_seed(seed: int) -> None:
     mx.random.seed(seed)
 
 
-def train(
-    model: LanguageModel,
-    make_batches: Callable[[], Iterable],
-    config: TrainConfig,
-    on_epoch: Callable[[int, History], None] | None = None,
-) -> History:
-    """Train a model, from scratch or on Gluon, by truncated backpropagation through time.
+class Training:
+    """The one loop: truncated backpropagation through time for a model from scratch or on Gluon.
 
-    This is the one loop: :func:`train_and_predict` gives it the batches of a language model.  The state is carried
-    from batch to batch within an epoch, or made afresh for each with ``use_random_iter``.  Ctrl-C ends training
-    cleanly: the history of the finished epochs is returned.
+    It can be halted and go on later, in another process, with the very numbers of a run that was never halted: what
+    it needs for that is in :meth:`snapshot`.  Random numbers begin anew, from seed, epoch and batch, with each epoch
+    and after every ``SEGMENT`` batches, and only there the run can be halted.
 
     Args:
         model: what is trained, in place.
-        make_batches: called once an epoch; returns pairs ``(X, Y)`` of ids of shape (batch_size, num_steps).
-        config: how to train; its ``prefixes`` and ``pred_len`` do not matter here.
-        on_epoch: called after each epoch with its number, from 1, and the history so far.
+        config: how; its ``prefixes`` and ``pred_len`` do not matter here.
 
-    Returns:
-        the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
-
-    Raises:
-        TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite; the model keeps the last
-            good parameters.
+    Attributes:
+        history: what the epochs that are over have shown.
+        position: where the run stands.
+        average: the mean of the parameters, once ``averaging`` has begun.
     """
-    set_seed(config.seed)
-    history, step = History(), make_step(model, config)
-    with _progress_bar(config) as bar:
-        try:
-            for epoch in range(1, config.num_epochs + 1):
-                _train_epoch(step, make_batches(), history, bar)
-                bar.update()
-                if on_epoch is not None:
-                    on_epoch(epoch, history)
-        except KeyboardInterrupt:
-            history.stopped = f"interrupted after {len(history.perplexity)} of {config.num_epochs} epochs"
-            _say(config, f"{history.stopped}; the model keeps what it has learnt")
-    return history
 
+    SEGMENT = 50
 
-def make_step(model: LanguageModel, config: TrainConfig) -> Callable:
-    """Return the loop's step: a function from a batch and the state before it to what the step showed.
+    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+        self.model, self.config = model, config
+        self.history, self.position = History(), Position()
+        self.carried: tuple | None = None  # the state after the last batch; None: zero
+        self._params = {
+            name: param
+            for name, param in named_parameters(model).items()
+            if getattr(param, "grad_req", "write") != "null"
+        }
+        self.update = make_update(self._params.values(), config.optimizer, config.weight_decay)
+        self.average = Average(self._params.values())
 
-    ``step(X, Y, state)`` returns the mean loss, an array of shape (), the gradient's norm before clipping, a number,
-    and the state after the batch.  A norm that is NaN or infinite leaves the parameters as they were.
-    """
-    params = list(named_parameters(model).values())
-    update = make_update(params, config.optimizer, config.lr)
+    def run(
+        self,
+        make_batches: Callable[[], Iterable],
+        on_epoch: Callable[[int, History], None] | None = None,
+        on_segment: Callable[[], None] | None = None,
+    ) -> History:
+        """Train to the end, from where the run stands.
 
-    def step(X, Y, state: tuple | None) -> tuple:
+        The state is carried from batch to batch within an epoch, or made afresh for each with ``use_random_iter``.
+        Ctrl-C ends training cleanly: the history of the finished epochs is returned.
+
+        Args:
+            make_batches: called once an epoch; returns pairs ``(X, Y)`` of ids of shape (batch_size, num_steps), best
+                as :class:`d2lrnn.samplers.Batches`: without their number, ``one-cycle`` moves on with each epoch only.
+            on_epoch: called after each epoch with its number, from 1, and the history so far.
+            on_segment: called wherever the run can be halted: after each epoch and in between.
+
+        Returns:
+            the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
+
+        Raises:
+            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite; the model keeps the last
+                good parameters.
+        """
+        history, last = self.history, self.config.num_epochs
+        history.stopped = ""
+        with ProgressBar(self.config) as bar:
+            try:
+                while self.position.epoch <= last:
+                    self._run_epoch(make_batches, bar, on_segment)
+                    if on_epoch is not None:
+                        on_epoch(self.position.epoch, history)
+                    self._maybe_average()
+                    self.position, self.carried = Position(self.position.epoch + 1), None
+                    if on_segment is not None:
+                        on_segment()
+            except KeyboardInterrupt:
+                history.stopped = f"interrupted after {len(history.perplexity)} of {last} epochs"
+                say(self.config, f"{history.stopped}; the model keeps what it has learnt")
+        return history
+
+    def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
+        """Take the steps of an epoch that are still to take, and enter what they showed into the history."""
+        position, taken = self.position, self.position.batch
+        self._seed(0)
+        batches = make_batches()
+        count = getattr(batches, "num_batches", 0)
+        for i, (X, Y) in enumerate(batches):
+            if i and i % self.SEGMENT == 0:
+                self._seed(i)
+                if i > taken and on_segment is not None:
+                    on_segment()
+            if i >= taken:
+                self._take_step(X, Y, i / count if count else 0.0)
+                bar.show(self.history, position, count)
+        if not position.batch:
+            raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
+        found = perplexity(position.loss_sum, position.num_tokens)
+        if not math.isfinite(found):
+            self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
+        self.history.perplexity.append(found)
+        self.history.grad_norm.append(position.norm_sum / position.batch)
+        self.history.seconds.append(position.seconds)
+        self.history.tokens_per_second.append(position.num_tokens / position.seconds)
+        self.history.lr.append(learning_rate(self.config, position.epoch, (position.batch - 1) / position.batch))
+
+    def _take_step(self, X, Y, share: float) -> None:
+        """Take a step on a batch before which there went a share of the epoch."""
+        start, position, config = time.perf_counter(), self.position, self.config
+        lr = learning_rate(config, position.epoch, share)
+        loss, norm, self.carried = self.step(X, Y, self.carried, lr)
+        position.batch += 1
+        if not math.isfinite(norm):
+            self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
+        if self.average.steps:
+            self.average.add()
+        position.loss_sum += float(loss) * Y.size
+        position.num_tokens += Y.size
+        position.norm_sum += norm
+        position.seconds += time.perf_counter() - start
+
+    def step(self, X, Y, state: tuple | None, lr: float | None = None) -> tuple:
+        """Take a step on a batch.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            Y: those that follow them.
+            state: before the batch; None: zero.
+            lr: the learning rate; None: the configuration's.
+
+        Returns:
+            the mean loss, an array of shape (); the gradient's norm before clipping, a number; and the state after
+            the batch.  A norm that is NaN or infinite leaves the parameters as they were.
+        """
+        model, config = self.model, self.config
         if state is None or config.use_random_iter:
             state = model.begin_state(X.shape[0], X.ctx)
         state = tuple(s.detach() for s in state)  # gradients end where the batch begins
@@ -109,60 +182,113 @@ def make_step(model: LanguageModel, config: TrainConfig) -> Callable:
             logits, state = model(X, state)
             loss = cross_entropy(logits, Y)
         loss.backward()
-        norm = float(gradient_norm(params))
+        norm = float(gradient_norm(self._params.values()))
         if math.isfinite(norm):
-            update(config.theta / norm if norm > config.theta else 1.0)
+            factor = X.shape[1] if config.sum_over_steps else 1  # of the loss that the configuration means
+            clip = config.theta / (factor * norm) if factor * norm > config.theta else 1.0
+            self.update(config.lr if lr is None else lr, factor * clip)
         return loss.detach(), norm, state
 
-    return step
+    def _seed(self, batch: int) -> None:
+        """Let random numbers begin anew; what dropout asks for until here must be drawn before."""
+        mx.npx.waitall()
+        sequence = numpy.random.SeedSequence((self.config.seed, self.position.epoch, batch))
+        set_seed(int(sequence.generate_state(1)[0] >> 1))  # MXNet takes 31 bits
+
+    def _maybe_average(self) -> None:
+        """Begin to average if validation has not improved for ``averaging`` epochs (NT-ASGD, arXiv 1708.02182)."""
+        history, patience = self.history, self.config.averaging
+        if patience and not self.average.steps and len(history.valid_perplexity) - history.best_epoch >= patience:
+            self.average.start()
+            say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
+
+    def diverged(self, reason: str) -> NoReturn:
+        """End the run with a :class:`TrainingDivergedError`."""
+        self.history.stopped = reason
+        raise TrainingDivergedError(
+            f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
+            "try a smaller lr or theta",
+            self.history,
+        )
+
+    def snapshot(self) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
+        """Return what the run needs to go on beside the parameters: facts for JSON, and arrays by name."""
+        memory = self._memory()
+        memory["state"] = {str(i): array for i, array in enumerate(self.carried or ())}
+        facts = {
+            "history": dataclasses.asdict(self.history),
+            "position": dataclasses.asdict(self.position),
+            "steps": {"update": self.update.steps, "average": self.average.steps},
+        }
+        arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
+        return facts, arrays
+
+    def restore(self, facts: dict[str, Any], arrays: dict[str, numpy.ndarray]) -> None:
+        """Let the run stand where :meth:`snapshot` was taken.
+
+        Raises:
+            ValueError: if the snapshot is of another model or optimiser; then nothing was changed.
+        """
+        ctx = self.model.begin_state(1)[0].ctx
+        history = History(**{**facts["history"], "samples": [tuple(sample) for sample in facts["history"]["samples"]]})
+        position, steps = Position(**facts["position"]), facts["steps"]
+        kinds: dict[str, dict[str, numpy.ndarray]] = {}
+        for name, array in arrays.items():
+            kind, _, of = name.partition(".")
+            kinds.setdefault(kind, {})[of] = array
+        carried = [mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in kinds.pop("state", {}).values()]
+        if steps["average"]:
+            self.average.start()
+        memory = self._memory()
+        if _shapes(kinds) != _shapes(memory):
+            self.average = Average(self._params.values())
+            raise ValueError(f"the run's memory is of another model or optimizer than {self.config.optimizer}")
+        for kind, targets in memory.items():
+            for name, target in targets.items():
+                target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
+        self.history, self.position, self.carried = history, position, tuple(carried) or None
+        self.update.steps, self.average.steps = steps["update"], steps["average"]
+
+    def _memory(self) -> dict[str, dict[str, Any]]:
+        """Return what optimiser and average remember: by its name an array for each parameter, by the parameter's."""
+        kinds = {**self.update.memory, "average": self.average.arrays}
+        return {kind: dict(zip(self._params, arrays)) for kind, arrays in kinds.items() if arrays}
 
 
-def _train_epoch(step: Callable, batches: Iterable, history: History, bar: Any) -> None:
-    """Take a step on each batch of an epoch, and enter what it showed into the history."""
-    loss_sum, num_tokens, norm_sum, num_batches, state = 0.0, 0, 0.0, 0, None
-    start = shown = time.perf_counter()
-    for X, Y in batches:
-        loss, norm, state = step(X, Y, state)
-        num_batches += 1
-        if not math.isfinite(norm):
-            epoch = len(history.perplexity) + 1
-            _diverged(f"the gradient's norm became {norm} in epoch {epoch}, batch {num_batches}", history)
-        loss_sum = loss_sum + loss * Y.size
-        num_tokens += Y.size
-        norm_sum += norm
-        if time.perf_counter() - shown > 1:
-            shown = time.perf_counter()
-            bar.set_postfix_str(f"{num_tokens / (shown - start):,.0f} tokens/s")
-    if not num_batches:
-        raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
-    found = perplexity(float(loss_sum), num_tokens)
-    if not math.isfinite(found):
-        _diverged(f"the perplexity became {found} in epoch {len(history.perplexity) + 1}", history)
-    history.perplexity.append(found)
-    history.grad_norm.append(norm_sum / num_batches)
-    history.seconds.append(time.perf_counter() - start)
-    history.tokens_per_second.append(num_tokens / history.seconds[-1])
-    bar.set_postfix_str(
-        f"perplexity {format_perplexity(history.perplexity[-1])}, {history.tokens_per_second[-1]:,.0f} tokens/s"
-    )
+def _shapes(kinds: dict[str, dict]) -> dict:
+    return {kind: {name: tuple(array.shape) for name, array in named.items()} for kind, named in kinds.items()}
 
 
-def _diverged(reason: str, history: History) -> NoReturn:
-    history.stopped = reason
-    raise TrainingDivergedError(
-        f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
-        "try a smaller lr or theta",
-        history,
-    )
+def train(
+    model: LanguageModel,
+    make_batches: Callable[[], Iterable],
+    config: TrainConfig,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> History:
+    """Train any model on any batches: :class:`Training` from its beginning to its end, which see.
+
+    :func:`train_and_predict` gives it the batches of a language model.
+    """
+    return Training(model, config).run(make_batches, on_epoch)
 
 
-def train_and_predict(model: LanguageModel, corpus: Corpus, config: TrainConfig | None = None) -> History:
+def train_and_predict(
+    model: LanguageModel,
+    corpus: Corpus,
+    config: TrainConfig | None = None,
+    on_segment: Callable[[Training], None] | None = None,
+    snapshot: tuple[dict, dict] | None = None,
+) -> History:
     """Train a language model on a corpus, and let it write every ``pred_period`` epochs (d2l-zh v1, section 6.4.7).
 
     Args:
         model: an :class:`RNNModelScratch` or :class:`RNNModel`, trained in place on the device of its parameters.
-        corpus: its ``train`` ids are what is learnt.
+        corpus: its ``train`` ids are what is learnt; on its ``valid`` ids, if it has them, the perplexity is measured
+            after each epoch, with the averaged parameters once there are any.
         config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
+        on_segment: called, with the :class:`Training`, wherever the run can be halted; a ``position.batch`` of 0 says
+            that an epoch is over.
+        snapshot: where to go on, of :meth:`Training.snapshot`; None: begin.
 
     Returns:
         the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
@@ -170,7 +296,7 @@ def train_and_predict(model: LanguageModel, corpus: Corpus, config: TrainConfig 
     Raises:
         LooksAheadError: for a bidirectional model, which would see its own targets.
         ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short.
-        TrainingDivergedError: as :func:`train`.
+        TrainingDivergedError: as :meth:`Training.run`; also if validation goes worse than guessing by a factor of ten.
     """
     config = config or TrainConfig()
     check_causal(model)
@@ -178,42 +304,28 @@ def train_and_predict(model: LanguageModel, corpus: Corpus, config: TrainConfig 
     for prefix in config.prefixes:
         encode_prefix(prefix, corpus.vocab)
     ctx = model.begin_state(1)[0].ctx
-    sampler = data_iter_random if config.use_random_iter else data_iter_consecutive
+    sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
+    sampler = data_iter_random if config.use_random_iter else sampler
+    training = Training(model, config)
+    if snapshot is not None:
+        training.restore(*snapshot)
 
-    def make_batches() -> Iterator:
+    def make_batches() -> Batches:
         return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
 
     def report(epoch: int, history: History) -> None:
-        if epoch % config.pred_period and epoch != config.num_epochs:
-            return
-        perplexity, speed = format_perplexity(history.perplexity[-1]), history.tokens_per_second[-1]
-        numbers = f"gradient norm {history.grad_norm[-1]:.3f}, {speed:,.0f} tokens/s, {sum(history.seconds):.1f} s"
-        _say(config, f"epoch {epoch}, perplexity {perplexity}, {numbers}")
-        for prefix in config.prefixes:
-            text = predict(prefix, config.pred_len, model, corpus.vocab)
-            history.samples.append((epoch, prefix, text))
-            _say(config, f" - {text}")
+        with training.average.in_place():
+            if corpus.valid is not None:
+                found = evaluate(model, corpus.valid, config.batch_size, config.num_steps)
+                if not found < 10 * corpus.vocab_size:
+                    training.diverged(f"the perplexity in validation became {found:.3g} in epoch {epoch}")
+                history.valid_perplexity.append(found)
+            if epoch % config.pred_period == 0 or epoch == config.num_epochs:
+                say(config, report_line(epoch, history))
+                for prefix in config.prefixes:
+                    text = predict(prefix, config.pred_len, model, corpus.vocab)
+                    history.samples.append((epoch, prefix, text))
+                    say(config, f" - {text}")
 
-    return train(model, make_batches, config, report)
-
-
-def _say(config: TrainConfig, line: str) -> None:
-    if config.verbose:
-        from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
-
-        tqdm.write(line)
-
-
-def _progress_bar(config: TrainConfig) -> Any:
-    """Return tqdm's bar over the epochs, for a terminal or a notebook; a log file gets the report lines alone."""
-    from tqdm.auto import tqdm
-
-    shown = config.verbose and (sys.stderr.isatty() or in_notebook())
-    return tqdm(total=config.num_epochs, unit="epoch", leave=False, disable=not shown)
-
-
-def in_notebook() -> bool:
-    """Return whether this runs in a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return hasattr(shell, "kernel")
+    halt = None if on_segment is None else lambda: on_segment(training)
+    return training.run(make_batches, report, halt)

@@ -7,8 +7,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from d2lrnn.comparison import plot_comparison
+from d2lrnn.history import History
 from d2lrnn.plotting import COLOURS, new_figure, plot_history, save_figure
-from d2lrnn.training import History
 
 RUNS = {
     "scratch": History([90.0, 20.0, 3.5, 1.5], [0.5, 0.25, 0.75, 0.125], [100.0, 110.0, 120.0, 105.0], [1.0] * 4),

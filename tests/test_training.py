@@ -9,7 +9,7 @@ import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
 from d2lrnn.optimisation import gradient_norm, make_update
-from d2lrnn.training import make_step
+from d2lrnn.training import Training
 
 TEXT = "the rain in spain stays mainly in the plain " * 8
 CORPUS = Corpus("rain", Vocab(TEXT), Vocab(TEXT).encode(TEXT))
@@ -125,9 +125,9 @@ def test_gradient_norm():
 def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
     """The loop clips by the update's scale; that is what clipping the gradients and then updating comes to."""
     model, twin = make(kind), make(kind)
-    step = make_step(model, quiet(optimizer=optimizer, lr=lr, theta=theta))
+    step = Training(model, quiet(optimizer=optimizer, lr=lr, theta=theta)).step
     params = list(d2lrnn.named_parameters(twin).values())
-    update = make_update(params, optimizer, lr)
+    update = make_update(params, optimizer)
     ids = mx.np.array(CORPUS.train[:33], dtype="int32")
     X, Y, state, twin_state = ids[:32].reshape(4, 8), ids[1:].reshape(4, 8), None, twin.begin_state(4)
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
             expected = d2lrnn.cross_entropy(logits, Y)
         expected.backward()
         assert norm == pytest.approx(grad_clipping(params, theta).item(), rel=1e-5)
-        update(1.0)
+        update(lr)
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for found, wanted in zip(values(model), values(twin)):
         numpy.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)

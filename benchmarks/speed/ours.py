@@ -7,7 +7,7 @@ import time
 
 import d2lrnn
 from d2lrnn._runtime import mx
-from d2lrnn.training import make_step  # the step of the module's own training loop, not a copy of it
+from d2lrnn.training import Training  # its step is the step of the module's own training loop, not a copy of it
 from speed.work import SkippedError, Work, alphabet, prefixes, zipf_batch
 
 PACKAGES = ("d2lrnn", "mxnet", "numpy")
@@ -35,7 +35,7 @@ def _training(model, params: dict) -> Work:
     config = d2lrnn.TrainConfig(
         batch_size=params["batch_size"], num_steps=params["num_steps"], lr=params["lr"], theta=params["theta"]
     )
-    step, state = make_step(model, config), None
+    step, state = Training(model, config).step, None
     X, Y = (mx.np.array(ids, dtype="int32") for ids in zipf_batch(params))
 
     def run() -> float:

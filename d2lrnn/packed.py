@@ -1,0 +1,85 @@
+"""All parameters of a fused layer in one array, as the fused operator reads them."""
+
+from __future__ import annotations
+
+import math
+
+from d2lrnn._runtime import mx
+
+
+class Packed:
+    """The parameters of one fused layer as views of one array.
+
+    Gluon copies the parameters together at each step and their gradients apart again, a sixth of a step of the PTB
+    tutorial's large model.  Here Gluon's parameters become views of the one array, and their gradients of its
+    gradient: whoever reads or writes the ones reads or writes the other.
+
+    Args:
+        layer: a layer of ``gluon.rnn``.
+        weight_dropout: the share of its hidden-to-hidden weights that is dropped in training, other ones in every
+            batch but the same at all of its time steps (weight drop: Merity et al. 2017, arXiv 1708.02182).
+    """
+
+    def __init__(self, layer, weight_dropout: float = 0.0) -> None:
+        self.layer, self.weight_dropout = layer, weight_dropout
+        self.params = [
+            getattr(layer, f"{direction}{i}_{source}_{kind}")
+            for kind in ("weight", "bias")
+            for i in range(layer._num_layers)
+            for direction in "lr"[: layer._dir]
+            for source in ("i2h", "h2h")
+        ]
+        self._whole: dict = {}  # by device
+
+    def array(self, ctx):
+        """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
+        if mx.autograd.is_recording():
+            for param in self.params:
+                if param.grad_req != "null":
+                    param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed it by
+        return self._whole[ctx]
+
+    def pack(self) -> None:
+        """Put the parameters together, as they are now, and make them views of the whole."""
+        for k, ctx in enumerate(self.params[0].list_ctx()):
+            whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
+            whole.attach_grad()
+            self._whole[ctx] = whole
+            begin = 0
+            for param in self.params:
+                end = begin + param.data(ctx).size
+                data, grad = (_view(array, begin, end, param.shape) for array in (whole, whole.grad))
+                param._data[k] = data
+                if param.grad_req != "null":
+                    param._grad[k] = grad
+                    mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
+                begin = end
+
+    def bind(self, F, params):
+        """Return the layer as a function of inputs and state that reads ``params``, the array or a symbol of it."""
+        layer = self.layer
+        if self.weight_dropout:
+            params = self._drop(F, params)
+
+        def run(X, state: list) -> tuple:
+            options = {"state_size": layer._hidden_size, "num_layers": layer._num_layers, "p": layer._dropout}
+            outputs, *state = F.npx.rnn(
+                X, params, *state, mode=layer._mode, bidirectional=layer._dir == 2, state_outputs=True, **options
+            )
+            return outputs, state
+
+        return run
+
+    def _drop(self, F, params):
+        """Return the parameters with a share of the hidden-to-hidden weights dropped, if this is training."""
+        masks = []
+        for param in self.params:
+            ones = F.np.ones((math.prod(param.shape),))
+            dropped = param.name.endswith("h2h_weight")
+            masks.append(F.npx.dropout(ones, p=self.weight_dropout) if dropped else ones)
+        # One product of the whole: slices of it would each get a gradient of the whole's size (57 ms a step, not 95).
+        return params * F.np.concatenate(masks, axis=0)
+
+
+def _view(array, begin: int, end: int, shape: tuple[int, ...]):
+    return array[begin:end].as_nd_ndarray().reshape(shape).as_np_ndarray()  # np's own reshape would copy
