@@ -35,7 +35,7 @@ from d2lrnn.runs import (
     reload_corpus,
 )
 from d2lrnn.text import Corpus, tokenize
-from d2lrnn.training import TrainingDivergedError, set_seed, train_and_predict
+from d2lrnn.training import Training, TrainingDivergedError, set_seed, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
@@ -87,11 +87,12 @@ def _begin(args: argparse.Namespace) -> int:
     set_seed(config.seed)
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
-    run = RunFolder(folder, model_config, config, corpus, origin_of(corpus, given, args.max_tokens))
+    training = Training(model, config)
+    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, args.max_tokens))
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
-    return _carry_out(run, model, corpus, config)
+    return _carry_out(run, training, corpus)
 
 
 def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
@@ -112,7 +113,8 @@ def _go_on(args: argparse.Namespace) -> int:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
     checkpoint = load_run(args.resume, LAST)
     folder = args.resume if args.resume.is_dir() else args.resume.parent
-    assert checkpoint.training is not None
+    if checkpoint.training is None:
+        raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     check_origin(checkpoint, corpus)
     given = _given(args, TrainConfig)
@@ -121,11 +123,13 @@ def _go_on(args: argparse.Namespace) -> int:
     config = dataclasses.replace(checkpoint.train_config, **given)
     ctx = as_ctx(args.ctx)
     model = checkpoint.build_model(ctx)
-    run = RunFolder(folder, checkpoint.model_config, config, corpus, checkpoint.origin)
+    training = Training(model, config)
+    training.restore(*checkpoint.training)
+    run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
     _describe(model, checkpoint.model_config, corpus, ctx)
-    position = checkpoint.training[0]["position"]
-    print(f"going on in epoch {position['epoch']} of {config.num_epochs}, after {position['batch']} batches of it")
-    return _carry_out(run, model, corpus, config, checkpoint.training)
+    position = training.position
+    print(f"going on in epoch {position.epoch} of {config.num_epochs}, after {position.batch} batches of it")
+    return _carry_out(run, training, corpus)
 
 
 def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
@@ -137,17 +141,16 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
     )
 
 
-def _carry_out(run: RunFolder, model: Any, corpus: Corpus, config: TrainConfig, snapshot: tuple | None = None) -> int:
+def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
-    history = History(**snapshot[0]["history"]) if snapshot else History()
-    run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]), history, snapshot is not None)
-    failure = ""
+    model, config, failure = training.model, training.config, ""
+    run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
     try:
-        history = train_and_predict(model, corpus, config, run.keep, snapshot)
+        history = train_and_predict(model, corpus, config, training, run.keep)
     except TrainingDivergedError as error:
         history = error.history
         failure = f"{error}; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
-    print(f"model    {run.finish(model, history)}")
+    print(f"model    {run.finish()}")
     if history.perplexity:
         name = f"{run.folder.name} on {corpus.name}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from d2lrnn.config import ModelConfig, TrainConfig
+from d2lrnn.config import ModelConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.history import History
 from d2lrnn.text import Corpus
@@ -89,15 +89,15 @@ def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
 
 
 class RunFolder:
-    """Keeps a training run on disk while it goes on; hand :meth:`keep` to ``train_and_predict``.
+    """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
 
     The best model and the last position are written every minute, or as seldom as is needed for saving to take no more
     than a fiftieth of the time, and at the end.
 
     Args:
         folder: where; made if need be.
-        model_config: of the model.
-        train_config: of the training.
+        training: what is to be kept.
+        model_config: of its model.
         corpus: what it is trained on.
         origin: of the corpus, by :func:`origin_of`.
 
@@ -106,33 +106,35 @@ class RunFolder:
     """
 
     def __init__(
-        self, folder: Path, model_config: ModelConfig, train_config: TrainConfig, corpus: Corpus, origin: dict[str, Any]
+        self, folder: Path, training: Training, model_config: ModelConfig, corpus: Corpus, origin: dict[str, Any]
     ) -> None:
-        self.folder, self._model_config, self._train_config = folder, model_config, train_config
+        self.folder, self._training, self._model_config = folder, training, model_config
         self._corpus, self._origin = corpus, origin
         self._best: Checkpoint | None = None  # still to be written
         self._has_best = False  # whether one was seen at all
-        self._training: Training | None = None
         self._saved = time.monotonic()
         self._pause = float(PERIOD)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self, command: str, history: History, resumed: bool) -> None:
-        """Write the log's head, or of a run that goes on, where it does; the log is brought to what is known of it."""
+    def begin(self, command: str) -> None:
+        """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
+        history, resumed = self._training.history, self._training.update.steps > 0
+        done = len(history.perplexity)
         event = {
             "event": "resume" if resumed else "begin",
             "command": command,
             "model": dataclasses.asdict(self._model_config),
-            "training": dataclasses.asdict(self._train_config),
+            "training": dataclasses.asdict(self._training.config),
             "corpus": self._corpus.name,
             "machine": machine(),
         }
         entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
-        done = len(history.perplexity)
         entries = [entry for entry in entries if entry.get("epoch", 0) <= done]
         logged = {entry.get("epoch") for entry in entries}
         entries += [epoch_entry(history, epoch) for epoch in range(1, done + 1) if epoch not in logged]
         lines = "".join(json.dumps(entry) + "\n" for entry in [*entries, event])
+        for left in self.folder.glob("*.part"):  # by a run that was killed while it wrote
+            left.unlink()
         beside = self.folder / f"{LOG}.part"
         beside.write_text(lines)
         os.replace(beside, self.folder / LOG)
@@ -143,10 +145,10 @@ class RunFolder:
         with open(self.folder / LOG, "a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def keep(self, training: Training) -> None:
-        """Keep what a training has reached; to be called wherever it can be halted."""
-        self._training, history = training, training.history
-        if training.position.batch == 0:
+    def keep(self) -> None:
+        """Keep what the training has reached; to be called wherever it can be halted."""
+        history = self._training.history
+        if self._training.position.batch == 0:
             epoch = len(history.perplexity)
             self.log(**epoch_entry(history, epoch))
             if history.best_epoch == epoch:
@@ -158,38 +160,36 @@ class RunFolder:
         """Write the best model, if it is a new one, and the position, which must be one where the training can halt."""
         start = time.monotonic()
         self._save_best()
-        if self._training is not None:
-            save_checkpoint(
-                self.folder / LAST, self._checkpoint(self._training.model, training=self._training.snapshot())
-            )
+        save_checkpoint(self.folder / LAST, self._checkpoint(training=self._training.snapshot()))
         self._saved = time.monotonic()
         self._pause = max(PERIOD, (self._saved - start) / LARGEST_SHARE)
 
-    def finish(self, model, history: History) -> Path:
+    def finish(self) -> Path:
         """Write what is still to be written; return the file of the best model.
 
         A run that was stopped halts where it was saved last, but its model is the best, or without validation the
         newest.
         """
+        history = self._training.history
         if not history.stopped:
             self.save()
         elif not self._has_best or not history.valid_perplexity:
-            self._best = self._checkpoint(model)
+            self._best = self._checkpoint()
         self._save_best()
         return self.folder / BEST
 
     def _note_best(self) -> None:
-        assert self._training is not None
         with self._training.average.in_place():
-            self._best, self._has_best = self._checkpoint(self._training.model), True
+            self._best, self._has_best = self._checkpoint(), True
 
     def _save_best(self) -> None:
         if self._best is not None:
             save_checkpoint(self.folder / BEST, self._best)
             self._best = None
 
-    def _checkpoint(self, model, **more: Any) -> Checkpoint:
-        return Checkpoint.of(model, self._model_config, self._train_config, self._corpus, origin=self._origin, **more)
+    def _checkpoint(self, **more: Any) -> Checkpoint:
+        model, config = self._training.model, self._training.config
+        return Checkpoint.of(model, self._model_config, config, self._corpus, origin=self._origin, **more)
 
 
 def epoch_entry(history: History, epoch: int) -> dict[str, Any]:

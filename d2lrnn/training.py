@@ -139,7 +139,7 @@ class Training:
             raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
         found = perplexity(position.loss_sum, position.num_tokens)
         if not math.isfinite(found):
-            self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
+            self._diverged(f"the perplexity became {found} in epoch {position.epoch}")
         self.history.perplexity.append(found)
         self.history.grad_norm.append(position.norm_sum / position.batch)
         self.history.seconds.append(position.seconds)
@@ -153,7 +153,7 @@ class Training:
         loss, norm, self.carried = self.step(X, Y, self.carried, lr)
         position.batch += 1
         if not math.isfinite(norm):
-            self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
+            self._diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
         if self.average.steps:
             self.average.add()
         position.loss_sum += float(loss) * Y.size
@@ -202,8 +202,7 @@ class Training:
             self.average.start()
             say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
 
-    def diverged(self, reason: str) -> NoReturn:
-        """End the run with a :class:`TrainingDivergedError`."""
+    def _diverged(self, reason: str) -> NoReturn:
         self.history.stopped = reason
         raise TrainingDivergedError(
             f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
@@ -227,11 +226,15 @@ class Training:
         """Let the run stand where :meth:`snapshot` was taken.
 
         Raises:
-            ValueError: if the snapshot is of another model or optimiser; then nothing was changed.
+            ValueError: if the snapshot is of another model or optimiser, or no snapshot; then nothing was changed.
         """
         ctx = self.model.begin_state(1)[0].ctx
-        history = History(**{**facts["history"], "samples": [tuple(sample) for sample in facts["history"]["samples"]]})
-        position, steps = Position(**facts["position"]), facts["steps"]
+        try:
+            samples = [tuple(sample) for sample in facts["history"]["samples"]]
+            history, position = History(**{**facts["history"], "samples": samples}), Position(**facts["position"])
+            steps = {name: int(facts["steps"][name]) for name in ("update", "average")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the run's history or position is not what it should be: {error!r}") from error
         kinds: dict[str, dict[str, numpy.ndarray]] = {}
         for name, array in arrays.items():
             kind, _, of = name.partition(".")
@@ -276,8 +279,8 @@ def train_and_predict(
     model: LanguageModel,
     corpus: Corpus,
     config: TrainConfig | None = None,
-    on_segment: Callable[[Training], None] | None = None,
-    snapshot: tuple[dict, dict] | None = None,
+    training: Training | None = None,
+    on_segment: Callable[[], None] | None = None,
 ) -> History:
     """Train a language model on a corpus, and let it write every ``pred_period`` epochs (d2l-zh v1, section 6.4.7).
 
@@ -286,9 +289,8 @@ def train_and_predict(
         corpus: its ``train`` ids are what is learnt; on its ``valid`` ids, if it has them, the perplexity is measured
             after each epoch, with the averaged parameters once there are any.
         config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
-        on_segment: called, with the :class:`Training`, wherever the run can be halted; a ``position.batch`` of 0 says
-            that an epoch is over.
-        snapshot: where to go on, of :meth:`Training.snapshot`; None: begin.
+        training: of this model and config, to go on with from where it stands; None: begin.
+        on_segment: called wherever the run can be halted; where ``training.position.batch`` is 0, an epoch is over.
 
     Returns:
         the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
@@ -296,7 +298,7 @@ def train_and_predict(
     Raises:
         LooksAheadError: for a bidirectional model, which would see its own targets.
         ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short.
-        TrainingDivergedError: as :meth:`Training.run`; also if validation goes worse than guessing by a factor of ten.
+        TrainingDivergedError: as :meth:`Training.run`.
     """
     config = config or TrainConfig()
     check_causal(model)
@@ -306,9 +308,7 @@ def train_and_predict(
     ctx = model.begin_state(1)[0].ctx
     sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
     sampler = data_iter_random if config.use_random_iter else sampler
-    training = Training(model, config)
-    if snapshot is not None:
-        training.restore(*snapshot)
+    training = training or Training(model, config)
 
     def make_batches() -> Batches:
         return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
@@ -317,8 +317,6 @@ def train_and_predict(
         with training.average.in_place():
             if corpus.valid is not None:
                 found = evaluate(model, corpus.valid, config.batch_size, config.num_steps)
-                if not found < 10 * corpus.vocab_size:
-                    training.diverged(f"the perplexity in validation became {found:.3g} in epoch {epoch}")
                 history.valid_perplexity.append(found)
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
@@ -327,5 +325,4 @@ def train_and_predict(
                     history.samples.append((epoch, prefix, text))
                     say(config, f" - {text}")
 
-    halt = None if on_segment is None else lambda: on_segment(training)
-    return training.run(make_batches, report, halt)
+    return training.run(make_batches, report, on_segment)

@@ -1,0 +1,82 @@
+"""A process that trains in children of its own and kills them: the driver of tests/test_runs.py, not a test itself.
+
+Importing MXNet takes longer than a run of the tests, so it is done once, and each run is a fork.
+"""
+
+import json
+import math
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy
+
+import d2lrnn
+from d2lrnn import cli, commands, runs
+
+TEXT = "the rain in spain stays mainly in the plain, the quick brown fox jumps over the lazy dog. " * 25
+VOCAB = d2lrnn.Vocab(TEXT)
+IDS = VOCAB.encode(TEXT)
+# Validation reads the text backwards: it soon becomes worse, and averaging begins.
+CORPUS = d2lrnn.Corpus("rain", VOCAB, IDS, valid=IDS[:300][::-1], test=IDS[-200:])
+
+
+def fork(arguments: list[str]) -> int:
+    """Run a command of d2lrnn in a child that saves as often as it can; return the child's id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        runs.PERIOD, runs.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
+        os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
+        commands.load_corpus = runs.load_corpus = lambda *arguments: CORPUS
+        sys.stdout = open(os.devnull, "w")
+        status = cli.main(arguments)
+    finally:
+        os._exit(status)
+
+
+def finish(child: int) -> None:
+    """Wait for a child, which must succeed."""
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"a run ended with status {status}")
+
+
+def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: float) -> dict:
+    """Kill a run again and again, at random moments at most ``longest`` seconds after its start, then let it end."""
+    killed_in_writing, positions = 0, []
+    for _ in range(num_kills):
+        begun = (folder / runs.LAST).exists()
+        child = fork(["train", "--resume", str(folder)] if begun else begin)
+        time.sleep(random.uniform(0, longest))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if status != signal.SIGKILL:
+            raise SystemExit(f"the run ended with status {status} before it was killed: give it more to do")
+        killed_in_writing += any(path.name.endswith(".part") for path in folder.glob("*"))
+        if (folder / runs.LAST).exists():
+            facts, _ = runs.load_run(folder, runs.LAST).training
+            positions.append((facts["position"]["epoch"], facts["position"]["batch"]))
+    finish(fork(["train", "--resume", str(folder)]))
+    return {"killed_in_writing": killed_in_writing, "positions": positions}
+
+
+def main(out: Path, seed: int, num_kills: int, settings: list[str]) -> None:
+    """Train once without a halt and once killed again and again, both below ``out``, and print what happened."""
+    random.seed(seed)
+    numpy.random.seed(seed)
+    whole, killed = out / "whole", out / "killed"
+    start = time.perf_counter()
+    finish(fork(["train", "--out", str(whole), *settings]))
+    seconds = time.perf_counter() - start
+    begin = ["train", "--out", str(killed), *settings]
+    print(json.dumps(kill_and_resume(begin, killed, num_kills, seconds / 8)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

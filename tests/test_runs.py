@@ -1,0 +1,362 @@
+"""Runs that are halted, killed, resumed, and refused."""
+
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from killed_run import CORPUS
+
+import d2lrnn
+from d2lrnn import ModelConfig, TrainConfig, Training, checkpoint, cli, commands, runs
+from d2lrnn.runs import BEST, LAST, LOG, RunError, RunFolder, load_run, origin_of, read_history
+
+REGULARISED = ModelConfig(
+    num_hiddens=8,
+    num_layers=2,
+    embed_size=8,
+    tie_weights=True,
+    dropout=0.2,
+    word_dropout=0.1,
+    weight_dropout=0.2,
+    locked_dropout=True,
+)
+SETTINGS = {
+    "adam, varied steps, averaged": (
+        REGULARISED,
+        {"optimizer": "adam", "lr": 0.05, "vary_steps": True, "averaging": 1},
+    ),
+    "sgd with decay": (REGULARISED, {"lr_schedule": "decay", "lr_decay": 0.5, "lr": 1.0, "sum_over_steps": True}),
+    "random windows": (ModelConfig(cell="gru", num_hiddens=8, dropout=0.3), {"use_random_iter": True, "lr": 1.0}),
+    "from scratch": (ModelConfig("scratch", "lstm", 4), {"lr": 1.0}),
+    "compiled": (ModelConfig("fast", "gru", 4), {"lr": 1.0}),
+}
+
+
+class HaltError(Exception):
+    """Ends a training where it can be halted."""
+
+
+def training_of(name, **options):
+    model_config, settings = SETTINGS[name]
+    fixed = {"num_epochs": 5, "batch_size": 4, "num_steps": 10, "theta": 1.0, "verbose": False, "seed": 3}
+    config = TrainConfig(**{**fixed, **settings, **options})
+    d2lrnn.set_seed(config.seed)
+    return Training(d2lrnn.build_model(model_config, CORPUS.vocab_size), config)
+
+
+def go_on(training, on_segment=None):
+    return d2lrnn.train_and_predict(training.model, CORPUS, training.config, training, on_segment)
+
+
+def numbers_of(training):
+    """Return all that tells one training from another, but for its clock."""
+    facts, arrays = training.snapshot()
+    history = {
+        name: facts["history"][name] for name in ("perplexity", "valid_perplexity", "grad_norm", "lr", "samples")
+    }
+    params = {
+        name: d2lrnn.models.get_values(p).asnumpy() for name, p in d2lrnn.named_parameters(training.model).items()
+    }
+    return history, facts["steps"], {name: array.tobytes() for name, array in {**arrays, **params}.items()}
+
+
+@pytest.fixture(autouse=True)
+def many_halts(monkeypatch):
+    monkeypatch.setattr(Training, "SEGMENT", 4)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_path, seed):
+    whole = training_of(name)
+    go_on(whole)
+    assert len(whole.history.perplexity) == 5
+    if "averaged" in name:
+        assert whole.average.steps > 0  # or nothing would be tested
+    training, halts, generator = training_of(name), 0, random.Random(seed)
+    while True:
+
+        def maybe_halt():
+            if generator.random() < 0.15:
+                raise HaltError
+
+        try:
+            go_on(training, maybe_halt)
+            break
+        except HaltError:
+            halts += 1
+            # Through a file, into a new model, as another process would.
+            config, model_config = training.config, SETTINGS[name][0]
+            kept = checkpoint.Checkpoint.of(training.model, model_config, config, CORPUS, training=training.snapshot())
+            loaded = checkpoint.load_checkpoint(checkpoint.save_checkpoint(tmp_path / "last", kept))
+            d2lrnn.set_seed(generator.randrange(1000))
+            training = Training(loaded.build_model(), loaded.train_config)
+            training.restore(*loaded.training)
+    assert halts
+    assert numbers_of(training) == numbers_of(whole)
+
+
+KILLED = {
+    "regularised": "--num-layers 2 --num-hiddens 8 --embed-size 8 --tie-weights --dropout 0.2 --locked-dropout "
+    "--weight-dropout 0.2 --word-dropout 0.1 --vary-steps --optimizer adam --lr 0.05 --weight-decay 0.01 --averaging 1 "
+    "--batch-size 4 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
+    "from scratch": "--kind scratch --cell gru --num-hiddens 4 --optimizer sgd --lr 1 --theta 0.1 --use-random-iter "
+    "--batch-size 4 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, seed):
+    driver = Path(__file__).with_name("killed_run.py")
+    command = [sys.executable, driver, tmp_path, str(seed % 2**32), "20", *KILLED[name].split()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert (result.returncode, result.stderr) == (0, "")
+    seen = json.loads(result.stdout)
+    print(seen)
+    assert seen["positions"][-1] > [1, 0]  # it got on between the kills
+    whole, killed = ([e for e in runs.read_log(tmp_path / folder / LOG)] for folder in ("whole", "killed"))
+    clocks = {"seconds", "tokens_per_second"}
+    whole, killed = (
+        [{k: v for k, v in entry.items() if k not in clocks} for entry in log if entry["event"] in ("epoch", "test")]
+        for log in (whole, killed)
+    )
+    assert whole == killed  # as numbers: JSON keeps every bit of a float
+    assert len(whole) > 8
+    assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()
+    one, other = (load_run(tmp_path / folder, LAST) for folder in ("whole", "killed"))
+    for arrays, others in ((one.parameters, other.parameters), (one.training[1], other.training[1])):
+        assert arrays.keys() == others.keys()
+        assert not [key for key in arrays if arrays[key].tobytes() != others[key].tobytes()]
+    assert not list(tmp_path.glob("*/*.part"))
+
+
+# What a run leaves behind
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Let every corpus be the small one, and return a command line."""
+    for module in (commands, runs):
+        monkeypatch.setattr(module, "load_corpus", lambda *arguments: CORPUS)
+
+    def run(*arguments):
+        return cli.main([*map(str, arguments)])
+
+    return run
+
+
+SMALL = "--num-hiddens 8 --embed-size 8 --batch-size 4 --num-steps 10 --pred-len 3 --prefix the".split()
+
+
+@pytest.fixture
+def finished(here, tmp_path, capsys):
+    """The folder of a run of three epochs."""
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 3, "--out", folder) == 0
+    capsys.readouterr()
+    return folder
+
+
+def test_the_best_model_is_kept_beside_the_last_position(finished):
+    history = read_history(finished)
+    best, last = load_run(finished), load_run(finished, LAST)
+    assert (best.training, last.training[0]["position"]["epoch"]) == (None, 4)
+    assert last.training[0]["history"]["valid_perplexity"] == history.valid_perplexity
+    found = d2lrnn.evaluate(best.build_model(), CORPUS.valid, 4, 10)
+    assert found == min(history.valid_perplexity)
+    assert history.valid_perplexity[history.best_epoch - 1] == found
+
+
+def test_a_finished_run_can_be_given_more_epochs(here, finished, tmp_path):
+    before = read_history(finished)
+    assert here("train", "--resume", finished, "--num-epochs", 5) == 0
+    after = read_history(finished)
+    assert after.perplexity[:3] == before.perplexity and len(after.perplexity) == 5
+    assert here("train", *SMALL, "--num-epochs", 5, "--out", tmp_path / "at once") == 0
+    assert read_history(tmp_path / "at once").perplexity == after.perplexity
+    assert [entry["event"] for entry in runs.read_log(finished / LOG)].count("resume") == 1
+
+
+def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
+    before = (finished / LAST).read_bytes()
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished) == 1
+    assert f"{finished} holds a run already: go on with it (--resume {finished})" in capsys.readouterr().err
+    assert (finished / LAST).read_bytes() == before
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished, "--overwrite") == 0
+    assert len(read_history(finished).perplexity) == 1
+
+
+def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runs, "PERIOD", 0)
+    monkeypatch.setattr(runs, "LARGEST_SHARE", math.inf)
+    norms = iter([1.0] * 100 + [math.nan])
+    monkeypatch.setattr(d2lrnn.training, "gradient_norm", lambda params: next(norms))
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 9, "--out", folder) == 1
+    captured = capsys.readouterr()
+    assert f"{folder / LAST} is the last good position: go on with --resume {folder} --lr" in captured.err
+    monkeypatch.undo()
+    last = load_run(folder, LAST)
+    assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training[1]}.values())
+    assert last.training[0]["steps"]["update"] in range(96, 101)
+    training = Training(last.build_model(), TrainConfig(**{**vars(last.train_config), "lr": 1e-3, "num_epochs": 3}))
+    training.restore(*last.training)
+    assert math.isfinite(go_on(training).perplexity[-1])
+
+
+def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
+    training = training_of("sgd with decay")
+    folder = RunFolder(tmp_path, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    now, saved = [0.0], []
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
+
+    def save(path, kept):
+        now[0] += 30.0  # a disk that takes half a minute
+        saved.append((path.name, now[0]))
+
+    monkeypatch.setattr(runs, "save_checkpoint", save)
+    folder._saved = 0.0
+
+    def keep():
+        now[0] += 10.0
+        training.position.batch = 1
+        folder.keep()
+
+    for _ in range(400):
+        keep()
+    times = [time for name, time in saved if name == LAST]
+    assert times[0] == pytest.approx(100.0)  # a minute and the saving
+    assert all(1500 <= after - before <= 1550 for before, after in zip(times, times[1:]))
+
+
+# What is refused
+
+
+def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, capsys, seed):
+    whole, generator = (finished / LAST).read_bytes(), random.Random(seed)
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.name != LAST}
+    damaged = [whole[: generator.randrange(len(whole))] for _ in range(100)]
+    for _ in range(150):
+        changed = bytearray(whole)
+        for _ in range(generator.choice([1, 1, 2, 8])):
+            changed[generator.randrange(len(changed))] ^= generator.randrange(1, 256)
+        damaged.append(bytes(changed))
+    for content in damaged:
+        if content == whole:
+            continue
+        (finished / LAST).write_bytes(content)
+        assert here("train", "--resume", finished, "--num-epochs", 9) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"d2lrnn: {finished / LAST} ")
+        assert captured.err.count("\n") == 1
+    assert {path: path.read_bytes() for path in finished.iterdir() if path.name != LAST} == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda facts, arrays: facts.pop("position"), "the run's history or position is not what it should be"),
+        (lambda facts, arrays: facts["position"].update(chapter=3), "the run's history or position is not what it"),
+        (lambda facts, arrays: facts["steps"].update(update="many"), "the run's history or position is not what it"),
+        (lambda facts, arrays: arrays.pop("mean.dense.bias"), "the run's memory is of another model or optimizer"),
+        (lambda facts, arrays: arrays.update({"mean.x": numpy.zeros(3)}), "memory is of another model or optimizer"),
+        (lambda facts, arrays: arrays.update({"mean.dense.bias": numpy.zeros(3)}), "memory is of another model or opt"),
+    ],
+)
+def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsys, edit, message):
+    last = load_run(finished, LAST)
+    edit(*last.training)
+    checkpoint.save_checkpoint(finished / LAST, last)
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    assert here("train", "--resume", finished, "--num-epochs", 9) == 1
+    assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_another_text_is_refused(here, finished, capsys, monkeypatch):
+    other = d2lrnn.Corpus("other", CORPUS.vocab, CORPUS.train[::-1].copy(), CORPUS.valid)
+    monkeypatch.setattr(runs, "load_corpus", lambda *arguments: other)
+    assert here("train", "--resume", finished) == 1
+    assert (
+        "the text of other is not the one that the run began with: its ids have the SHA-256" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("command", [("train", "--resume"), ("evaluate",)])
+def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monkeypatch, command):
+    vocab = d2lrnn.Vocab.from_list([*CORPUS.vocab.idx_to_token[1:], CORPUS.vocab.idx_to_token[0]])
+    other = d2lrnn.Corpus("other", vocab, CORPUS.train, CORPUS.valid, CORPUS.test)
+    monkeypatch.setattr(runs, "load_corpus", lambda *arguments: other)
+    assert here(*command, finished) == 1
+    assert "the vocabulary of other (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num-hiddens", "9"], "the model cannot be changed where a run goes on"),
+        (["--overwrite"], "the model cannot be changed where a run goes on: leave out its settings, and --overwrite"),
+        (["--out", "elsewhere"], "--out cannot be changed where a run goes on"),
+        (["--max-tokens", "5"], "--max-tokens cannot be changed where a run goes on"),
+        (["--optimizer", "sgd"], "the run's memory is of another model or optimizer than sgd"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(here, finished, capsys, arguments, message):
+    assert here("train", "--resume", finished, *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_without_a_position_cannot_go_on(here, finished, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    shutil.copy(finished / BEST, tmp_path / "other" / LAST)
+    for folder in (tmp_path / "other", tmp_path / "nowhere", tmp_path):
+        assert here("train", "--resume", folder) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert "holds a model but no position to go on from" in errors[0]
+    assert all("is not there: expected a folder that `train` wrote" in error for error in errors[1:])
+
+
+# Logs
+
+
+def test_a_log_cut_short_is_read_and_another_file_is_refused(finished, tmp_path):
+    whole = (finished / LOG).read_text()
+    (finished / LOG).write_text(whole + '{"event": "epo')
+    assert len(read_history(finished).perplexity) == 3
+    for content, message in (
+        ("", "tells of no epoch yet"),
+        ("a poem\nof two lines\n", "line 1 is not a line of a run's log: 'a poem'"),
+        ("[1]\n", "line 1 is not a line of a run's log"),
+    ):
+        (tmp_path / "log").write_text(content)
+        with pytest.raises(RunError, match=message):
+            read_history(tmp_path / "log")
+    with pytest.raises(RunError, match="is not there"):
+        read_history(tmp_path)
+
+
+def test_plot_draws_runs_together(here, finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "b" / "run")
+    assert here("plot", finished, tmp_path / "b" / "run", "--out", tmp_path / "new" / "both.png") == 0
+    assert (tmp_path / "new" / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert here("plot", tmp_path, "--out", tmp_path / "none.png") == 1
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_evaluate_measures_the_best_model(here, finished, capsys):
+    assert here("evaluate", finished, "--split", "valid") == 0
+    found = d2lrnn.evaluate(load_run(finished).build_model(), CORPUS.valid)
+    assert f"perplexity {found:.2f} over {len(CORPUS.valid) - 1:,} tokens" in capsys.readouterr().out
+
+
+def test_the_origin_tells_texts_apart(tmp_path):
+    (tmp_path / "my.txt").write_text("x")
+    one = origin_of(CORPUS, str(tmp_path / "my.txt"), None)
+    assert Path(one["given"]).is_absolute()
+    assert origin_of(CORPUS, "ptb", 5) == {"given": "ptb", "max_tokens": 5, "sha256": one["sha256"]}
