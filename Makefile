@@ -73,7 +73,7 @@ dev: .venv/dev.done
 	@touch $@
 
 run: venv
-	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample
+	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample --overwrite
 
 test: dev
 	$(BIN)/python -m pytest

@@ -25,7 +25,12 @@ def new_figure(title: str, num_panels: int = 1):
     return figure, panels
 
 
-def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str, str], log: bool = False) -> None:
+Curves = Mapping[str, Sequence[float]]  # values by the name that the legend gives them
+
+
+def draw_curves(
+    panel, curves: Curves, labels: tuple[str, str], log: bool = False, dashed: Curves | None = None
+) -> None:
     """Draw curves over 1, 2, 3 ... into a panel.
 
     Args:
@@ -33,6 +38,7 @@ def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str,
         curves: values by the name that the legend gives them.
         labels: of the two axes.
         log: whether the vertical axis is logarithmic.
+        dashed: further curves, drawn dashed in the colours of those with the same names.
 
     Raises:
         ValueError: if none of the curves has a value.
@@ -41,8 +47,11 @@ def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str,
     if not drawn:
         raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     for i, (name, values) in enumerate(curves.items()):
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINE_STYLES[i % len(LINE_STYLES)]}
-        panel.plot(range(1, len(values) + 1), values, label=name, marker="o" if len(values) < 3 else "", **style)
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
+        solid = "-" if dashed else LINE_STYLES[i % len(LINE_STYLES)]
+        panel.plot(range(1, len(values) + 1), values, label=name, linestyle=solid, **style)
+        if dashed and name in dashed:
+            panel.plot(range(1, len(dashed[name]) + 1), dashed[name], linestyle="--", **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlabel(labels[0])
     panel.set_ylabel(labels[1])
@@ -50,7 +59,7 @@ def draw_curves(panel, curves: Mapping[str, Sequence[float]], labels: tuple[str,
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         low, high = panel.get_ylim()
-        if high < 10 * low:  # no power of ten to label
+        if high < 30 * low:  # at most one power of ten to label
             panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     if len(curves) > 1:
         panel.legend(frameon=False)
@@ -66,7 +75,7 @@ def save_figure(figure, path: str | Path | None):
 
 
 def plot_history(histories: Mapping[str, History], path: str | Path | None = None, title: str = "Training"):
-    """Draw perplexity and gradient norm of one run or several, epoch by epoch.
+    """Draw perplexity, in training and where there is one in validation, and gradient norm, epoch by epoch.
 
     Args:
         histories: the runs, by the name that the legend gives them.
@@ -81,7 +90,9 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
     """
     figure, panels = new_figure(title, 2)
     perplexity = {name: history.perplexity for name, history in histories.items()}
+    validation = {name: history.valid_perplexity for name, history in histories.items() if history.valid_perplexity}
     grad_norm = {name: history.grad_norm for name, history in histories.items()}
-    draw_curves(panels[0], perplexity, ("epoch", "training perplexity"), log=True)
+    label = "perplexity (dashed: validation)" if validation else "training perplexity"
+    draw_curves(panels[0], perplexity, ("epoch", label), log=True, dashed=validation)
     draw_curves(panels[1], grad_norm, ("epoch", "mean gradient norm before clipping"), log=True)
     return save_figure(figure, path)

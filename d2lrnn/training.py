@@ -275,6 +275,22 @@ def train(
     return Training(model, config).run(make_batches, on_epoch)
 
 
+def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Batches:
+    """Return the batches of an epoch by the sampler that a config asks for, after checking that all fits together.
+
+    Raises:
+        LooksAheadError: for a bidirectional model, which would see its own targets.
+        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short.
+    """
+    check_causal(model)
+    check_vocab(model, corpus.vocab)
+    for prefix in config.prefixes:
+        encode_prefix(prefix, corpus.vocab)
+    sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
+    sampler = data_iter_random if config.use_random_iter else sampler
+    return sampler(corpus.train, config.batch_size, config.num_steps, model.begin_state(1)[0].ctx)
+
+
 def train_and_predict(
     model: LanguageModel,
     corpus: Corpus,
@@ -296,22 +312,15 @@ def train_and_predict(
         the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
 
     Raises:
-        LooksAheadError: for a bidirectional model, which would see its own targets.
-        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short.
+        LooksAheadError, ValueError: as :func:`batches_for`.
         TrainingDivergedError: as :meth:`Training.run`.
     """
     config = config or TrainConfig()
-    check_causal(model)
-    check_vocab(model, corpus.vocab)
-    for prefix in config.prefixes:
-        encode_prefix(prefix, corpus.vocab)
-    ctx = model.begin_state(1)[0].ctx
-    sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
-    sampler = data_iter_random if config.use_random_iter else sampler
+    batches_for(model, corpus, config)  # raises before anything is computed
     training = training or Training(model, config)
 
     def make_batches() -> Batches:
-        return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
+        return batches_for(model, corpus, config)
 
     def report(epoch: int, history: History) -> None:
         with training.average.in_place():
