@@ -6,6 +6,11 @@ from d2lrnn._launch import is_command_line as _is_command_line
 # wrong option are not to wait for MXNet: what a command needs, it imports itself.
 if not _is_command_line():
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
+    from d2lrnn.adaptive import Cache as Cache
+    from d2lrnn.adaptive import Dynamic as Dynamic
+    from d2lrnn.adaptive import evaluate_adaptively as evaluate_adaptively
+    from d2lrnn.adaptive import mean_squared_gradients as mean_squared_gradients
+    from d2lrnn.adaptive import token_losses_adaptively as token_losses_adaptively
     from d2lrnn.checkpoint import Checkpoint as Checkpoint
     from d2lrnn.checkpoint import CheckpointError as CheckpointError
     from d2lrnn.checkpoint import load_checkpoint as load_checkpoint

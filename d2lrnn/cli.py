@@ -185,8 +185,19 @@ def _add_evaluate(commands) -> None:
     )
     _add_run(evaluate)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), default="test", help="(%(default)s)")
-    evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
-    evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
+    adapt = evaluate.add_argument_group("adapting to the text")
+    adapt.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
+    adapt.add_argument("--cache-window", type=int, metavar="N", help="positions that it remembers (500)")
+    adapt.add_argument("--cache-theta", type=float, metavar="X", help="how much likeness counts (0.3)")
+    adapt.add_argument("--cache-share", type=float, metavar="X", help="its part in the mixture (0.1)")
+    adapt.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
+    adapt.add_argument("--dynamic-lr", type=float, metavar="X", help="learning rate (0.0005)")
+    adapt.add_argument("--dynamic-decay", type=float, metavar="X", help="how fast parameters go back (0.0005)")
+    adapt.add_argument("--dynamic-steps", type=int, metavar="N", help="tokens between two steps (5)")
+    adapt.add_argument("--dynamic-eps", type=float, metavar="X", help="the larger, the smaller rare steps (0.0002)")
+    adapt.add_argument(
+        "--dynamic-gradient-tokens", type=int, metavar="N", help="of the training text, for their scale (50000)"
+    )
     add_data_dir(evaluate)
     evaluate.add_argument(
         "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"

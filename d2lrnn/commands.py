@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import shlex
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
+from d2lrnn.adaptive import Cache, Dynamic, evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
 from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
 from d2lrnn.corpora import load_corpus
@@ -35,7 +38,7 @@ from d2lrnn.runs import (
     reload_corpus,
 )
 from d2lrnn.text import Corpus, tokenize
-from d2lrnn.training import Training, TrainingDivergedError, set_seed, train_and_predict
+from d2lrnn.training import Training, TrainingDivergedError, batches_for, set_seed, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
@@ -88,6 +91,7 @@ def _begin(args: argparse.Namespace) -> int:
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
     training = Training(model, config)
+    batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
     run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, args.max_tokens))
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
@@ -106,8 +110,8 @@ def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, A
 
 
 def _go_on(args: argparse.Namespace) -> int:
-    for what in ("out", "corpus", "max_tokens"):
-        if getattr(args, what) is not None and what != "corpus":
+    for what in ("out", "max_tokens"):
+        if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
     if _given(args, ModelConfig) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
@@ -125,6 +129,7 @@ def _go_on(args: argparse.Namespace) -> int:
     model = checkpoint.build_model(ctx)
     training = Training(model, config)
     training.restore(*checkpoint.training)
+    batches_for(model, corpus, config)
     run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
     _describe(model, checkpoint.model_config, corpus, ctx)
     position = training.position
@@ -173,15 +178,53 @@ def _python() -> str:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    cache, dynamic = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
     checkpoint = load_run(args.run)
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus, args.max_tokens)
     model = checkpoint.build_model(as_ctx(args.ctx))
-    ids = corpus.split(args.split)
+    ids, train_ids = corpus.split(args.split), None
+    if dynamic is not None:  # --max-tokens shortens what is measured, not what the model was trained on
+        train_ids = reload_corpus(checkpoint, args.data_dir, args.corpus).train if args.max_tokens else corpus.train
     start = time.perf_counter()
-    found = evaluate(model, ids)
-    print(f"{corpus.name}, {args.split}: perplexity {found:.2f} over {len(ids) - 1:,} tokens")
+    with _token_bar() as progress:
+        found = evaluate_adaptively(model, ids, cache, dynamic, train_ids, progress=progress)
+    adapted = [
+        f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
+        for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
+        if adaptation is not None
+    ]
+    how = f", with {' and '.join(adapted)}" if adapted else ""
+    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {len(ids) - 1:,} tokens")
     print(f"{(len(ids) - 1) / (time.perf_counter() - start):,.0f} tokens/s")
     return 0
+
+
+def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
+    """Return the ``Cache`` or ``Dynamic`` that the arguments describe; None without ``--cache`` or ``--dynamic``."""
+    given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_") and value is not None}
+    if not getattr(args, flag):
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"{options} given without --{flag}: expected both or neither")
+        return None
+    names = {"dynamic_steps": "num_steps"}
+    return kind(**{names.get(name, name[len(flag) + 1 :]): value for name, value in given.items()})
+
+
+@contextlib.contextmanager
+def _token_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show how many tokens are done, in a terminal; yields what is to be called with these and with all."""
+    from tqdm.auto import tqdm
+
+    with tqdm(unit=" tokens", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if done < bar.n:  # the training text is read, the one that is measured begins
+                bar.reset()
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def _sample(args: argparse.Namespace) -> int:

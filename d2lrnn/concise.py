@@ -175,6 +175,8 @@ class RNNModel(mx.gluon.HybridBlock):
                     f"the weights cannot be tied: the embedding is {vocab_size} x {embed_size}, the output layer "
                     f"{self.num_outputs} x {width}; expected the same"
                 )
+            if not embed_size and self.dropout.words:
+                raise ValueError("dropout of words is of the embedding: set embed_size")
             shared = {"params": self.embedding.params} if tie_weights and self.embedding is not None else {}
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
         _set_input_size(self.layers[0], embed_size or vocab_size)

@@ -77,6 +77,8 @@ class ModelConfig:
         dropout = self.dropouts
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
+        if not self.embed_size and (self.input_dropout or self.word_dropout):
+            raise ValueError("input_dropout and word_dropout are of the embedding: set embed_size")
         if self.tie_weights and (self.embed_size != self.num_hiddens or self.bidirectional or self.num_outputs):
             raise ValueError(
                 f"tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hiddens = "

@@ -28,9 +28,12 @@ def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35
 
     Raises:
         LooksAheadError: for a bidirectional model.
-        ValueError: if the ids do not fit the model, or are fewer than two.
+        ValueError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
     """
     check_causal(model)
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}: expected a whole number, at least 1")
     ids = check_ids(ids, model.vocab_size)
     if ids.ndim != 1 or ids.size < 2:
         raise ValueError(f"ids has shape {ids.shape}: expected one dimension, at least two tokens")

@@ -38,6 +38,7 @@ class Position:
     num_tokens: int = 0
     norm_sum: float = 0.0  # of the gradients, before clipping
     seconds: float = 0.0
+    lr: float = 0.0  # of the last batch
 
 
 def report_line(epoch: int, history: History) -> str:

@@ -197,9 +197,9 @@ class Adam(SGD):
         for param, mean, variance in zip(self.params, self._mean, self._variance):
             data, grad = _data_and_grad(param, None)
             weight = data.as_nd_ndarray()
-            mx.nd.adam_update(weight, grad.as_nd_ndarray(), mean, variance, lr=unbiased, out=weight, **options)
             if self.weight_decay:
                 weight *= 1 - lr * self.weight_decay
+            mx.nd.adam_update(weight, grad.as_nd_ndarray(), mean, variance, lr=unbiased, out=weight, **options)
 
     @property
     def memory(self) -> dict[str, list]:

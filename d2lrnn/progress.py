@@ -41,7 +41,7 @@ class ProgressBar:
             unit="epoch",
             leave=False,
             disable=not (config.verbose and self._has_bar),
-            bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
         )
         self._start: tuple[float, float] | None = None  # when it began to watch, and the epochs done then
         self._shown = time.perf_counter()
@@ -70,7 +70,7 @@ class ProgressBar:
             line += f", {_duration(speed * (self._config.num_epochs - done))} left"
         if self._has_bar:
             self._bar.n = round(done, 3)
-            self._bar.set_postfix_str(line)
+            self._bar.set_description_str(line)
         else:
             say(self._config, line)
 

@@ -139,21 +139,21 @@ class Training:
             raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
         found = perplexity(position.loss_sum, position.num_tokens)
         if not math.isfinite(found):
-            self._diverged(f"the perplexity became {found} in epoch {position.epoch}")
+            self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
         self.history.perplexity.append(found)
         self.history.grad_norm.append(position.norm_sum / position.batch)
         self.history.seconds.append(position.seconds)
         self.history.tokens_per_second.append(position.num_tokens / position.seconds)
-        self.history.lr.append(learning_rate(self.config, position.epoch, (position.batch - 1) / position.batch))
+        self.history.lr.append(position.lr)
 
     def _take_step(self, X, Y, share: float) -> None:
         """Take a step on a batch before which there went a share of the epoch."""
         start, position, config = time.perf_counter(), self.position, self.config
-        lr = learning_rate(config, position.epoch, share)
-        loss, norm, self.carried = self.step(X, Y, self.carried, lr)
+        position.lr = learning_rate(config, position.epoch, share)
+        loss, norm, self.carried = self.step(X, Y, self.carried, position.lr)
         position.batch += 1
         if not math.isfinite(norm):
-            self._diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
+            self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
         if self.average.steps:
             self.average.add()
         position.loss_sum += float(loss) * Y.size
@@ -171,8 +171,9 @@ class Training:
             lr: the learning rate; None: the configuration's.
 
         Returns:
-            the mean loss, an array of shape (); the gradient's norm before clipping, a number; and the state after
-            the batch.  A norm that is NaN or infinite leaves the parameters as they were.
+            the mean loss, an array of shape (); the norm before clipping of the gradient of the loss that the
+            configuration means, a number; and the state after the batch.  A norm that is NaN or infinite leaves the
+            parameters as they were.
         """
         model, config = self.model, self.config
         if state is None or config.use_random_iter:
@@ -182,10 +183,10 @@ class Training:
             logits, state = model(X, state)
             loss = cross_entropy(logits, Y)
         loss.backward()
-        norm = float(gradient_norm(self._params.values()))
+        factor = X.shape[1] if config.sum_over_steps else 1
+        norm = factor * float(gradient_norm(self._params.values()))
         if math.isfinite(norm):
-            factor = X.shape[1] if config.sum_over_steps else 1  # of the loss that the configuration means
-            clip = config.theta / (factor * norm) if factor * norm > config.theta else 1.0
+            clip = config.theta / norm if norm > config.theta else 1.0
             self.update(config.lr if lr is None else lr, factor * clip)
         return loss.detach(), norm, state
 
@@ -202,7 +203,8 @@ class Training:
             self.average.start()
             say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
 
-    def _diverged(self, reason: str) -> NoReturn:
+    def diverged(self, reason: str) -> NoReturn:
+        """End the run with a :class:`TrainingDivergedError`."""
         self.history.stopped = reason
         raise TrainingDivergedError(
             f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
@@ -280,12 +282,15 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
 
     Raises:
         LooksAheadError: for a bidirectional model, which would see its own targets.
-        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short.
+        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short or
+            without the validation that averaging needs.
     """
     check_causal(model)
     check_vocab(model, corpus.vocab)
     for prefix in config.prefixes:
         encode_prefix(prefix, corpus.vocab)
+    if config.averaging and corpus.valid is None:
+        raise ValueError(f"averaging begins when validation no longer improves, but {corpus.name} has no such split")
     sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
     sampler = data_iter_random if config.use_random_iter else sampler
     return sampler(corpus.train, config.batch_size, config.num_steps, model.begin_state(1)[0].ctx)
@@ -303,7 +308,8 @@ def train_and_predict(
     Args:
         model: an :class:`RNNModelScratch` or :class:`RNNModel`, trained in place on the device of its parameters.
         corpus: its ``train`` ids are what is learnt; on its ``valid`` ids, if it has them, the perplexity is measured
-            after each epoch, with the averaged parameters once there are any.
+            after each epoch, with the averaged parameters once there are any (``training.average`` has them; the
+            model keeps its own).
         config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
         training: of this model and config, to go on with from where it stands; None: begin.
         on_segment: called wherever the run can be halted; where ``training.position.batch`` is 0, an epoch is over.
@@ -326,6 +332,8 @@ def train_and_predict(
         with training.average.in_place():
             if corpus.valid is not None:
                 found = evaluate(model, corpus.valid, config.batch_size, config.num_steps)
+                if math.isnan(found):
+                    training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")
                 history.valid_perplexity.append(found)
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))

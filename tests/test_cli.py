@@ -1,4 +1,5 @@
 import argparse
+import dataclasses
 import io
 import itertools
 import math
@@ -13,7 +14,7 @@ from matplotlib.image import imread
 
 from d2lrnn import cli, commands, corpora, device, training
 from d2lrnn.checkpoint import load_checkpoint
-from d2lrnn.config import TrainConfig
+from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
 from d2lrnn.decoding import predict
 
 SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
@@ -236,6 +237,17 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
         (["--num-hiddens", "0"], "num_hiddens is 0: expected a whole number, at least 1"),
         (["--num-epochs", "0"], "num_epochs is 0: expected a whole number, at least 1"),
         (["--lr", "nan"], "lr is nan: expected a number above 0"),
+        (
+            ["--tie-weights"],
+            "tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hid",
+        ),
+        (["--vary-steps", "--use-random-iter"], "vary_steps is for consecutive windows: leave use_random_iter out"),
+        (["--lr-decay", "0"], "lr_decay is 0.0: expected a number above 0, at most 1"),
+        (["--warm-up", "1"], "warm_up is 1.0: expected a share, at least 0 and below 1"),
+        (["--weight-decay", "-1"], "weight_decay is -1.0: expected at least 0 and below 1 / lr"),
+        (["--init-scale", "-1"], "init_scale is -1.0: expected a number above 0"),
+        (["--word-dropout", "1"], "dropout of words is 1.0: expected the share to drop"),
+        (["--kind", "fast", "--locked-dropout"], "the models from scratch have no embedding and no dropout"),
         (["--pred-len", "-1"], "pred_len is -1: expected a whole number, at least 0"),
         (["--seed", "-1"], "seed is -1: expected a whole number, 0 to"),
     ],
@@ -285,6 +297,61 @@ def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "build_model", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", *SMALL, "--out", str(tmp_path)])
+
+
+# Configurations
+
+
+def settings_of(folder):
+    checkpoint = load_checkpoint(folder / "model.d2lrnn")
+    return {**vars(checkpoint.model_config), **vars(checkpoint.train_config)}
+
+
+def test_every_field_of_a_configuration_has_an_option_and_each_option_its_field(d2lrnn, tmp_path):
+    values = {"bool": "yes", "int": "3", "float": "0.125"}
+    for field in [*dataclasses.fields(ModelConfig), *dataclasses.fields(TrainConfig)]:
+        if field.name in ("prefixes", "verbose"):
+            continue
+        kind = field.type.split(" ")[0]
+        text = field.metadata["choices"][0] if kind == "str" else values[kind]
+        args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", text])
+        found = {name: value for name, value in vars(args).items() if name == field.name}
+        assert found == {field.name: {"yes": True, "3": 3, "0.125": 0.125}.get(text, text)}
+        if "None" in field.type:
+            args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", "none"])
+            assert getattr(args, field.name) is None
+
+
+def test_settings_that_are_given_replace_those_of_the_configuration(d2lrnn, tmp_path):
+    status, out, _ = d2lrnn(
+        *"train --config small --corpus sample --max-tokens 1500 --num-hiddens 6 --num-epochs 1".split(),
+        *"--locked-dropout --lr-decay 0.25 --tie-weights no --init-scale none --prefix 雨 --out".split(),
+        tmp_path,
+    )
+    assert status == 0 and "gluon lstm, 2 x 6 hidden units" in out
+    found, small = settings_of(tmp_path), CONFIGS["small"]
+    given = {"num_hiddens": 6, "embed_size": 6, "num_epochs": 1, "locked_dropout": True, "lr_decay": 0.25}
+    given |= {"init_scale": None, "prefixes": ("雨",)}
+    assert found == {**vars(small.model), **vars(small.training), **given}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--num-hidden", "3"], "unrecognized arguments: --num-hidden 3; the nearest are --num-hiddens"),
+        (["--dropuot=0.5"], "unrecognized arguments: --dropuot=0.5; the nearest are --dropout"),
+        (["--zzz"], "unrecognized arguments: --zzz\n"),
+        (["--config", "huge"], "argument --config: invalid choice: 'huge'"),
+        (["--tie-weights", "maybe"], "argument --tie-weights: expected yes or no, found 'maybe'"),
+        (["--embed-size", "many"], "argument --embed-size: invalid int or none value: 'many'"),
+        (["--num-epochs", "2.5"], "argument --num-epochs: invalid int value: '2.5'"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, complaint):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", *arguments])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
 
 
 # --help

@@ -12,7 +12,8 @@ PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
     "_launch config _runtime device text corpora samplers inputs scratch fast packed concise models decoding "
-    "optimisation evaluation history progress training checkpoint runs plotting comparison commands cli __main__"
+    "optimisation evaluation adaptive history progress training checkpoint runs plotting comparison commands cli "
+    "__main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet

@@ -4,9 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2lrnn._runtime import mx
-from d2lrnn.samplers import CorpusTooShortError, check_batch, data_iter_consecutive, data_iter_random
+from d2lrnn.samplers import (
+    CorpusTooShortError,
+    check_batch,
+    data_iter_consecutive,
+    data_iter_random,
+    data_iter_varied,
+)
 
-SAMPLERS = pytest.mark.parametrize("sampler", [data_iter_random, data_iter_consecutive])
+SAMPLERS = pytest.mark.parametrize("sampler", [data_iter_random, data_iter_consecutive, data_iter_varied])
 
 
 @st.composite
@@ -74,6 +80,66 @@ def test_consecutive_batches_continue_each_row_to_its_end(cut):
         assert positions == list(range(row * row_length, row * row_length + read))
     for X, Y in batches:
         assert (numpy.array(Y) == numpy.array(X) + 1).all()
+
+
+@st.composite
+def varied_cuts(draw):
+    """Return what :func:`cuts` does, with a num_steps that is long enough to vary, or just not."""
+    batch_size, num_steps = draw(st.integers(1, 5)), draw(st.integers(1, 25))
+    return batch_size, num_steps, batch_size * (num_steps + 1) + draw(st.integers(0, 300))
+
+
+@given(varied_cuts(), st.integers(0, 2**32 - 1))
+def test_varied_batches_continue_each_row_to_its_end(cut, seed):
+    batch_size, num_steps, length = cut
+    numpy.random.seed(seed)
+    batches = as_lists(data_iter_varied(range(length), batch_size, num_steps))
+    row_length, spread = length // batch_size, num_steps // 6
+    lengths = [len(X[0]) for X, _ in batches]
+    assert all(num_steps - spread <= n <= num_steps + spread for n in lengths)
+    read = sum(lengths)
+    assert row_length - 1 - (num_steps + spread) < read <= row_length - 1  # the remainder is less than a long batch
+    for row in range(batch_size):
+        positions = [i for X, _ in batches for i in X[row]]
+        assert positions == list(range(row * row_length, row * row_length + read))
+    for X, Y in batches:
+        assert (numpy.array(Y) == numpy.array(X) + 1).all()
+
+
+def test_all_lengths_of_varied_batches_come_equally_often():
+    numpy.random.seed(5)
+    lengths = [len(X[0]) for X, _ in as_lists(data_iter_varied(range(42_000), 1, 20))]
+    counts = numpy.bincount(lengths)
+    assert counts[:17].sum() == 0 and len(counts) == 24  # 20, give or take 3
+    assert abs(counts[17:] - 300).max() < 5 * 300**0.5
+    assert numpy.mean(lengths) == pytest.approx(20, abs=0.2)
+    assert abs(numpy.corrcoef(lengths[1:], lengths[:-1])[0, 1]) < 0.1  # nor does one tell the next
+
+
+def test_short_windows_do_not_vary():
+    assert as_lists(data_iter_varied(range(99), 2, 5)) == as_lists(data_iter_consecutive(range(99), 2, 5))
+
+
+def test_the_lengths_of_varied_batches_are_the_seeds():
+    def lengths(seed):
+        numpy.random.seed(seed)
+        return [[len(X[0]) for X, _ in as_lists(data_iter_varied(range(2000), 1, 12))] for _ in range(2)]
+
+    first, second = lengths(0)
+    assert lengths(0) == [first, second]
+    assert first != second  # each epoch has its own
+    assert lengths(1)[0] != first
+
+
+@SAMPLERS
+@given(varied_cuts(), st.integers(0, 2**32 - 1))
+def test_the_batches_are_as_many_as_they_say(sampler, cut, seed):
+    numpy.random.seed(seed)
+    batches = sampler(range(cut[2]), cut[0], cut[1])
+    said = batches.num_batches, batches.num_tokens
+    taken = list(batches)
+    assert said == (len(taken), sum(Y.size for _, Y in taken)) and said[0] > 0
+    assert said == (batches.num_batches, batches.num_tokens)  # they do not count down
 
 
 @given(cuts())
@@ -147,7 +213,9 @@ def test_batches_are_copies():
 # What is refused, at the call and not first where a batch is taken
 
 
-@pytest.mark.parametrize(("sampler", "needed"), [(data_iter_random, 13), (data_iter_consecutive, 15)])
+@pytest.mark.parametrize(
+    ("sampler", "needed"), [(data_iter_random, 13), (data_iter_consecutive, 15), (data_iter_varied, 15)]
+)
 def test_a_corpus_too_short_for_a_batch(sampler, needed):
     with pytest.raises(CorpusTooShortError) as caught:
         sampler(range(needed - 1), 3, 4)
@@ -158,6 +226,15 @@ def test_a_corpus_too_short_for_a_batch(sampler, needed):
     assert len(list(sampler(range(needed), 3, 4))) == 1
     with pytest.raises(CorpusTooShortError, match="the corpus has 0 ids"):
         sampler([], 3, 4)
+
+
+def test_a_corpus_of_one_varied_batch_gives_it_whatever_length_is_drawn():
+    for seed in range(20):
+        numpy.random.seed(seed)
+        ((X, Y),) = data_iter_varied(range(3 * 25), 3, 24)
+        assert 20 <= X.shape[1] <= 24 and X.shape == Y.shape
+    with pytest.raises(CorpusTooShortError, match="the corpus has 74 ids; .* needs 75: "):
+        data_iter_varied(range(74), 3, 24)
 
 
 @SAMPLERS

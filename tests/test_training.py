@@ -377,3 +377,27 @@ def test_reports_are_lines_when_nobody_watches(capsys):
     assert [line.split(",")[0] for line in lines[::2]] == ["epoch 2", "epoch 4", "epoch 5"]
     assert all(line.startswith(" - the") for line in lines[1::2])
     assert err == "" and "\r" not in out
+
+
+def test_the_history_tells_the_learning_rate_of_each_epochs_last_batch():
+    config = quiet(num_epochs=4, lr=1.0, lr_schedule="decay", constant_epochs=2, lr_decay=0.5)
+    assert d2lrnn.train_and_predict(make(), CORPUS, config).lr == [1, 1, 0.5, 0.25]
+    cycle = quiet(num_epochs=3, lr=1.0, lr_schedule="one-cycle", warm_up=0)
+    batches = list(d2lrnn.data_iter_consecutive(CORPUS.train, 4, 5))
+    last = 1 - 1 / len(batches)
+    found = d2lrnn.train_and_predict(make(), CORPUS, cycle).lr
+    assert found == pytest.approx([1 - (epoch + last) / 3 for epoch in range(3)])
+    by_epochs = d2lrnn.train(make(), lambda: batches, cycle).lr  # a list does not tell how far the epoch is
+    assert by_epochs == pytest.approx([1, 2 / 3, 1 / 3])
+
+
+def test_averaging_without_validation_is_refused():
+    with pytest.raises(ValueError, match="validation no longer improves, but rain has no such split"):
+        d2lrnn.train_and_predict(make(), CORPUS, quiet(averaging=2))
+
+
+def test_validation_that_is_no_number_ends_the_run(monkeypatch):
+    corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, valid=CORPUS.train[:50])
+    monkeypatch.setattr(d2lrnn.training, "evaluate", lambda *arguments: math.nan)
+    with pytest.raises(d2lrnn.TrainingDivergedError, match="the perplexity in validation became NaN in epoch 1"):
+        d2lrnn.train_and_predict(make(), corpus, quiet())
