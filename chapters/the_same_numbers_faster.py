@@ -24,7 +24,7 @@ import mxnet as mx
 from mxnet import autograd, np, npx
 
 import d2lrnn
-from d2lrnn import fast, training
+from d2lrnn import fast, loop
 from d2lrnn.inputs import Inputs, dot
 from d2lrnn.plotting import COLOURS, new_figure, save_figure
 from d2lrnn.scratch import lstm, lstm_step, unroll
@@ -128,7 +128,7 @@ def ladder(lesson):
     """Compare and time a training step of each model, print the table and draw it; return the times."""
     batch, models = common.first_batch(lesson), new_models(lesson)
     common.section("1. One training step on {} x {} tokens".format(*batch[0].shape))
-    steps = {rung: training.Training(model, lesson.training).step for rung, model in models.items()}
+    steps = {rung: loop.Training(model, lesson.training).step for rung, model in models.items()}
     gaps = differences(steps, models, batch)
     times = in_turns({rung: partial(step, *batch, None) for rung, step in steps.items()}, rounds=12)
     first = before = times["1 in place"]

@@ -6,8 +6,6 @@ from d2lrnn._launch import is_command_line as _is_command_line
 # wrong option are not to wait for MXNet: what a command needs, it imports itself.
 if not _is_command_line():
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
-    from d2lrnn.adaptive import Cache as Cache
-    from d2lrnn.adaptive import Dynamic as Dynamic
     from d2lrnn.adaptive import evaluate_adaptively as evaluate_adaptively
     from d2lrnn.adaptive import mean_squared_gradients as mean_squared_gradients
     from d2lrnn.adaptive import token_losses_adaptively as token_losses_adaptively
@@ -27,7 +25,9 @@ if not _is_command_line():
     from d2lrnn.concise import rnn_layer as rnn_layer
     from d2lrnn.config import CONFIGS as CONFIGS
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
+    from d2lrnn.config import Cache as Cache
     from d2lrnn.config import Dropout as Dropout
+    from d2lrnn.config import Dynamic as Dynamic
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import TrainConfig as TrainConfig
     from d2lrnn.corpora import CorpusError as CorpusError
@@ -49,6 +49,9 @@ if not _is_command_line():
     from d2lrnn.fast import FastRNNModel as FastRNNModel
     from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot
+    from d2lrnn.loop import Training as Training
+    from d2lrnn.loop import TrainingDivergedError as TrainingDivergedError
+    from d2lrnn.loop import set_seed as set_seed
     from d2lrnn.models import LanguageModel as LanguageModel
     from d2lrnn.models import build_model as build_model
     from d2lrnn.models import copy_parameters as copy_parameters
@@ -80,8 +83,5 @@ if not _is_command_line():
     from d2lrnn.text import Corpus as Corpus
     from d2lrnn.text import UnknownTokenError as UnknownTokenError
     from d2lrnn.text import Vocab as Vocab
-    from d2lrnn.training import Training as Training
-    from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
-    from d2lrnn.training import set_seed as set_seed
     from d2lrnn.training import train as train
     from d2lrnn.training import train_and_predict as train_and_predict

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import Cache, Dynamic, check_whole
 from d2lrnn.decoding import check_causal
 from d2lrnn.evaluation import windows
 from d2lrnn.models import LanguageModel, get_values, named_parameters
@@ -21,61 +21,6 @@ from d2lrnn.optimisation import perplexity, token_losses
 from d2lrnn.text import check_ids
 
 Progress = Callable[[int, int], None]  # called with the tokens read so far, and how many there are in all
-
-
-@dataclass(frozen=True)
-class Cache:
-    """The neural cache of Grave, Joulin and Usunier (2017, arXiv 1612.04426).
-
-    A word is the likelier, the more the model's last outputs h now are like those after which it came before::
-
-        p(w) = (1 - share) p_model(w) + share p_cache(w)
-        p_cache(w) proportional to the sum, over the last positions i, of [x_(i+1) = w] exp(theta h_t . h_i)
-
-    As long as it is empty, p is p_model.  The defaults are for words; tune them on the validation text.
-    """
-
-    window: int = 500  # positions that it remembers
-    theta: float = 0.3  # how much likeness counts; at 0 all positions count the same
-    share: float = 0.1  # lambda, the cache's part in the mixture; at 0 nothing changes
-
-    def __post_init__(self) -> None:
-        _check_whole("window", self.window)
-        _check_number("theta", self.theta)
-        _check_number("share", self.share, below=1)
-
-
-@dataclass(frozen=True)
-class Dynamic:
-    """Dynamic evaluation by the RMS rule of Krause, Kahembwe, Murray and Renals (2018, arXiv 1709.07432).
-
-    After each window has been scored, all parameters take a step down its gradient g and back to theta_0, where they
-    began::
-
-        theta <- theta - lr g / (sqrt(MS) + eps) + min(decay RMSnorm, 1) (theta_0 - theta)
-        RMSnorm = sqrt(MS) / mean(sqrt(MS))
-
-    g is the gradient of the mean loss over the window's tokens, truncated where the window begins, with dropout off.
-    MS is the mean of g * g over windows of the training text of the same length, in one row; the mean in RMSnorm is
-    over the numbers of all parameters together.  The paper's code takes for MS batches of 100 rows, whose gradients
-    are about a tenth: its lr and eps are a tenth of what they are here.  With windows of another length, lr and decay
-    change in proportion.  The defaults are for words; tune them on the validation text.
-    """
-
-    lr: float = 5e-4  # learning rate; at 0 nothing changes
-    decay: float = 5e-4  # lambda, how fast the parameters go back
-    num_steps: int = 5  # tokens of a window
-    eps: float = 2e-4  # keeps steps small where the training text has hardly a gradient
-    gradient_tokens: int = 50_000  # of the training text, its first, for MS
-
-    def __post_init__(self) -> None:
-        _check_number("lr", self.lr)
-        _check_number("decay", self.decay)
-        _check_whole("num_steps", self.num_steps)
-        _check_number("eps", self.eps)
-        if not self.eps:
-            raise ValueError("eps is 0: expected above 0, or parameters without a gradient would be divided by 0")
-        _check_whole("gradient_tokens", self.gradient_tokens, self.num_steps)
 
 
 def evaluate_adaptively(
@@ -137,7 +82,7 @@ def token_losses_adaptively(
             "model on Gluon, RNNModel (kind 'gluon')"
         )
     if dynamic is None or not dynamic.lr:
-        _check_whole("num_steps", num_steps)
+        check_whole("num_steps", num_steps)
         return _read_text(model, ids, num_steps, memory, None, progress)
     if train_ids is None:
         raise ValueError("train_ids is None: dynamic evaluation needs the text that the model was trained on")
@@ -307,13 +252,3 @@ def _check_text(ids: Any, model: LanguageModel, least: int, what: str) -> numpy.
     if ids.ndim != 1 or ids.size < least:
         raise ValueError(f"{what} has shape {ids.shape}: expected one dimension, at least {least} tokens")
     return ids
-
-
-def _check_whole(name: str, value: Any, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
-
-
-def _check_number(name: str, value: Any, below: float = math.inf) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
-        raise ValueError(f"{name} is {value!r}: expected a number, at least 0 and below {below}")

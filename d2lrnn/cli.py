@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config import CONFIGS, CORPUS_NAMES, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, CORPUS_NAMES, Cache, Dynamic, ModelConfig, TrainConfig
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
 CHAPTER_TRAINING = tuple(
@@ -70,9 +70,10 @@ def add_ctx(parser) -> None:
 
 def add_settings(
     parser: argparse.ArgumentParser,
-    defaults: ModelConfig | TrainConfig,
+    defaults: ModelConfig | TrainConfig | Cache | Dynamic,
     names: Collection[str] = (),
     given_only: bool = False,
+    prefix: str = "",
 ) -> None:
     """Add an option for each field of a configuration.
 
@@ -81,15 +82,17 @@ def add_settings(
         defaults: a configuration; its values are the options' defaults.
         names: the fields to add; empty: all of them.
         given_only: leave options that are not given out of the parsed arguments.
+        prefix: what the options' names begin with.
     """
-    group = parser.add_argument_group("model" if isinstance(defaults, ModelConfig) else "training")
+    titles = {ModelConfig: "model", TrainConfig: "training", Cache: "cache", Dynamic: "dynamic evaluation"}
+    group = parser.add_argument_group(titles[type(defaults)])
     for field in dataclasses.fields(defaults):
         if "help" not in field.metadata or names and field.name not in names:
             continue
         default = getattr(defaults, field.name)
         shown = ("no", "yes")[default] if isinstance(default, bool) else "none" if default is None else default
         group.add_argument(
-            f"--{field.name.replace('_', '-')}",
+            f"--{prefix}{field.name}".replace("_", "-"),
             default=argparse.SUPPRESS if given_only else default,
             help=f"{field.metadata['help']} ({shown})",
             **_how_to_read(field),
@@ -185,19 +188,10 @@ def _add_evaluate(commands) -> None:
     )
     _add_run(evaluate)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), default="test", help="(%(default)s)")
-    adapt = evaluate.add_argument_group("adapting to the text")
-    adapt.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
-    adapt.add_argument("--cache-window", type=int, metavar="N", help="positions that it remembers (500)")
-    adapt.add_argument("--cache-theta", type=float, metavar="X", help="how much likeness counts (0.3)")
-    adapt.add_argument("--cache-share", type=float, metavar="X", help="its part in the mixture (0.1)")
-    adapt.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
-    adapt.add_argument("--dynamic-lr", type=float, metavar="X", help="learning rate (0.0005)")
-    adapt.add_argument("--dynamic-decay", type=float, metavar="X", help="how fast parameters go back (0.0005)")
-    adapt.add_argument("--dynamic-steps", type=int, metavar="N", help="tokens between two steps (5)")
-    adapt.add_argument("--dynamic-eps", type=float, metavar="X", help="the larger, the smaller rare steps (0.0002)")
-    adapt.add_argument(
-        "--dynamic-gradient-tokens", type=int, metavar="N", help="of the training text, for their scale (50000)"
-    )
+    evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
+    evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
+    add_settings(evaluate, Cache(), given_only=True, prefix="cache_")
+    add_settings(evaluate, Dynamic(), given_only=True, prefix="dynamic_")
     add_data_dir(evaluate)
     evaluate.add_argument(
         "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"

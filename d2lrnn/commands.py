@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
-from d2lrnn.adaptive import Cache, Dynamic, evaluate_adaptively
+from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, TrainConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
 from d2lrnn.evaluation import evaluate
 from d2lrnn.history import History
+from d2lrnn.loop import Training, TrainingDivergedError, set_seed
 from d2lrnn.models import build_model, named_parameters
 from d2lrnn.optimisation import format_perplexity
 from d2lrnn.plotting import plot_history
@@ -38,7 +39,7 @@ from d2lrnn.runs import (
     reload_corpus,
 )
 from d2lrnn.text import Corpus, tokenize
-from d2lrnn.training import Training, TrainingDivergedError, batches_for, set_seed, train_and_predict
+from d2lrnn.training import batches_for, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
@@ -201,14 +202,13 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
     """Return the ``Cache`` or ``Dynamic`` that the arguments describe; None without ``--cache`` or ``--dynamic``."""
-    given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_") and value is not None}
+    given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_")}
     if not getattr(args, flag):
         if given:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise ValueError(f"{options} given without --{flag}: expected both or neither")
         return None
-    names = {"dynamic_steps": "num_steps"}
-    return kind(**{names.get(name, name[len(flag) + 1 :]): value for name, value in given.items()})
+    return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
 
 
 @contextlib.contextmanager

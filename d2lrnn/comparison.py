@@ -8,11 +8,12 @@ from pathlib import Path
 
 from d2lrnn.config import ModelConfig, TrainConfig
 from d2lrnn.history import History
+from d2lrnn.loop import set_seed
 from d2lrnn.models import LanguageModel, build_model, copy_parameters
 from d2lrnn.optimisation import format_perplexity
 from d2lrnn.plotting import draw_curves, new_figure, save_figure
 from d2lrnn.text import Corpus
-from d2lrnn.training import set_seed, train_and_predict
+from d2lrnn.training import train_and_predict
 
 
 def make_twins(config: ModelConfig, vocab_size: int, ctx=None) -> dict:

@@ -6,6 +6,7 @@ Knows neither MXNet nor NumPy, so that the command line can show its help and re
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,18 @@ FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
     """Return a field with a default, what it means, and what it may be; the command line shows all three."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no whole number of at least ``least``, with a ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
+
+
+def check_number(name: str, value: Any, below: float = math.inf) -> None:
+    """Refuse what is no number from 0 to below ``below``, with a ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
+        raise ValueError(f"{name} is {value!r}: expected a number, at least 0 and below {below}")
 
 
 @dataclass(frozen=True)
@@ -70,10 +83,8 @@ class ModelConfig:
         _check_choices(self)
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
-            if value is None and name in ("embed_size", "num_outputs"):
-                continue
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
+            if value is not None or name not in ("embed_size", "num_outputs"):
+                check_whole(name, value, least)
         dropout = self.dropouts
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
@@ -136,9 +147,7 @@ class TrainConfig:
             "constant_epochs",
             "averaging",
         ):
-            value, least = getattr(self, name), 0 if name in ("pred_len", "averaging") else 1
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}: expected a whole number, at least {least}")
+            check_whole(name, getattr(self, name), 0 if name in ("pred_len", "averaging") else 1)
         if not 0 < self.lr < FLOAT32_MAX:
             raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
         if not 0 < self.lr_decay <= 1:
@@ -157,6 +166,61 @@ class TrainConfig:
             raise ValueError(
                 f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
             )
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The neural cache of Grave, Joulin and Usunier (2017, arXiv 1612.04426).
+
+    A word is the likelier, the more the model's last outputs h now are like those after which it came before::
+
+        p(w) = (1 - share) p_model(w) + share p_cache(w)
+        p_cache(w) proportional to the sum, over the last positions i, of [x_(i+1) = w] exp(theta h_t . h_i)
+
+    As long as it is empty, p is p_model.  The defaults are for words; tune them on the validation text.
+    """
+
+    window: int = setting(500, "positions that it remembers")
+    theta: float = setting(0.3, "how much likeness counts; at 0 all positions count the same")
+    share: float = setting(0.1, "lambda, the cache's part in the mixture; at 0 nothing changes")
+
+    def __post_init__(self) -> None:
+        check_whole("window", self.window)
+        check_number("theta", self.theta)
+        check_number("share", self.share, below=1)
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """Dynamic evaluation by the RMS rule of Krause, Kahembwe, Murray and Renals (2018, arXiv 1709.07432).
+
+    After each window has been scored, all parameters take a step down its gradient g and back to theta_0, where they
+    began::
+
+        theta <- theta - lr g / (sqrt(MS) + eps) + min(decay RMSnorm, 1) (theta_0 - theta)
+        RMSnorm = sqrt(MS) / mean(sqrt(MS))
+
+    g is the gradient of the mean loss over the window's tokens, truncated where the window begins, with dropout off.
+    MS is the mean of g * g over windows of the training text of the same length, in one row; the mean in RMSnorm is
+    over the numbers of all parameters together.  The paper's code takes for MS batches of 100 rows, whose gradients
+    are about a tenth: its lr and eps are a tenth of what they are here.  With windows of another length, lr and decay
+    change in proportion.  The defaults are for words; tune them on the validation text.
+    """
+
+    lr: float = setting(5e-4, "learning rate; at 0 nothing changes")
+    decay: float = setting(5e-4, "lambda, how fast the parameters go back")
+    num_steps: int = setting(5, "tokens of a window")
+    eps: float = setting(2e-4, "keeps steps small where the training text has hardly a gradient")
+    gradient_tokens: int = setting(50_000, "of the training text, its first, for MS")
+
+    def __post_init__(self) -> None:
+        check_number("lr", self.lr)
+        check_number("decay", self.decay)
+        check_whole("num_steps", self.num_steps)
+        check_number("eps", self.eps)
+        if not self.eps:
+            raise ValueError("eps is 0: expected above 0, or parameters without a gradient would be divided by 0")
+        check_whole("gradient_tokens", self.gradient_tokens, self.num_steps)
 
 
 def _check_choices(config: Any) -> None:

@@ -16,8 +16,8 @@ from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.config import ModelConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.history import History
+from d2lrnn.loop import Training
 from d2lrnn.text import Corpus
-from d2lrnn.training import Training
 
 BEST, LAST, LOG, PICTURE = "model.d2lrnn", "last.d2lrnn", "log.jsonl", "loss.png"
 PERIOD = 60  # seconds between two savings

@@ -382,7 +382,7 @@ def run(tmp_path):
 
 def test_the_command_measures_with_both(run, capsys):
     path, model, corpus = run
-    options = "--cache --cache-window 50 --cache-theta 2 --dynamic --dynamic-lr 0.01 --dynamic-steps 10".split()
+    options = "--cache --cache-window 50 --cache-theta 2 --dynamic --dynamic-lr 0.01 --dynamic-num-steps 10".split()
     assert cli.main(["evaluate", str(path), "--split", "train", *options]) == 0
     out, err = capsys.readouterr()
     dynamic = Dynamic(lr=0.01, num_steps=10)
@@ -401,9 +401,12 @@ def test_the_command_measures_with_both(run, capsys):
     ("options", "message"),
     [
         ("--cache-window 5 --cache-theta 1", "--cache-window, --cache-theta given without --cache"),
-        ("--cache --dynamic-steps 5", "--dynamic-steps given without --dynamic"),
+        ("--cache --dynamic-num-steps 5", "--dynamic-num-steps given without --dynamic"),
         ("--cache --cache-share 2", "share is 2.0: expected a number, at least 0 and below 1"),
-        ("--dynamic --dynamic-steps 300", "train_ids has shape (225,): expected one dimension, at least 301 tokens"),
+        (
+            "--dynamic --dynamic-num-steps 300",
+            "train_ids has shape (225,): expected one dimension, at least 301 tokens",
+        ),
     ],
 )
 def test_the_command_says_what_is_wrong(run, capsys, options, message):
@@ -418,5 +421,4 @@ def test_the_help_shows_the_defaults():
     helps = {action.dest: action.help for action in commands.choices["evaluate"]._actions}
     for flag, kind in (("cache", Cache), ("dynamic", Dynamic)):
         for field in dataclasses.fields(kind):
-            name = "steps" if field.name == "num_steps" else field.name
-            assert helps[f"{flag}_{name}"].endswith(f"({field.default})")
+            assert helps[f"{flag}_{field.name}"].endswith(f"({field.default})")

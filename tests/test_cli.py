@@ -12,7 +12,7 @@ import sys
 import pytest
 from matplotlib.image import imread
 
-from d2lrnn import cli, commands, corpora, device, training
+from d2lrnn import cli, commands, corpora, device, loop
 from d2lrnn.checkpoint import load_checkpoint
 from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
 from d2lrnn.decoding import predict
@@ -47,11 +47,11 @@ def at_step(monkeypatch):
     def set_up(number, action):
         steps = itertools.count(1)
 
-        def gradient_norm(params, gradient_norm=training.gradient_norm):
+        def gradient_norm(params, gradient_norm=loop.gradient_norm):
             norm = gradient_norm(params)
             return action(norm) if next(steps) == number else norm
 
-        monkeypatch.setattr(training, "gradient_norm", gradient_norm)
+        monkeypatch.setattr(loop, "gradient_norm", gradient_norm)
 
     return set_up
 

@@ -12,7 +12,7 @@ PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
     "_launch config _runtime device text corpora samplers inputs scratch fast packed concise models decoding "
-    "optimisation evaluation adaptive history progress training checkpoint runs plotting comparison commands cli "
+    "optimisation evaluation adaptive history progress loop training checkpoint runs plotting comparison commands cli "
     "__main__"
 ).split()
 FORBIDDEN = {

@@ -195,7 +195,7 @@ def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, mo
     monkeypatch.setattr(runs, "PERIOD", 0)
     monkeypatch.setattr(runs, "LARGEST_SHARE", math.inf)
     norms = iter([1.0] * 100 + [math.nan])
-    monkeypatch.setattr(d2lrnn.training, "gradient_norm", lambda params: next(norms))
+    monkeypatch.setattr(d2lrnn.loop, "gradient_norm", lambda params: next(norms))
     folder = tmp_path / "run"
     assert here("train", *SMALL, "--num-epochs", 9, "--out", folder) == 1
     captured = capsys.readouterr()

@@ -8,8 +8,8 @@ import pytest
 import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
+from d2lrnn.loop import Training
 from d2lrnn.optimisation import gradient_norm, make_update
-from d2lrnn.training import Training
 
 TEXT = "the rain in spain stays mainly in the plain " * 8
 CORPUS = Corpus("rain", Vocab(TEXT), Vocab(TEXT).encode(TEXT))

@@ -1,0 +1,253 @@
+"""The training loop: a run that can be halted and goes on as if it had not been."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.config import TrainConfig
+from d2lrnn.history import History, Position
+from d2lrnn.models import LanguageModel, named_parameters
+from d2lrnn.optimisation import Average, cross_entropy, gradient_norm, learning_rate, make_update, perplexity
+from d2lrnn.progress import ProgressBar, say
+
+
+class TrainingDivergedError(ArithmeticError):
+    """The gradient or the perplexity became NaN or infinite; the model keeps the last good parameters.
+
+    Attributes:
+        history: what was seen until then.
+    """
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and MXNet with one number."""
+    random.seed(seed)
+    numpy.random.seed(seed)
+    mx.random.seed(seed)
+
+
+class Training:
+    """The one loop: truncated backpropagation through time for a model from scratch or on Gluon.
+
+    It can be halted and go on later, in another process, with the very numbers of a run that was never halted: what
+    it needs for that is in :meth:`snapshot`.  Random numbers begin anew, from seed, epoch and batch, with each epoch
+    and after every ``SEGMENT`` batches, and only there the run can be halted.
+
+    Args:
+        model: what is trained, in place.
+        config: how; its ``prefixes`` and ``pred_len`` do not matter here.
+
+    Attributes:
+        history: what the epochs that are over have shown.
+        position: where the run stands.
+        average: the mean of the parameters, once ``averaging`` has begun.
+    """
+
+    SEGMENT = 50
+
+    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+        self.model, self.config = model, config
+        self.history, self.position = History(), Position()
+        self.carried: tuple | None = None  # the state after the last batch; None: zero
+        self._params = {
+            name: param
+            for name, param in named_parameters(model).items()
+            if getattr(param, "grad_req", "write") != "null"
+        }
+        self.update = make_update(self._params.values(), config.optimizer, config.weight_decay)
+        self.average = Average(self._params.values())
+
+    def run(
+        self,
+        make_batches: Callable[[], Iterable],
+        on_epoch: Callable[[int, History], None] | None = None,
+        on_segment: Callable[[], None] | None = None,
+    ) -> History:
+        """Train to the end, from where the run stands.
+
+        The state is carried from batch to batch within an epoch, or made afresh for each with ``use_random_iter``.
+        Ctrl-C ends training cleanly: the history of the finished epochs is returned.
+
+        Args:
+            make_batches: called once an epoch; returns pairs ``(X, Y)`` of ids of shape (batch_size, num_steps), best
+                as :class:`d2lrnn.samplers.Batches`: without their number, ``one-cycle`` moves on with each epoch only.
+            on_epoch: called after each epoch with its number, from 1, and the history so far.
+            on_segment: called wherever the run can be halted: after each epoch and in between.
+
+        Returns:
+            the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
+
+        Raises:
+            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite; the model keeps the last
+                good parameters.
+        """
+        history, last = self.history, self.config.num_epochs
+        history.stopped = ""
+        with ProgressBar(self.config) as bar:
+            try:
+                while self.position.epoch <= last:
+                    self._run_epoch(make_batches, bar, on_segment)
+                    if on_epoch is not None:
+                        on_epoch(self.position.epoch, history)
+                    self._maybe_average()
+                    self.position, self.carried = Position(self.position.epoch + 1), None
+                    if on_segment is not None:
+                        on_segment()
+            except KeyboardInterrupt:
+                history.stopped = f"interrupted after {len(history.perplexity)} of {last} epochs"
+                say(self.config, f"{history.stopped}; the model keeps what it has learnt")
+        return history
+
+    def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
+        """Take the steps of an epoch that are still to take, and enter what they showed into the history."""
+        position, taken = self.position, self.position.batch
+        self._seed(0)
+        batches = make_batches()
+        count = getattr(batches, "num_batches", 0)
+        for i, (X, Y) in enumerate(batches):
+            if i and i % self.SEGMENT == 0:
+                self._seed(i)
+                if i > taken and on_segment is not None:
+                    on_segment()
+            if i >= taken:
+                self._take_step(X, Y, i / count if count else 0.0)
+                bar.show(self.history, position, count)
+        if not position.batch:
+            raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
+        found = perplexity(position.loss_sum, position.num_tokens)
+        if not math.isfinite(found):
+            self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
+        self.history.perplexity.append(found)
+        self.history.grad_norm.append(position.norm_sum / position.batch)
+        self.history.seconds.append(position.seconds)
+        self.history.tokens_per_second.append(position.num_tokens / position.seconds)
+        self.history.lr.append(position.lr)
+
+    def _take_step(self, X, Y, share: float) -> None:
+        """Take a step on a batch before which there went a share of the epoch."""
+        start, position, config = time.perf_counter(), self.position, self.config
+        position.lr = learning_rate(config, position.epoch, share)
+        loss, norm, self.carried = self.step(X, Y, self.carried, position.lr)
+        position.batch += 1
+        if not math.isfinite(norm):
+            self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
+        if self.average.steps:
+            self.average.add()
+        position.loss_sum += float(loss) * Y.size
+        position.num_tokens += Y.size
+        position.norm_sum += norm
+        position.seconds += time.perf_counter() - start
+
+    def step(self, X, Y, state: tuple | None, lr: float | None = None) -> tuple:
+        """Take a step on a batch.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            Y: those that follow them.
+            state: before the batch; None: zero.
+            lr: the learning rate; None: the configuration's.
+
+        Returns:
+            the mean loss, an array of shape (); the norm before clipping of the gradient of the loss that the
+            configuration means, a number; and the state after the batch.  A norm that is NaN or infinite leaves the
+            parameters as they were.
+        """
+        model, config = self.model, self.config
+        if state is None or config.use_random_iter:
+            state = model.begin_state(X.shape[0], X.ctx)
+        state = tuple(s.detach() for s in state)  # gradients end where the batch begins
+        with mx.autograd.record():
+            logits, state = model(X, state)
+            loss = cross_entropy(logits, Y)
+        loss.backward()
+        factor = X.shape[1] if config.sum_over_steps else 1
+        norm = factor * float(gradient_norm(self._params.values()))
+        if math.isfinite(norm):
+            clip = config.theta / norm if norm > config.theta else 1.0
+            self.update(config.lr if lr is None else lr, factor * clip)
+        return loss.detach(), norm, state
+
+    def _seed(self, batch: int) -> None:
+        """Let random numbers begin anew; what dropout asks for until here must be drawn before."""
+        mx.npx.waitall()
+        sequence = numpy.random.SeedSequence((self.config.seed, self.position.epoch, batch))
+        set_seed(int(sequence.generate_state(1)[0] >> 1))  # MXNet takes 31 bits
+
+    def _maybe_average(self) -> None:
+        """Begin to average if validation has not improved for ``averaging`` epochs (NT-ASGD, arXiv 1708.02182)."""
+        history, patience = self.history, self.config.averaging
+        if patience and not self.average.steps and len(history.valid_perplexity) - history.best_epoch >= patience:
+            self.average.start()
+            say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
+
+    def diverged(self, reason: str) -> NoReturn:
+        """End the run with a :class:`TrainingDivergedError`."""
+        self.history.stopped = reason
+        raise TrainingDivergedError(
+            f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
+            "try a smaller lr or theta",
+            self.history,
+        )
+
+    def snapshot(self) -> tuple[dict[str, Any], dict[str, numpy.ndarray]]:
+        """Return what the run needs to go on beside the parameters: facts for JSON, and arrays by name."""
+        memory = self._memory()
+        memory["state"] = {str(i): array for i, array in enumerate(self.carried or ())}
+        facts = {
+            "history": dataclasses.asdict(self.history),
+            "position": dataclasses.asdict(self.position),
+            "steps": {"update": self.update.steps, "average": self.average.steps},
+        }
+        arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
+        return facts, arrays
+
+    def restore(self, facts: dict[str, Any], arrays: dict[str, numpy.ndarray]) -> None:
+        """Let the run stand where :meth:`snapshot` was taken.
+
+        Raises:
+            ValueError: if the snapshot is of another model or optimiser, or no snapshot; then nothing was changed.
+        """
+        ctx = self.model.begin_state(1)[0].ctx
+        try:
+            samples = [tuple(sample) for sample in facts["history"]["samples"]]
+            history, position = History(**{**facts["history"], "samples": samples}), Position(**facts["position"])
+            steps = {name: int(facts["steps"][name]) for name in ("update", "average")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the run's history or position is not what it should be: {error!r}") from error
+        kinds: dict[str, dict[str, numpy.ndarray]] = {}
+        for name, array in arrays.items():
+            kind, _, of = name.partition(".")
+            kinds.setdefault(kind, {})[of] = array
+        carried = [mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in kinds.pop("state", {}).values()]
+        if steps["average"]:
+            self.average.start()
+        memory = self._memory()
+        if _shapes(kinds) != _shapes(memory):
+            self.average = Average(self._params.values())
+            raise ValueError(f"the run's memory is of another model or optimizer than {self.config.optimizer}")
+        for kind, targets in memory.items():
+            for name, target in targets.items():
+                target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
+        self.history, self.position, self.carried = history, position, tuple(carried) or None
+        self.update.steps, self.average.steps = steps["update"], steps["average"]
+
+    def _memory(self) -> dict[str, dict[str, Any]]:
+        """Return what optimiser and average remember: by its name an array for each parameter, by the parameter's."""
+        kinds = {**self.update.memory, "average": self.average.arrays}
+        return {kind: dict(zip(self._params, arrays)) for kind, arrays in kinds.items() if arrays}
+
+
+def _shapes(kinds: dict[str, dict]) -> dict:
+    return {kind: {name: tuple(array.shape) for name, array in named.items()} for kind, named in kinds.items()}
