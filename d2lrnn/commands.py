@@ -16,7 +16,7 @@ from typing import Any
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, TrainConfig, check_whole
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
@@ -181,14 +181,13 @@ def _python() -> str:
 def _evaluate(args: argparse.Namespace) -> int:
     cache, dynamic = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
     checkpoint = load_run(args.run)
-    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus, args.max_tokens)
+    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     model = checkpoint.build_model(as_ctx(args.ctx))
-    ids, train_ids = corpus.split(args.split), None
-    if dynamic is not None:  # --max-tokens shortens what is measured, not what the model was trained on
-        train_ids = reload_corpus(checkpoint, args.data_dir, args.corpus).train if args.max_tokens else corpus.train
-    start = time.perf_counter()
+    if args.max_tokens is not None:
+        check_whole("max_tokens", args.max_tokens, 2)
+    ids, start = corpus.split(args.split)[: args.max_tokens], time.perf_counter()
     with _token_bar() as progress:
-        found = evaluate_adaptively(model, ids, cache, dynamic, train_ids, progress=progress)
+        found = evaluate_adaptively(model, ids, cache, dynamic, corpus.train, progress=progress)
     adapted = [
         f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
         for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))

@@ -13,7 +13,7 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from d2lrnn.config import ModelConfig
+from d2lrnn.config import CORPUS_NAMES, ModelConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.history import History
 from d2lrnn.loop import Training
@@ -43,20 +43,17 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
 
 def origin_of(corpus: Corpus, given: str, max_tokens: int | None) -> dict[str, Any]:
     """Return what a checkpoint says of a corpus, so that it can be found again and told from another."""
-    given = str(Path(given).resolve()) if Path(given).exists() else given
+    given = given if given in CORPUS_NAMES else str(Path(given).resolve())
     return {"given": given, "max_tokens": max_tokens, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
 
 
-def reload_corpus(
-    checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None, max_tokens: int | None = None
-) -> Corpus:
+def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
     """Load the corpus that a run was trained on, or another of the same vocabulary.
 
     Args:
         checkpoint: of the run.
         data_dir: the folder to look in first.
         given: another corpus or file, or the same in a new place; None: as in training.
-        max_tokens: keep at most so many; None: as in training.
 
     Raises:
         CorpusError: if it is missing or damaged.
@@ -65,7 +62,7 @@ def reload_corpus(
     origin = checkpoint.origin
     if given is None and not origin:
         raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
-    corpus = load_corpus(given or origin["given"], data_dir, max_tokens or origin.get("max_tokens"))
+    corpus = load_corpus(given or origin["given"], data_dir, origin.get("max_tokens"))
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
             f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "

@@ -353,10 +353,17 @@ def test_evaluate_measures_the_best_model(here, finished, capsys):
     assert here("evaluate", finished, "--split", "valid") == 0
     found = d2lrnn.evaluate(load_run(finished).build_model(), CORPUS.valid)
     assert f"perplexity {found:.2f} over {len(CORPUS.valid) - 1:,} tokens" in capsys.readouterr().out
+    assert here("evaluate", finished, "--split", "valid", "--max-tokens", 50) == 0
+    found = d2lrnn.evaluate(load_run(finished).build_model(), CORPUS.valid[:50])
+    assert f"perplexity {found:.2f} over 49 tokens" in capsys.readouterr().out
+    assert here("evaluate", finished, "--max-tokens", -1) == 1
+    assert "max_tokens is -1: expected a whole number, at least 2" in capsys.readouterr().err
 
 
-def test_the_origin_tells_texts_apart(tmp_path):
+def test_the_origin_tells_texts_apart(tmp_path, monkeypatch):
     (tmp_path / "my.txt").write_text("x")
     one = origin_of(CORPUS, str(tmp_path / "my.txt"), None)
     assert Path(one["given"]).is_absolute()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ptb").mkdir()  # a name of the module's means its corpus all the same
     assert origin_of(CORPUS, "ptb", 5) == {"given": "ptb", "max_tokens": 5, "sha256": one["sha256"]}
