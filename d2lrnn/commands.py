@@ -155,7 +155,9 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         history = train_and_predict(model, corpus, config, training, run.keep)
     except TrainingDivergedError as error:
         history = error.history
-        failure = f"{error}; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
+        failure = str(error)
+        if (run.folder / LAST).exists():
+            failure += f"; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
     print(f"model    {run.finish()}")
     if history.perplexity:
         name = f"{run.folder.name} on {corpus.name}"
@@ -166,6 +168,8 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         run.log(event="test", perplexity=found, of_epoch=history.best_epoch)
         print(f"test     perplexity {format_perplexity(found)}, of epoch {history.best_epoch}, the best in validation")
     print(f"let it write:  {_python()} -m d2lrnn sample {run.folder} --prefix {shlex.quote(config.prefixes[0])}")
+    if history.stopped and (run.folder / LAST).exists():
+        print(f"go on with it: {_python()} -m d2lrnn train --resume {run.folder}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1

@@ -88,8 +88,8 @@ def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
 class RunFolder:
     """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
 
-    The best model and the last position are written every minute, or as seldom as is needed for saving to take no more
-    than a fiftieth of the time, and at the end.
+    The best model and the last position are written as soon as there are any, then every minute, or as seldom as is
+    needed for saving to take no more than a fiftieth of the time, and at the end.
 
     Args:
         folder: where; made if need be.
@@ -109,8 +109,7 @@ class RunFolder:
         self._corpus, self._origin = corpus, origin
         self._best: Checkpoint | None = None  # still to be written
         self._has_best = False  # whether one was seen at all
-        self._saved = time.monotonic()
-        self._pause = float(PERIOD)
+        self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, command: str) -> None:

@@ -146,7 +146,7 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path):
     )
     try:
         for line in process.stdout:
-            if line.startswith("epoch 1, "):  # it comes at once, and not when some buffer is full
+            if line.startswith("epoch 2, "):  # it comes at once, and not when some buffer is full
                 break
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
@@ -155,6 +155,8 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path):
     assert (process.returncode, err) == (130, "")
     assert re.search(r"interrupted after \d+ of 1000000 epochs; the model keeps what it has learnt", out)
     assert f"model    {tmp_path / 'model.d2lrnn'}" in out
+    assert f"-m d2lrnn train --resume {tmp_path}\n" in out
+    assert (tmp_path / "last.d2lrnn").exists()
     assert imread(tmp_path / "loss.png").std() > 0
     checkpoint = load_checkpoint(tmp_path / "model.d2lrnn")
     assert abs(checkpoint.build_model().dense.bias.data()).max() > 0  # which begins at 0
