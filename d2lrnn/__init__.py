@@ -29,6 +29,7 @@ if not _is_command_line():
     from d2lrnn.config import Dropout as Dropout
     from d2lrnn.config import Dynamic as Dynamic
     from d2lrnn.config import ModelConfig as ModelConfig
+    from d2lrnn.config import Sampling as Sampling
     from d2lrnn.config import TrainConfig as TrainConfig
     from d2lrnn.corpora import CorpusError as CorpusError
     from d2lrnn.corpora import CorpusNotFoundError as CorpusNotFoundError
@@ -61,11 +62,18 @@ if not _is_command_line():
     from d2lrnn.optimisation import grad_clipping as grad_clipping
     from d2lrnn.optimisation import perplexity as perplexity
     from d2lrnn.optimisation import sgd as sgd
+    from d2lrnn.originality import CopyIndex as CopyIndex
+    from d2lrnn.originality import Novelty as Novelty
+    from d2lrnn.originality import distinct as distinct
+    from d2lrnn.originality import marked as marked
+    from d2lrnn.originality import novelty as novelty
     from d2lrnn.plotting import plot_history as plot_history
     from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
     from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
     from d2lrnn.samplers import data_iter_random as data_iter_random
     from d2lrnn.samplers import data_iter_varied as data_iter_varied
+    from d2lrnn.sampling import Sample as Sample
+    from d2lrnn.sampling import generate as generate
     from d2lrnn.scratch import CELLS as CELLS
     from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
     from d2lrnn.scratch import Stack as Stack

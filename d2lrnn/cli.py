@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config import CONFIGS, CORPUS_NAMES, Cache, Dynamic, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, CORPUS_NAMES, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
 CHAPTER_TRAINING = tuple(
@@ -70,7 +70,7 @@ def add_ctx(parser) -> None:
 
 def add_settings(
     parser: argparse.ArgumentParser,
-    defaults: ModelConfig | TrainConfig | Cache | Dynamic,
+    defaults: ModelConfig | TrainConfig | Cache | Dynamic | Sampling,
     names: Collection[str] = (),
     given_only: bool = False,
     prefix: str = "",
@@ -84,7 +84,13 @@ def add_settings(
         given_only: leave options that are not given out of the parsed arguments.
         prefix: what the options' names begin with.
     """
-    titles = {ModelConfig: "model", TrainConfig: "training", Cache: "cache", Dynamic: "dynamic evaluation"}
+    titles = {
+        ModelConfig: "model",
+        TrainConfig: "training",
+        Cache: "cache",
+        Dynamic: "dynamic evaluation",
+        Sampling: "how it chooses",
+    }
     group = parser.add_argument_group(titles[type(defaults)])
     for field in dataclasses.fields(defaults):
         if "help" not in field.metadata or names and field.name not in names:
@@ -205,12 +211,23 @@ def _add_sample(commands) -> None:
         "sample",
         help="let a trained model continue a text",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Continue a text with what `train` wrote, always with the likeliest next token.",
+        description="Continue a text with what `train` wrote: always with the likeliest next token, or, with\n"
+        "--num-samples or any setting of how it chooses, by chance or by beam search.",
+        epilog="for example:\n"
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5                       five texts by chance\n"
+        "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         safer than chance alone\n"
+        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          the likeliest line\n",
     )
     _add_run(sample)
     sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
     sample.add_argument("--pred-len", type=int, default=100, metavar="N", help="tokens to add (%(default)s)")
+    sample.add_argument("--num-samples", type=int, metavar="N", help="texts from each prefix, by chance (1)")
+    sample.add_argument(
+        "--stop", default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
+    )
+    sample.add_argument("--log-probs", action="store_true", help="show how likely the model holds each token")
     add_ctx(sample)
+    add_settings(sample, Sampling(), given_only=True)
 
 
 def _add_compare(commands) -> None:

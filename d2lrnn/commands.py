@@ -16,7 +16,7 @@ from typing import Any
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, TrainConfig, check_whole
+from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig, check_whole
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
@@ -38,7 +38,8 @@ from d2lrnn.runs import (
     read_history,
     reload_corpus,
 )
-from d2lrnn.text import Corpus, tokenize
+from d2lrnn.sampling import Sample, generate
+from d2lrnn.text import Corpus, Vocab, tokenize
 from d2lrnn.training import batches_for, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
@@ -236,9 +237,39 @@ def _sample(args: argparse.Namespace) -> int:
     prefixes = args.prefix or checkpoint.train_config.prefixes
     if not prefixes:
         raise ValueError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
-    for prefix in prefixes:
-        print(predict(prefix, args.pred_len, model, checkpoint.vocab))
+    given = _given(args, Sampling)
+    if not given and args.num_samples is None and not args.log_probs:
+        for prefix in prefixes:
+            print(predict(prefix, args.pred_len, model, checkpoint.vocab))
+        return 0
+    sampling = _sampling_from(given, args.num_samples)
+    texts = [prefix for prefix in prefixes for _ in range(args.num_samples or 1)]
+    for sample in generate(texts, args.pred_len, model, checkpoint.vocab, sampling):
+        print(sample.text)
+        if args.log_probs:
+            print(_log_probs_of(sample, checkpoint.vocab))
     return 0
+
+
+def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
+    """Return the settings that were given; by chance if there are any, or several samples, else greedy."""
+    if num_samples is None and not given.keys() - {"stop"}:
+        given = {**given, "temperature": 0.0}
+    check_whole("num_samples", 1 if num_samples is None else num_samples)
+    sampling = Sampling(**given)
+    needless = {"num-samples": (num_samples or 1) > 1, "seed": "seed" in given}
+    if not sampling.by_chance and any(needless.values()):
+        options = " and ".join(f"--{name}" for name, present in needless.items() if present)
+        raise ValueError(f"{options} given, but these settings leave nothing to chance")
+    return sampling
+
+
+def _log_probs_of(sample: Sample, vocab: Vocab) -> str:
+    """Return the lines that tell how likely a text is: all of it, then each of its tokens."""
+    tokens = [f"{vocab.idx_to_token[i]!r} {p:.2f}" for i, p in zip(sample.ids, sample.log_probs)]
+    per_token = f", {sample.log_prob / len(tokens):.3f} per token" if tokens else ""
+    lines = [f"  log-probability {sample.log_prob:.3f}{per_token}"]
+    return "\n".join(lines + ["  " + "  ".join(tokens[i : i + 8]) for i in range(0, len(tokens), 8)])
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike
+from d2lrnn.fast import GreedyWriter
 from d2lrnn.models import LanguageModel, greedy_writer
 from d2lrnn.text import Vocab
 
@@ -99,15 +100,29 @@ def predict_batch(
     Raises:
         ValueError, UnknownTokenError, LooksAheadError: as :func:`predict`; also if ``prefixes`` is empty or a text.
     """
+    rows = encode_prefixes(prefixes, num_preds, model, vocab)
+    written = _write(writer_of(model, ctx), rows, num_preds)
+    return [vocab.decode([*map(int, row), *ids]) for row, ids in zip(rows, written)]
+
+
+def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageModel, vocab: Vocab) -> list:
+    """Turn prefixes into rows of ids, once it is certain that the model can continue them.
+
+    Raises:
+        ValueError, UnknownTokenError, LooksAheadError: as :func:`predict_batch`.
+    """
     check_causal(model)
     check_vocab(model, vocab)
     if num_preds < 0:
         raise ValueError(f"num_preds is {num_preds}: expected 0 or more")
     if isinstance(prefixes, str) or not len(prefixes):
         raise ValueError(f"prefixes is {prefixes!r}: expected a list of texts, at least one")
-    rows = [encode_prefix(prefix, vocab) for prefix in prefixes]
-    written = _write(greedy_writer(model) or _ProtocolWriter(model, ctx), rows, num_preds)
-    return [vocab.decode([*map(int, row), *ids]) for row, ids in zip(rows, written)]
+    return [encode_prefix(prefix, vocab) for prefix in prefixes]
+
+
+def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | ProtocolWriter:
+    """Return what writes one token after another with a model: its equations compiled, or else the model itself."""
+    return greedy_writer(model) or ProtocolWriter(model, ctx)
 
 
 def _write(writer, rows: list, num_preds: int) -> list[list[int]]:
@@ -131,20 +146,28 @@ def _write(writer, rows: list, num_preds: int) -> list[list[int]]:
     return [[int(i) for i in row[n - 1 : n - 1 + num_preds]] for row, n in zip(table, lengths)]
 
 
-class _ProtocolWriter:
+class ProtocolWriter:
     """Does for any language model what :class:`d2lrnn.fast.GreedyWriter` does for those it knows."""
 
     def __init__(self, model: LanguageModel, ctx: ContextLike) -> None:
         self._model, self._ctx = model, ctx
 
     def begin_state(self, batch_size: int) -> list:
+        """Return the zero state for a batch."""
         return list(self._model.begin_state(batch_size, self._ctx))
 
-    def step(self, ids, state: list) -> tuple:
+    def logits(self, ids, state: list) -> tuple:
+        """Return the logits (batch_size, vocab_size) of what follows ``ids`` (batch_size,), and the new state."""
         logits, new_state = self._model(ids.reshape(-1, 1), tuple(state))
-        return np.argmax(logits, axis=1).astype("int32"), list(new_state)
+        return logits, list(new_state)
+
+    def step(self, ids, state: list) -> tuple:
+        """Return the id that follows each of ``ids`` (batch_size,), and the new state."""
+        logits, state = self.logits(ids, state)
+        return np.argmax(logits, axis=1).astype("int32"), state
 
     def write(self, ids, state: list, num_preds: int) -> list:
+        """Return the ``num_preds`` ids that follow, arrays (batch_size,)."""
         written = []
         for _ in range(num_preds):
             ids, state = self.step(ids, state)

@@ -187,9 +187,18 @@ class _Greedy(_Graph):
         return F.np.stack(written, axis=0), state
 
 
+class _Logits(_Graph):
+    """From one id of each row, state and weights side by side to the logits of what follows."""
+
+    def hybrid_forward(self, F, ids, state, weights):
+        """Return logits (batch_size, vocab_size) and the list of the new state's arrays."""
+        return self.run(F, F.np.expand_dims(ids, 0), state, weights, 1)
+
+
 # Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
 _forward = functools.lru_cache(maxsize=16)(_Forward)
 _greedy = functools.lru_cache(maxsize=16)(_Greedy)
+_logits = functools.lru_cache(maxsize=16)(_Logits)
 
 
 class FastRNNModel(RNNModelScratch):
@@ -218,6 +227,8 @@ class FastRNNModel(RNNModelScratch):
 class GreedyWriter:
     """Writes the likeliest next id, many ids in one call of a compiled graph, with nothing rebuilt between them.
 
+    Where another id than the likeliest may be chosen, :meth:`logits` tells what there is to choose from.
+
     Args:
         stack: the layers.
         vocab_size: the size of the vocabulary.
@@ -231,10 +242,15 @@ class GreedyWriter:
         self._stack, self._num_hiddens, self._ctx = stack, num_hiddens, params[0].ctx
         self._weights = side_by_side(mx, stack, params, num_hiddens)
         self._one, self._many = (_greedy(stack, vocab_size, num_hiddens, steps) for steps in (1, self.BLOCK))
+        self._logits = _logits(stack, vocab_size, num_hiddens, 1)
 
     def begin_state(self, batch_size: int) -> list:
         """Return the zero state for a batch."""
         return list(self._stack.init_state(batch_size, self._num_hiddens, self._ctx))
+
+    def logits(self, ids, state: list) -> tuple:
+        """Return the logits (batch_size, vocab_size) of what follows ``ids`` (batch_size,), and the new state."""
+        return self._logits(ids, state, self._weights)
 
     def step(self, ids, state: list) -> tuple:
         """Return the id that follows each of ``ids`` (batch_size,), and the new state; nothing is waited for."""

@@ -227,11 +227,13 @@ def greedy_writer(model) -> GreedyWriter | None:
 
     On Gluon a fused layer takes 5 ms for one character, the equations compiled 0.1 (two cores, LSTM of 256).
     """
-    if not isinstance(model, (RNNModelScratch, RNNModel)):
+    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # what is derived may compute anything
         return None
     try:
         stack = _stack_of(model)
     except ValueError:  # equations of the user's, or relu
+        return None
+    if isinstance(model, RNNModel) and not _has_equal_layers(model):
         return None
     if isinstance(model, RNNModelScratch):
         return GreedyWriter(stack, model.vocab_size, model.num_hiddens, model.params)
@@ -247,3 +249,10 @@ def greedy_writer(model) -> GreedyWriter | None:
     ctx = model.dense.weight.list_ctx()[0]
     params = [_to_mx(values[name]).as_in_ctx(ctx) for name in stack.param_names]
     return GreedyWriter(stack, model.vocab_size, values["W_hq"].shape[0], params)
+
+
+def _has_equal_layers(model: RNNModel) -> bool:
+    """Return whether the layers differ in nothing but their numbers, and nothing stands between them."""
+    kinds = {(layer._mode, layer._hidden_size, layer._dir) for layer in model.layers}
+    plain = not isinstance(model.rnn, RecurrentStack) or type(model.rnn) is RecurrentStack
+    return len(kinds) == 1 and plain

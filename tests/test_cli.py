@@ -14,8 +14,9 @@ from matplotlib.image import imread
 
 from d2lrnn import cli, commands, corpora, device, loop
 from d2lrnn.checkpoint import load_checkpoint
-from d2lrnn.config import CONFIGS, ModelConfig, TrainConfig
+from d2lrnn.config import CONFIGS, ModelConfig, Sampling, TrainConfig
 from d2lrnn.decoding import predict
+from d2lrnn.sampling import generate
 
 SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
 
@@ -184,6 +185,67 @@ def test_sample_writes_what_predict_does(d2lrnn, trained):
     assert (status, out.splitlines(), err) == (0, expected[:2], "")
     _, out, _ = d2lrnn("sample", trained / "model.d2lrnn", "--prefix", "雨", "--prefix", "分开", "--pred-len", 20)
     assert out.splitlines() == [expected[2], expected[0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "count"),
+    [
+        (["--num-samples", 3], {}, 3),
+        (["--seed", 5], {"seed": 5}, 1),
+        (["--temperature", 0.5, "--top-p", 0.9, "--num-samples", 2], {"temperature": 0.5, "top_p": 0.9}, 2),
+        (["--top-k", 4, "--repetition-penalty", 1.5], {"top_k": 4, "repetition_penalty": 1.5}, 1),
+        (["--stop", "我"], {"temperature": 0, "stop": "我"}, 1),
+        (["--stop", "我", "--seed", 9], {"stop": "我", "seed": 9}, 1),
+        (
+            ["--beam-width", 3, "--length-penalty", 0.7, "--stop", " "],
+            {"beam_width": 3, "length_penalty": 0.7, "stop": " "},
+            1,
+        ),
+        (["--log-probs"], {"temperature": 0}, 1),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_sample_writes_what_generate_does(d2lrnn, trained, options, settings, count):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    prefixes = [prefix for prefix in ("雨", "分开") for _ in range(count)]
+    samples = generate(prefixes, 12, checkpoint.build_model(), checkpoint.vocab, Sampling(**settings))
+    status, out, err = d2lrnn("sample", trained, "--prefix", "雨", "--prefix", "分开", "--pred-len", 12, *options)
+    assert (status, err) == (0, "")
+    assert [line for line in out.splitlines() if line[:2] != "  "] == [sample.text for sample in samples]
+
+
+def test_sample_tells_how_likely_each_token_is(d2lrnn, trained):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    vocab = checkpoint.vocab
+    (sample,) = generate(["雨"], 12, checkpoint.build_model(), vocab, Sampling(seed=2))
+    _, out, _ = d2lrnn("sample", trained, "--prefix", "雨", "--pred-len", 12, "--seed", 2, "--log-probs")
+    text, total, *tokens = out.splitlines()
+    assert text == sample.text
+    assert total == f"  log-probability {sample.log_prob:.3f}, {sample.log_prob / 12:.3f} per token"
+    found = re.findall(r"'(.)' (-\d+\.\d\d)(?:  |$)", "\n".join(tokens), re.MULTILINE)
+    assert found == [(vocab.idx_to_token[i], f"{p:.2f}") for i, p in zip(sample.ids, sample.log_probs)]
+    assert [line.count("'") for line in tokens] == [16, 8]
+    _, out, _ = d2lrnn("sample", trained, "--prefix", "雨", "--pred-len", 0, "--log-probs")
+    assert out == "雨\n  log-probability 0.000\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--temperature", -1], "temperature is -1.0: expected a number, at least 0"),
+        (["--temperature", 0, "--top-k", 3], "temperature 0 takes the likeliest token whatever top_k and top_p are"),
+        (["--beam-width", 2, "--top-p", 0.5], "beam search leaves nothing to chance"),
+        (["--length-penalty", 1], "length_penalty compares texts of different length"),
+        (["--stop", "雨水"], "stop is '雨水': expected one of the"),
+        (["--num-samples", 0], "num_samples is 0: expected a whole number, at least 1"),
+        (["--num-samples", 2, "--temperature", 0], "--num-samples given, but these settings leave nothing to chance"),
+        (["--seed", 1, "--num-samples", 2, "--beam-width", 2], "--num-samples and --seed given, but these"),
+        (["--seed", 1, "--top-k", 1], "--seed given, but these settings leave nothing to chance"),
+        (["--pred-len", -1, "--seed", 1], "num_preds is -1: expected 0 or more"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said_in_a_line(d2lrnn, trained, options, complaint):
+    assert complaint in failed(d2lrnn("sample", trained, *options))
 
 
 # compare
@@ -364,7 +426,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, compl
     [
         ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
         (["train"], ["--corpus NAME", "sample, jaychou, ptb, timemachine, or a UTF-8 text file", "--theta", "(0.005)"]),
-        (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)"]),
+        (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)", "--top-p X", "--stop TOKEN", "by beam search"]),
         (["compare"], ["A gru is in Gluon's form", "{rnn,gru,gru_reset_after,lstm}", "(100.0)"]),
     ],
 )

@@ -11,12 +11,13 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_launch config _runtime device text corpora samplers inputs scratch fast packed concise models decoding "
-    "optimisation evaluation adaptive history progress loop training checkpoint runs plotting comparison commands cli "
-    "__main__"
+    "_launch config _runtime device text originality corpora samplers inputs scratch fast packed concise models "
+    "decoding sampling optimisation evaluation adaptive history progress loop training checkpoint runs plotting "
+    "comparison commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
+    "originality": {"_runtime", "device"},
     "corpora": {"_runtime", "device"},
     "concise": {"inputs", "scratch", "fast"},  # neither of the two ways to write a model leans on the other
 }
