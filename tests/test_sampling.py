@@ -340,7 +340,7 @@ def test_a_beam_is_what_the_definition_says(penalty):
         (sample,) = generate(["db"], 7, model, vocab, sampling)
         assert [*sample.ids, *[2] * sample.stopped] == best
         ways.add((seed, tuple(best)))
-    assert len(ways) > 12  # width and length penalty matter
+    assert len(ways) > 8  # of 6 models: width and length penalty matter
 
 
 def test_a_beam_of_two_sees_what_greedy_search_does_not():
