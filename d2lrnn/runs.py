@@ -209,8 +209,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     entries = []
     lines = path.read_text(errors="replace").split("\n")
     for number, line in enumerate(lines, 1):
+        if not line:  # behind the last line end
+            continue
         try:
-            entry = json.loads(line) if line else {"event": ""}
+            entry = json.loads(line)
             if not isinstance(entry, dict):
                 raise ValueError
         except ValueError:
