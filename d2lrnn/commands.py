@@ -161,8 +161,8 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
             failure += f"; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
     print(f"model    {run.finish()}")
     if history.perplexity:
-        name = f"{run.folder.name} on {corpus.name}"
-        plot_history({run.folder.name: history}, run.folder / PICTURE, name)
+        title = f"run {run.folder.name}, corpus {corpus.name}"
+        plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")
     if corpus.test is not None and not history.stopped:
         found = evaluate(load_run(run.folder).build_model(as_ctx(model.begin_state(1)[0].ctx)), corpus.test)

@@ -38,7 +38,7 @@ def draw_curves(
         curves: values by the name that the legend gives them.
         labels: of the two axes.
         log: whether the vertical axis is logarithmic.
-        dashed: further curves, drawn dashed in the colours of those with the same names.
+        dashed: further curves, drawn dashed in the colours of those with the same names, which are solid then.
 
     Raises:
         ValueError: if none of the curves has a value.
@@ -48,7 +48,7 @@ def draw_curves(
         raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     for i, (name, values) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
-        solid = "-" if dashed else LINE_STYLES[i % len(LINE_STYLES)]
+        solid = "-" if dashed is not None else LINE_STYLES[i % len(LINE_STYLES)]
         panel.plot(range(1, len(values) + 1), values, label=name, linestyle=solid, **style)
         if dashed and name in dashed:
             panel.plot(range(1, len(dashed[name]) + 1), dashed[name], linestyle="--", **style)
@@ -60,7 +60,7 @@ def draw_curves(
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         low, high = panel.get_ylim()
         if high < 30 * low:  # at most one power of ten to label
-            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
     if len(curves) > 1:
         panel.legend(frameon=False)
 
@@ -93,6 +93,12 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
     validation = {name: history.valid_perplexity for name, history in histories.items() if history.valid_perplexity}
     grad_norm = {name: history.grad_norm for name, history in histories.items()}
     label = "perplexity (dashed: validation)" if validation else "training perplexity"
-    draw_curves(panels[0], perplexity, ("epoch", label), log=True, dashed=validation)
-    draw_curves(panels[1], grad_norm, ("epoch", "mean gradient norm before clipping"), log=True)
+    draw_curves(panels[0], perplexity, ("epoch", label), log=True, dashed=validation or None)
+    draw_curves(
+        panels[1],
+        grad_norm,
+        ("epoch", "mean gradient norm before clipping"),
+        log=True,
+        dashed={} if validation else None,
+    )
     return save_figure(figure, path)
