@@ -23,7 +23,6 @@ if not _is_command_line():
     from d2lrnn.concise import RecurrentStack as RecurrentStack
     from d2lrnn.concise import RNNModel as RNNModel
     from d2lrnn.concise import rnn_layer as rnn_layer
-    from d2lrnn.config import CONFIGS as CONFIGS
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
     from d2lrnn.config import Cache as Cache
     from d2lrnn.config import Dropout as Dropout
@@ -31,6 +30,7 @@ if not _is_command_line():
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import Sampling as Sampling
     from d2lrnn.config import TrainConfig as TrainConfig
+    from d2lrnn.configs import CONFIGS as CONFIGS
     from d2lrnn.corpora import CorpusError as CorpusError
     from d2lrnn.corpora import CorpusNotFoundError as CorpusNotFoundError
     from d2lrnn.corpora import load_corpus as load_corpus

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config import CONFIGS, CORPUS_NAMES, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
+from d2lrnn.config import CORPUS_NAMES, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
+from d2lrnn.configs import CONFIGS
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
 CHAPTER_TRAINING = tuple(

@@ -16,7 +16,8 @@ from typing import Any
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import CONFIGS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig, check_whole
+from d2lrnn.config import Cache, Dynamic, ModelConfig, Sampling, TrainConfig, check_whole
+from d2lrnn.configs import CONFIGS
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx

@@ -1,4 +1,4 @@
-"""The settings of a model and of its training, the names they choose from, and the configurations that have a name.
+"""The settings of a model, of its training and of its writing, and the names they choose from.
 
 Knows neither MXNet nor NumPy, so that the command line can show its help and refuse a wrong option at once.
 """
@@ -282,82 +282,3 @@ def _check_choices(config: Any) -> None:
         value, choices = getattr(config, field.name), field.metadata.get("choices")
         if choices and value not in choices:
             raise ValueError(f"unknown {field.name} {value!r}: expected one of {', '.join(choices)}")
-
-
-@dataclass(frozen=True)
-class NamedConfig:
-    """A model, its training, and the corpus that they are meant for."""
-
-    corpus: str
-    model: ModelConfig
-    training: TrainConfig
-    summary: str
-
-
-def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
-    """Return a configuration of the TensorFlow PTB tutorial, which are those of Zaremba et al. (arXiv 1409.2329)."""
-    model = ModelConfig(num_hiddens=units, num_layers=2, embed_size=units, dropout=dropout, init_scale=init_scale)
-    fixed: dict[str, Any] = {
-        "batch_size": 20,
-        "lr": 1.0,
-        "lr_schedule": "decay",
-        "sum_over_steps": True,
-        "pred_period": 1,
-    }
-    return model, TrainConfig(**fixed, pred_len=20, seed=1, **training)
-
-
-CONFIGS = {
-    "lyrics": NamedConfig(
-        "sample",
-        ModelConfig(embed_size=128),
-        TrainConfig(num_epochs=100, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20),
-        "the lyrics by heart in about a minute on two cores",
-    ),
-    "small": NamedConfig(
-        "ptb",
-        *_tutorial(200, 0.0, 0.1, num_steps=20, constant_epochs=4, lr_decay=0.5, num_epochs=13, theta=5.0),
-        "the TensorFlow PTB tutorial's; published test perplexity 114.5",
-    ),
-    "medium": NamedConfig(
-        "ptb",
-        *_tutorial(650, 0.5, 0.05, num_steps=35, constant_epochs=6, lr_decay=0.8, num_epochs=39, theta=5.0),
-        "the TensorFlow PTB tutorial's; published test perplexity 82.7",
-    ),
-    "large": NamedConfig(
-        "ptb",
-        *_tutorial(1500, 0.65, 0.04, num_steps=35, constant_epochs=14, lr_decay=1 / 1.15, num_epochs=55, theta=10.0),
-        "the TensorFlow PTB tutorial's; published test perplexity 78.4",
-    ),
-    "d2lrnn": NamedConfig(
-        "ptb",
-        ModelConfig(
-            num_hiddens=650,
-            num_layers=2,
-            embed_size=650,
-            tie_weights=True,
-            dropout=0.3,
-            input_dropout=0.45,
-            output_dropout=0.45,
-            word_dropout=0.1,
-            weight_dropout=0.3,
-            locked_dropout=True,
-            init_scale=0.05,
-        ),
-        TrainConfig(
-            num_epochs=38,
-            batch_size=20,
-            num_steps=35,
-            vary_steps=True,
-            lr=0.8,
-            lr_schedule="one-cycle",
-            warm_up=0.02,
-            theta=9.0,
-            sum_over_steps=True,
-            pred_period=1,
-            pred_len=20,
-            seed=1,
-        ),
-        "a better model for the same money",
-    ),
-}

@@ -14,7 +14,8 @@ from matplotlib.image import imread
 
 from d2lrnn import cli, commands, corpora, device, loop
 from d2lrnn.checkpoint import load_checkpoint
-from d2lrnn.config import CONFIGS, ModelConfig, Sampling, TrainConfig
+from d2lrnn.config import ModelConfig, Sampling, TrainConfig
+from d2lrnn.configs import CONFIGS
 from d2lrnn.decoding import predict
 from d2lrnn.sampling import generate
 
