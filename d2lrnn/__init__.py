@@ -31,9 +31,8 @@ if not _is_command_line():
     from d2lrnn.config import Sampling as Sampling
     from d2lrnn.config import TrainConfig as TrainConfig
     from d2lrnn.configs import CONFIGS as CONFIGS
-    from d2lrnn.corpora import CorpusError as CorpusError
-    from d2lrnn.corpora import CorpusNotFoundError as CorpusNotFoundError
     from d2lrnn.corpora import load_corpus as load_corpus
+    from d2lrnn.corpora import load_data_couplets as load_data_couplets
     from d2lrnn.corpora import load_data_jay_lyrics as load_data_jay_lyrics
     from d2lrnn.corpora import load_data_lyrics_sample as load_data_lyrics_sample
     from d2lrnn.corpora import load_data_ptb as load_data_ptb
@@ -46,8 +45,12 @@ if not _is_command_line():
     from d2lrnn.device import as_ctx as as_ctx
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
+    from d2lrnn.evaluation import bits_per_character as bits_per_character
     from d2lrnn.evaluation import evaluate as evaluate
+    from d2lrnn.evaluation import evaluate_lines as evaluate_lines
     from d2lrnn.fast import FastRNNModel as FastRNNModel
+    from d2lrnn.files import CorpusError as CorpusError
+    from d2lrnn.files import CorpusNotFoundError as CorpusNotFoundError
     from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot
     from d2lrnn.loop import Training as Training
@@ -70,6 +73,7 @@ if not _is_command_line():
     from d2lrnn.plotting import plot_history as plot_history
     from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
     from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
+    from d2lrnn.samplers import data_iter_lines as data_iter_lines
     from d2lrnn.samplers import data_iter_random as data_iter_random
     from d2lrnn.samplers import data_iter_varied as data_iter_varied
     from d2lrnn.sampling import Sample as Sample

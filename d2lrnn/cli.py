@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config import CORPUS_NAMES, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
+from d2lrnn.config import CORPUS_NAMES, LEVELS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
 from d2lrnn.configs import CONFIGS
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
@@ -54,6 +54,10 @@ def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sa
     add_data_dir(group)
     group.add_argument(
         "--max-tokens", type=int, metavar="N", help="keep so many tokens (all; jaychou: the book's 10000)"
+    )
+    group.add_argument("--level", choices=LEVELS, help="tokens: char, word, or bigram, pairs of characters (char)")
+    group.add_argument(
+        "--held-out", type=float, metavar="X", help="keep this share of the text for a test, as much for validation (0)"
     )
     add_ctx(group)
     group.add_argument("--prefix", action="append", metavar="TEXT", help="let samples start from this; may be repeated")

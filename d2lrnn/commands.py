@@ -17,11 +17,11 @@ from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which 
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
 from d2lrnn.config import Cache, Dynamic, ModelConfig, Sampling, TrainConfig, check_whole
-from d2lrnn.configs import CONFIGS
+from d2lrnn.configs import CONFIGS, NamedConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
-from d2lrnn.evaluation import evaluate
+from d2lrnn.evaluation import bits_per_character
 from d2lrnn.history import History
 from d2lrnn.loop import Training, TrainingDivergedError, set_seed
 from d2lrnn.models import build_model, named_parameters
@@ -40,8 +40,8 @@ from d2lrnn.runs import (
     reload_corpus,
 )
 from d2lrnn.sampling import Sample, generate
-from d2lrnn.text import Corpus, Vocab, tokenize
-from d2lrnn.training import batches_for, train_and_predict
+from d2lrnn.text import LINE_END, Corpus, Vocab, tokenize
+from d2lrnn.training import batches_for, perplexity_on, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
@@ -55,7 +55,17 @@ def config_from(args: argparse.Namespace, kind: type, **fixed: Any) -> Any:
 
 def load_corpus_from(args: argparse.Namespace) -> Corpus:
     """Load the corpus that the arguments name."""
-    return load_corpus(args.corpus, args.data_dir, args.max_tokens)
+    return load_corpus(args.corpus, args.data_dir, args.max_tokens, args.level, held_out=args.held_out or 0.0)
+
+
+def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
+    """Return what to ask :func:`load_corpus` for, beside the corpus."""
+    options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
+    if options["max_tokens"] is None and args.corpus in (None, named.corpus):
+        options["max_tokens"] = named.max_tokens
+    if options["held_out"] is None:
+        options["held_out"] = 0.0 if args.corpus == "ptb" else named.held_out
+    return {**options, "lines": training.num_lines > 0}
 
 
 def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
@@ -63,6 +73,8 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     if args.prefix:
         return tuple(args.prefix)
     vocab = corpus.vocab
+    if LINE_END in vocab:
+        return (LINE_END,) * 3
     usual = PREFIXES.get(corpus.name, ())
     known = tuple(text for text in usual if all(token in vocab for token in tokenize(text, vocab.level)))
     return known or (vocab.decode(corpus.train[:4]),)
@@ -86,16 +98,17 @@ def _begin(args: argparse.Namespace) -> int:
             f"{folder} holds a run already: go on with it (--resume {folder}), name another folder (--out), or give it "
             "up (--overwrite)"
         )
-    corpus = load_corpus(given, args.data_dir, args.max_tokens)
     model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
-    given_training = {"prefixes": prefixes_from(args, corpus), **_given(args, TrainConfig)}
-    config = dataclasses.replace(named.training, **given_training)
+    config = dataclasses.replace(named.training, **_given(args, TrainConfig))
+    options = _corpus_options(args, named, config)
+    corpus = load_corpus(given, args.data_dir, **options)
+    config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
     set_seed(config.seed)
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
     training = Training(model, config)
     batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
-    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, args.max_tokens))
+    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, options))
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
@@ -113,7 +126,7 @@ def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, A
 
 
 def _go_on(args: argparse.Namespace) -> int:
-    for what in ("out", "max_tokens"):
+    for what in ("out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
     if _given(args, ModelConfig) or args.overwrite:
@@ -142,8 +155,9 @@ def _go_on(args: argparse.Namespace) -> int:
 
 def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
     size = sum(math.prod(param.shape) for param in named_parameters(model).values())
+    held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
     print(
-        f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones\n"
+        f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones{held_out}\n"
         f"{config.kind} {config.cell}, {config.num_layers} x {config.num_hiddens} hidden units, {size:,} parameters, "
         f"on {ctx}"
     )
@@ -166,10 +180,12 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")
     if corpus.test is not None and not history.stopped:
-        found = evaluate(load_run(run.folder).build_model(as_ctx(model.begin_state(1)[0].ctx)), corpus.test)
+        best = load_run(run.folder).build_model(as_ctx(model.begin_state(1)[0].ctx))
+        found = perplexity_on(best, corpus.test, corpus.vocab, config)
         run.log(event="test", perplexity=found, of_epoch=history.best_epoch)
         print(f"test     perplexity {format_perplexity(found)}, of epoch {history.best_epoch}, the best in validation")
-    print(f"let it write:  {_python()} -m d2lrnn sample {run.folder} --prefix {shlex.quote(config.prefixes[0])}")
+    prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
+    print(f"let it write:  {_python()} -m d2lrnn sample {run.folder}{prefix}")
     if history.stopped and (run.folder / LAST).exists():
         print(f"go on with it: {_python()} -m d2lrnn train --resume {run.folder}")
     if failure:
@@ -192,16 +208,25 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.max_tokens is not None:
         check_whole("max_tokens", args.max_tokens, 2)
     ids, start = corpus.split(args.split)[: args.max_tokens], time.perf_counter()
-    with _token_bar() as progress:
-        found = evaluate_adaptively(model, ids, cache, dynamic, corpus.train, progress=progress)
+    by_lines = checkpoint.train_config.num_lines
+    count = len(ids) if by_lines else len(ids) - 1
+    if not by_lines:
+        with _token_bar() as progress:
+            found = evaluate_adaptively(model, ids, cache, dynamic, corpus.train, progress=progress)
+    elif cache or dynamic:
+        raise ValueError("the model reads lines one by one, with nothing to adapt to: leave --cache and --dynamic out")
+    else:
+        found = perplexity_on(model, ids, corpus.vocab, checkpoint.train_config)
     adapted = [
         f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
         for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
         if adaptation is not None
     ]
     how = f", with {' and '.join(adapted)}" if adapted else ""
-    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {len(ids) - 1:,} tokens")
-    print(f"{(len(ids) - 1) / (time.perf_counter() - start):,.0f} tokens/s")
+    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {count:,} tokens")
+    if corpus.vocab.level != "word":
+        print(f"{bits_per_character(found, corpus.vocab.level):.3f} bits per character")
+    print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
     return 0
 
 

@@ -14,7 +14,8 @@ KINDS = ("scratch", "fast", "gluon")
 CELL_NAMES = ("rnn", "gru", "gru_reset_after", "lstm")  # what they compute: scratch.CELLS
 OPTIMIZERS = ("sgd", "adam")
 LR_SCHEDULES = ("constant", "decay", "one-cycle")
-CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine")
+CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")
+LEVELS = ("char", "word", "bigram")  # of tokens
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 
@@ -128,6 +129,7 @@ class TrainConfig:
     seed: int = setting(0, "of parameters, order of batches and dropout")
     verbose: bool = True  # progress bar, reports and samples
     vary_steps: bool = setting(False, "windows of varying length, num_steps on average; consecutive ones only")
+    num_lines: int = setting(0, "rows are so many whole lines, at most num_steps long, in random order; 0: windows")
     lr_schedule: str = setting("constant", "how lr changes: see --constant-epochs and --warm-up", LR_SCHEDULES)
     constant_epochs: int = setting(1, "decay: after so many epochs, lr is multiplied by lr_decay before each epoch")
     lr_decay: float = setting(1.0, "decay: the factor")
@@ -135,6 +137,8 @@ class TrainConfig:
     weight_decay: float = setting(0.0, "each step takes lr times this off the parameters (decoupled, as in AdamW)")
     sum_over_steps: bool = setting(False, "lr and theta are for a loss summed over time steps, else for the mean")
     averaging: int = setting(0, "average parameters once validation has not improved for so many epochs; 0: never")
+    patience: int = setting(0, "end once validation has not improved for so many epochs; 0: never")
+    pred_temperature: float = setting(0.0, "of the samples; 0: always the likeliest token")
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -145,9 +149,11 @@ class TrainConfig:
             "pred_period",
             "pred_len",
             "constant_epochs",
-            "averaging",
         ):
-            check_whole(name, getattr(self, name), 0 if name in ("pred_len", "averaging") else 1)
+            check_whole(name, getattr(self, name), 0 if name == "pred_len" else 1)
+        for name in ("num_lines", "averaging", "patience"):
+            check_whole(name, getattr(self, name), 0)
+        check_number("pred_temperature", self.pred_temperature)
         if not 0 < self.lr < FLOAT32_MAX:
             raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
         if not 0 < self.lr_decay <= 1:
@@ -158,14 +164,19 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
         if not self.theta > 0:
             raise ValueError(f"theta is {self.theta}: expected a number above 0")
-        if self.vary_steps and self.use_random_iter:
-            raise ValueError("vary_steps is for consecutive windows: leave use_random_iter out")
+        if self.vary_steps + self.use_random_iter + bool(self.num_lines) > 1:
+            raise ValueError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
         if isinstance(self.prefixes, str):
             raise ValueError(
                 f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
             )
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether each batch goes on where the last one ended."""
+        return not (self.use_random_iter or self.num_lines)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class NamedConfig:
     model: ModelConfig
     training: TrainConfig
     summary: str
+    max_tokens: int | None = None  # of that corpus
+    held_out: float = 0.0  # share of a corpus without splits for validation, and as much for the test
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
@@ -37,6 +39,26 @@ CONFIGS = {
         ModelConfig(embed_size=128),
         TrainConfig(num_epochs=100, optimizer="adam", lr=5e-3, theta=1.0, pred_period=20),
         "the lyrics by heart in about a minute on two cores",
+    ),
+    "poetry": NamedConfig(
+        "couplets",
+        ModelConfig(embed_size=128, num_hiddens=128, num_layers=2, dropout=0.5),
+        TrainConfig(
+            num_epochs=20,
+            batch_size=64,
+            num_lines=1,
+            num_steps=100,
+            optimizer="adam",
+            lr=1e-3,
+            theta=5.0,
+            patience=3,
+            pred_period=1,
+            pred_len=40,
+            pred_temperature=0.8,
+            seed=1,
+        ),
+        "as Keras examples do it: poems padded, two layers of 128, Adam",
+        held_out=0.05,
     ),
     "small": NamedConfig(
         "ptb",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.config import check_whole
 from d2lrnn.decoding import check_causal
 from d2lrnn.models import LanguageModel
 from d2lrnn.optimisation import perplexity, token_losses
+from d2lrnn.samplers import pad_lines, rows_of_lines
 from d2lrnn.text import check_ids
 
 
@@ -30,20 +33,66 @@ def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35
         LooksAheadError: for a bidirectional model.
         ValueError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
     """
+    check_whole("batch_size", batch_size)
+    check_whole("num_steps", num_steps)
+    ids = _checked(model, ids)
+    state, loss_sum = model.begin_state(batch_size), 0.0
+    for window in windows(ids, batch_size, num_steps):
+        loss, state = _loss_sum(model, state, *window)
+        loss_sum += loss
+    return perplexity(loss_sum, ids.size - 1)
+
+
+def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batch_size: int = 64) -> float:
+    """Return a model's perplexity on the lines of a text; every token, line ends too, is predicted, each once.
+
+    Each ``num_lines`` lines begin with the zero state and ``end``, as :func:`d2lrnn.samplers.data_iter_lines` says.
+
+    Args:
+        model: a language model, from scratch or on Gluon.
+        ids: the text, whole numbers in one dimension, at least two, with ``end`` behind each line.
+        end: the id of the line end.
+        num_lines: lines that follow one another with the state carried.
+        batch_size: rows in one call of the model; the result does not depend on it.
+
+    Raises:
+        LooksAheadError, ValueError: as :func:`evaluate`.
+    """
+    check_whole("num_lines", num_lines)
+    check_whole("batch_size", batch_size)
+    rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # so that there is little padding
+    loss_sum = 0.0
+    for i in range(0, len(rows), batch_size):
+        X, Y, counted = pad_lines(rows[i : i + batch_size], end)
+        loss_sum += _loss_sum(model, model.begin_state(len(X)), X, Y, counted)[0]
+    return perplexity(loss_sum, sum(map(len, rows)))
+
+
+def _checked(model: LanguageModel, ids) -> numpy.ndarray:
     check_causal(model)
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}: expected a whole number, at least 1")
     ids = check_ids(ids, model.vocab_size)
     if ids.ndim != 1 or ids.size < 2:
         raise ValueError(f"ids has shape {ids.shape}: expected one dimension, at least two tokens")
-    state = model.begin_state(batch_size)
-    loss_sum, ctx = 0.0, state[0].ctx
-    for X, Y, counted in windows(ids, batch_size, num_steps):
-        logits, state = model(mx.np.array(X, dtype="int32", ctx=ctx), state)
-        losses = token_losses(logits, mx.np.array(Y, dtype="int32", ctx=ctx)).asnumpy()
-        loss_sum += losses[counted.T.reshape(-1)].sum(dtype="float64")
-    return perplexity(loss_sum, ids.size - 1)
+    return ids
+
+
+def _loss_sum(model: LanguageModel, state: tuple, X, Y, counted) -> tuple[float, tuple]:
+    """Return the loss of what is counted of Y, all together in nats, and the state after X."""
+    ctx = state[0].ctx
+    logits, state = model(mx.np.array(X, dtype="int32", ctx=ctx), state)
+    losses = token_losses(logits, mx.np.array(Y, dtype="int32", ctx=ctx)).asnumpy()
+    return losses[counted.T.reshape(-1)].sum(dtype="float64"), state
+
+
+def bits_per_character(perplexity: float, level: str) -> float:
+    """Return what a perplexity means in bits for each character of the text: log2, of a pair's the half.
+
+    Raises:
+        ValueError: for words, which have no one length.
+    """
+    if level not in ("char", "bigram"):
+        raise ValueError(f"bits per character are of characters or pairs of them: found the level {level!r}")
+    return math.log2(perplexity) / (2 if level == "bigram" else 1)
 
 
 def windows(ids: numpy.ndarray, batch_size: int, num_steps: int) -> Iterator[tuple[numpy.ndarray, ...]]:

@@ -81,8 +81,9 @@ class Training:
         Ctrl-C ends training cleanly: the history of the finished epochs is returned.
 
         Args:
-            make_batches: called once an epoch; returns pairs ``(X, Y)`` of ids of shape (batch_size, num_steps), best
-                as :class:`d2lrnn.samplers.Batches`: without their number, ``one-cycle`` moves on with each epoch only.
+            make_batches: called once an epoch; returns pairs ``(X, Y)`` of ids of shape (batch_size, num_steps), or
+                triples with ``counted`` as :func:`d2lrnn.optimisation.cross_entropy` takes it; best as
+                :class:`d2lrnn.samplers.Batches`: without their number, ``one-cycle`` moves on with each epoch only.
             on_epoch: called after each epoch with its number, from 1, and the history so far.
             on_segment: called wherever the run can be halted: after each epoch and in between.
 
@@ -97,7 +98,7 @@ class Training:
         history.stopped = ""
         with ProgressBar(self.config) as bar:
             try:
-                while self.position.epoch <= last:
+                while self.position.epoch <= last and not self.exhausted:
                     self._run_epoch(make_batches, bar, on_segment)
                     if on_epoch is not None:
                         on_epoch(self.position.epoch, history)
@@ -105,10 +106,18 @@ class Training:
                     self.position, self.carried = Position(self.position.epoch + 1), None
                     if on_segment is not None:
                         on_segment()
+                if self.exhausted:
+                    say(self.config, f"no better in validation for {self.config.patience} epochs: training ends")
             except KeyboardInterrupt:
                 history.stopped = f"interrupted after {len(history.perplexity)} of {last} epochs"
                 say(self.config, f"{history.stopped}; the model keeps what it has learnt")
         return history
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether validation has not improved for as many epochs as ``patience`` grants."""
+        history, patience = self.history, self.config.patience
+        return 0 < patience <= len(history.valid_perplexity) - history.best_epoch
 
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
         """Take the steps of an epoch that are still to take, and enter what they showed into the history."""
@@ -116,13 +125,13 @@ class Training:
         self._seed(0)
         batches = make_batches()
         count = getattr(batches, "num_batches", 0)
-        for i, (X, Y) in enumerate(batches):
+        for i, batch in enumerate(batches):
             if i and i % self.SEGMENT == 0:
                 self._seed(i)
                 if i > taken and on_segment is not None:
                     on_segment()
             if i >= taken:
-                self._take_step(X, Y, i / count if count else 0.0)
+                self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
         if not position.batch:
             raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
@@ -135,22 +144,24 @@ class Training:
         self.history.tokens_per_second.append(position.num_tokens / position.seconds)
         self.history.lr.append(position.lr)
 
-    def _take_step(self, X, Y, share: float) -> None:
+    def _take_step(self, batch: tuple, share: float) -> None:
         """Take a step on a batch before which there went a share of the epoch."""
         start, position, config = time.perf_counter(), self.position, self.config
         position.lr = learning_rate(config, position.epoch, share)
-        loss, norm, self.carried = self.step(X, Y, self.carried, position.lr)
+        X, Y, *counted = batch
+        loss, norm, self.carried = self.step(X, Y, self.carried, position.lr, *counted)
         position.batch += 1
         if not math.isfinite(norm):
             self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
         if self.average.steps:
             self.average.add()
-        position.loss_sum += float(loss) * Y.size
-        position.num_tokens += Y.size
+        num_tokens = int(counted[0].sum()) if counted else Y.size
+        position.loss_sum += float(loss) * num_tokens
+        position.num_tokens += num_tokens
         position.norm_sum += norm
         position.seconds += time.perf_counter() - start
 
-    def step(self, X, Y, state: tuple | None, lr: float | None = None) -> tuple:
+    def step(self, X, Y, state: tuple | None, lr: float | None = None, counted=None) -> tuple:
         """Take a step on a batch.
 
         Args:
@@ -158,6 +169,7 @@ class Training:
             Y: those that follow them.
             state: before the batch; None: zero.
             lr: the learning rate; None: the configuration's.
+            counted: which of Y count, as :func:`d2lrnn.optimisation.cross_entropy` takes it.
 
         Returns:
             the mean loss, an array of shape (); the norm before clipping of the gradient of the loss that the
@@ -165,12 +177,12 @@ class Training:
             parameters as they were.
         """
         model, config = self.model, self.config
-        if state is None or config.use_random_iter:
+        if state is None or not config.carries_state:
             state = model.begin_state(X.shape[0], X.ctx)
         state = tuple(s.detach() for s in state)  # gradients end where the batch begins
         with mx.autograd.record():
             logits, state = model(X, state)
-            loss = cross_entropy(logits, Y)
+            loss = cross_entropy(logits, Y, counted)
         loss.backward()
         factor = X.shape[1] if config.sum_over_steps else 1
         norm = factor * float(gradient_norm(self._params.values()))

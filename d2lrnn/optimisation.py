@@ -21,17 +21,22 @@ def _compiled_loss():
     return loss
 
 
-def cross_entropy(logits, Y):
+def cross_entropy(logits, Y, counted=None):
     """Return the mean cross-entropy of a batch in nats, an array of shape ().
 
     Args:
         logits: as a model returns them, of shape (num_steps * batch_size, num_outputs).
         Y: the ids to predict, of shape (batch_size, num_steps).
+        counted: of the shape of Y, 1 for what counts, 0 for padding; None: all counts.
 
     Raises:
         ValueError: for ids outside 0 .. num_outputs - 1, which MXNet would clip in silence, or another count of them.
     """
-    return token_losses(logits, Y).mean()
+    losses = token_losses(logits, Y)
+    if counted is None:
+        return losses.mean()
+    weights = counted.T.reshape(-1)
+    return (losses * weights).sum() / weights.sum()
 
 
 def token_losses(logits, Y):

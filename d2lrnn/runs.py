@@ -20,6 +20,7 @@ from d2lrnn.loop import Training
 from d2lrnn.text import Corpus
 
 BEST, LAST, LOG, PICTURE = "model.d2lrnn", "last.d2lrnn", "log.jsonl", "loss.png"
+CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # of load_corpus, which the checkpoint keeps
 PERIOD = 60  # seconds between two savings
 LARGEST_SHARE = 0.02  # of the time that saving may take
 
@@ -41,10 +42,16 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def origin_of(corpus: Corpus, given: str, max_tokens: int | None) -> dict[str, Any]:
-    """Return what a checkpoint says of a corpus, so that it can be found again and told from another."""
+def origin_of(corpus: Corpus, given: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says of a corpus, so that it can be found again and told from another.
+
+    Args:
+        corpus: as it was loaded.
+        given: its name or file.
+        options: what else :func:`load_corpus` was given, those of ``CORPUS_OPTIONS``.
+    """
     given = given if given in CORPUS_NAMES else str(Path(given).resolve())
-    return {"given": given, "max_tokens": max_tokens, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
+    return {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
 
 
 def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
@@ -62,7 +69,8 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: st
     origin = checkpoint.origin
     if given is None and not origin:
         raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
-    corpus = load_corpus(given or origin["given"], data_dir, origin.get("max_tokens"))
+    options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}
+    corpus = load_corpus(given or origin["given"], data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
             f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "

@@ -1,7 +1,7 @@
 """Cut a run of ids into minibatches for truncated backpropagation through time.
 
-Both samplers yield pairs ``(X, Y)`` of int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by
-one id (d2l-zh v1, section 6.3).
+All samplers yield ``X, Y``, int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by one id (d2l-zh
+v1, section 6.3).  Where rows are whole lines, a third array tells them from their padding.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from d2lrnn.text import check_ids
 
 
 class Batches:
-    """An iterator over minibatches ``(X, Y)`` that knows how many there are.
+    """An iterator over minibatches ``(X, Y)`` or ``(X, Y, counted)`` that knows how many there are.
 
     Attributes:
         num_batches: how many there were in the beginning.
-        num_tokens: how many ids they hold to predict, all together.
     """
 
-    def __init__(self, pairs: Iterator, num_batches: int, num_tokens: int) -> None:
-        self._pairs, self.num_batches, self.num_tokens = pairs, num_batches, num_tokens
+    def __init__(self, batches: Iterator, num_batches: int) -> None:
+        self._batches, self.num_batches = batches, num_batches
 
     def __iter__(self) -> Batches:
         return self
 
-    def __next__(self) -> tuple[mx.np.ndarray, mx.np.ndarray]:
-        return next(self._pairs)
+    def __next__(self) -> tuple[mx.np.ndarray, ...]:
+        return next(self._batches)
 
 
 class CorpusTooShortError(ValueError):
@@ -54,7 +53,7 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
         CorpusTooShortError: if the windows do not fill one batch.
         ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
     """
-    ids = _checked(corpus_indices, batch_size, num_steps)
+    ids = _checked(corpus_indices, batch_size=batch_size, num_steps=num_steps)
     num_windows = (len(ids) - 1) // num_steps
     needed = batch_size * num_steps + 1
     _require(num_windows >= batch_size, len(ids), needed, batch_size, num_steps)
@@ -68,7 +67,7 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
             yield _to_device(X[rows], ctx), _to_device(Y[rows], ctx)
 
     ctx, count = as_ctx(ctx), num_windows // batch_size
-    return Batches(batches(), count, count * batch_size * num_steps)
+    return Batches(batches(), count)
 
 
 def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
@@ -121,7 +120,7 @@ def _varied_steps(length: int, num_steps: int) -> numpy.ndarray:
 
 
 def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike, draw_steps: Callable) -> Batches:
-    ids = _checked(corpus_indices, batch_size, num_steps)
+    ids = _checked(corpus_indices, batch_size=batch_size, num_steps=num_steps)
     row_length = len(ids) // batch_size
     needed = batch_size * (num_steps + 1)
     _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
@@ -136,7 +135,76 @@ def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLi
             yield _to_device(rows[:, begin:end], ctx), _to_device(rows[:, begin + 1 : end + 1], ctx)
 
     ctx = as_ctx(ctx)
-    return Batches(batches(), len(steps), batch_size * int(ends[-1]))
+    return Batches(batches(), len(steps))
+
+
+def data_iter_lines(
+    corpus_indices, batch_size: int, end: int, num_lines: int = 1, max_steps: int | None = None, ctx: ContextLike = None
+) -> Batches:
+    """Yield batches of whole lines in random order, such as poems, padded to the longest row of the batch.
+
+    A row of ``X`` is ``end`` and what follows it but for its last ``end``; the row of ``Y`` has that too.  So a line is
+    predicted from its beginning to its end, and from nothing else.  Behind its lines, a row is padded with ``end``.
+
+    Each row is in one batch; the rows that do not fill a batch at the end of the epoch are left out, other ones in
+    every epoch, since the order comes from NumPy's global generator.
+
+    Args:
+        corpus_indices: the ids, one-dimensional, with ``end`` behind each line.
+        batch_size: rows.
+        end: the id of the line end.
+        num_lines: lines of a row; of those that do not fill the last row of all it is made.
+        max_steps: the most ids of a row; None: any number.
+        ctx: the device of the batches.
+
+    Yields:
+        ``X, Y, counted``, each (batch_size, num_steps): int32, int32, and float32 that is 1 for the ids of lines and 0
+        for padding.
+
+    Raises:
+        CorpusTooShortError: if there are fewer rows than a batch has.
+        ValueError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
+    """
+    rows = rows_of_lines(_checked(corpus_indices, batch_size=batch_size, num_lines=num_lines), end, num_lines)
+    if len(rows) < batch_size:
+        raise CorpusTooShortError(
+            f"the corpus has {len(rows)} rows of {num_lines} lines; one batch needs {batch_size}: take a longer corpus "
+            "or a smaller batch_size"
+        )
+    longest = max(range(len(rows)), key=lambda i: len(rows[i]))
+    if max_steps is not None and len(rows[longest]) > max_steps:
+        raise ValueError(
+            f"lines {longest * num_lines + 1} to {(longest + 1) * num_lines} have {len(rows[longest])} tokens, line "
+            f"ends included, but num_steps is {max_steps}: expected no more; take a larger num_steps"
+        )
+
+    def batches() -> Iterator:
+        order = numpy.random.permutation(len(rows))
+        for i in range(0, len(rows) - batch_size + 1, batch_size):
+            X, Y, counted = pad_lines([rows[j] for j in order[i : i + batch_size]], end)
+            yield _to_device(X, ctx), _to_device(Y, ctx), mx.np.array(counted, dtype="float32", ctx=ctx)
+
+    ctx, count = as_ctx(ctx), len(rows) // batch_size
+    return Batches(batches(), count)
+
+
+def rows_of_lines(ids: numpy.ndarray, end: int, num_lines: int = 1) -> list[numpy.ndarray]:
+    """Part ids into rows of so many lines, each line with its end; the last row may have fewer."""
+    if ids[-1] != end:
+        ids = numpy.append(ids, numpy.int32(end))
+    places = 1 + numpy.flatnonzero(ids == end)
+    return numpy.split(ids, places[num_lines - 1 : -1 : num_lines])
+
+
+def pad_lines(rows: Sequence[numpy.ndarray], end: int) -> tuple[numpy.ndarray, ...]:
+    """Return ``X, Y, counted`` (len(rows), longest row) as :func:`data_iter_lines` describes them; counted is bool."""
+    lengths = numpy.array([len(row) for row in rows])
+    Y = numpy.full((len(rows), lengths.max()), end, dtype=numpy.int32)
+    counted = numpy.arange(Y.shape[1]) < lengths[:, None]
+    Y[counted] = numpy.concatenate(rows)
+    X = numpy.full_like(Y, end)
+    X[:, 1:] = Y[:, :-1]
+    return X, Y, counted
 
 
 def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
@@ -174,8 +242,8 @@ def _from_mxnet(array) -> numpy.ndarray:
     return ids
 
 
-def _checked(corpus_indices, batch_size: int, num_steps: int) -> numpy.ndarray:
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+def _checked(corpus_indices, **sizes: int) -> numpy.ndarray:
+    for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise ValueError(f"{name} is {value!r}: expected a positive whole number")
     if isinstance(corpus_indices, mx.nd.NDArray):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
 
-LEVELS = ("char", "word")
+from d2lrnn.config import LEVELS
+
 EOS = "<eos>"  # ends a line of a word-level corpus
+LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first of them
+
+
+_CALLED = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
 
 class UnknownTokenError(ValueError):
@@ -54,12 +59,18 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
 
 
 def tokenize(text: str, level: str = "char") -> list[str]:
-    """Split a text into its characters (``"char"``) or into what white space separates (``"word"``).
+    """Split a text into its characters, into pairs of them, or into what white space separates.
+
+    Args:
+        text: what to split.
+        level: ``"char"``; ``"bigram"``: pairs that do not overlap, behind which one character may be left; ``"word"``.
 
     Raises:
         ValueError: for any other level.
     """
     _check_level(level)
+    if level == "bigram":
+        return [text[i : i + 2] for i in range(0, len(text), 2)]
     return list(text) if level == "char" else text.split()
 
 
@@ -71,7 +82,7 @@ class Vocab:
 
     Args:
         tokens: the tokens to count, or a text to split into them.
-        level: ``"char"`` or ``"word"``.
+        level: ``"char"``, ``"word"`` or ``"bigram"``, as :func:`tokenize` explains.
 
     Attributes:
         idx_to_token: the tokens by id.
@@ -127,7 +138,7 @@ class Vocab:
         """
         tokens: Sequence[str]
         if isinstance(text, str):
-            tokens = text if self.level == "char" else text.split()
+            tokens = text if self.level == "char" else tokenize(text, self.level)
         else:
             tokens = list(text)
         try:
@@ -145,14 +156,16 @@ class Vocab:
         row = check_ids(ids, len(self))
         if row.ndim != 1:
             raise ValueError(f"ids has shape {row.shape}: expected one dimension, the ids of a text in a row")
-        return ("" if self.level == "char" else " ").join(self.idx_to_token[i] for i in row.tolist())
+        return (" " if self.level == "word" else "").join(self.idx_to_token[i] for i in row.tolist())
 
     def _unknown(self, tokens: Sequence[str]) -> str:
         """Return what to tell about the tokens that are unknown."""
         position, token = next((i, token) for i, token in enumerate(tokens) if token not in self)
-        message = f"unknown {'character' if self.level == 'char' else 'word'} {token!r}"
+        message = f"unknown {_CALLED[self.level]} {token!r}"
         if self.level == "char" and len(token) == 1:
             message += f" (U+{ord(token):04X})"
+        if self.level == "bigram" and len(token) == 1:
+            message = f"the character {token!r} has no partner"
         message += f" at position {position}"
         others = len({token for token in tokens if token not in self}) - 1
         if others:
@@ -213,6 +226,34 @@ class Corpus:
     def vocab_size(self) -> int:
         """The number of tokens in the vocabulary."""
         return len(self.vocab)
+
+    def hold_out(self, share: float) -> Corpus:
+        """Take the end of the text out of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.
+
+        The vocabulary stays that of the whole text, so the model knows of every character.  In a corpus of lines each
+        split ends with a line.
+
+        Args:
+            share: of the tokens, 0 to below 0.5; 0 changes nothing.
+
+        Raises:
+            ValueError: if the corpus has splits already, or one would be empty.
+        """
+        if not 0 <= share < 0.5:
+            raise ValueError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
+        if share == 0:
+            return self
+        if self.valid is not None or self.test is not None:
+            raise ValueError(f"{self.name} has splits for validation and test already: leave held_out out")
+        ids, ends = self.train, [round(len(self.train) * (1 - 2 * share)), round(len(self.train) * (1 - share))]
+        if LINE_END in self.vocab:
+            lines = 1 + numpy.flatnonzero(ids == self.vocab.token_to_idx[LINE_END])
+            ends = [int(lines[lines <= end].max(initial=0)) for end in ends]
+        parts = numpy.split(ids, ends)
+        if not all(part.size for part in parts):
+            sizes = ", ".join(f"{part.size:,}" for part in parts)
+            raise ValueError(f"held_out {share} would part {self.name} into {sizes} tokens: expected at least one each")
+        return replace(self, train=parts[0], valid=parts[1], test=parts[2])
 
     def split(self, name: str) -> numpy.ndarray:
         """Return the ids of ``"train"``, ``"valid"`` or ``"test"``, or raise a ValueError."""

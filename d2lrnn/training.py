@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from d2lrnn.config import TrainConfig
-from d2lrnn.decoding import check_causal, check_vocab, encode_prefix, predict
-from d2lrnn.evaluation import evaluate
+from d2lrnn.config import Sampling, TrainConfig
+from d2lrnn.decoding import check_causal, check_vocab, encode_prefix
+from d2lrnn.evaluation import evaluate, evaluate_lines
 from d2lrnn.history import History, report_line
 from d2lrnn.loop import Training
 from d2lrnn.models import LanguageModel
 from d2lrnn.progress import say
-from d2lrnn.samplers import Batches, data_iter_consecutive, data_iter_random, data_iter_varied
-from d2lrnn.text import Corpus
+from d2lrnn.samplers import Batches, data_iter_consecutive, data_iter_lines, data_iter_random, data_iter_varied
+from d2lrnn.sampling import generate
+from d2lrnn.text import LINE_END, Corpus, Vocab
 
 
 def train(
@@ -41,11 +42,42 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     check_vocab(model, corpus.vocab)
     for prefix in config.prefixes:
         encode_prefix(prefix, corpus.vocab)
-    if config.averaging and corpus.valid is None:
-        raise ValueError(f"averaging begins when validation no longer improves, but {corpus.name} has no such split")
+    if corpus.valid is None:
+        needing = [name for name in ("averaging", "patience") if getattr(config, name)]
+        if needing:
+            raise ValueError(
+                f"{' and '.join(needing)} go by the perplexity in validation, but {corpus.name} has no such split: "
+                "hold a share of it out, --held-out"
+            )
+    ctx = model.begin_state(1)[0].ctx
+    if config.num_lines:
+        end = line_end(corpus.vocab)
+        return data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
     sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
     sampler = data_iter_random if config.use_random_iter else sampler
-    return sampler(corpus.train, config.batch_size, config.num_steps, model.begin_state(1)[0].ctx)
+    return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
+
+
+def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, batch_size: int = 1) -> float:
+    """Return the perplexity on a text, read as the training reads its own: line by line, or all through.
+
+    Raises:
+        LooksAheadError, ValueError: as :func:`d2lrnn.evaluation.evaluate`.
+    """
+    if config.num_lines:
+        return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size)
+    return evaluate(model, ids, batch_size, config.num_steps)
+
+
+def line_end(vocab: Vocab) -> int:
+    """Return the id of the line end.
+
+    Raises:
+        ValueError: if the vocabulary has none.
+    """
+    if LINE_END not in vocab:
+        raise ValueError("num_lines is for a corpus of lines: load it with its line ends, load_corpus(..., lines=True)")
+    return vocab.token_to_idx[LINE_END]
 
 
 def train_and_predict(
@@ -83,15 +115,23 @@ def train_and_predict(
     def report(epoch: int, history: History) -> None:
         with training.average.in_place():
             if corpus.valid is not None:
-                found = evaluate(model, corpus.valid, config.batch_size, config.num_steps)
+                found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
                 if math.isnan(found):
                     training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")
                 history.valid_perplexity.append(found)
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
-                for prefix in config.prefixes:
-                    text = predict(prefix, config.pred_len, model, corpus.vocab)
-                    history.samples.append((epoch, prefix, text))
-                    say(config, f" - {text}")
+                for prefix, sample in zip(config.prefixes, _samples(model, corpus, config)):
+                    history.samples.append((epoch, prefix, sample))
+                    say(config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
 
     return training.run(make_batches, report, on_segment)
+
+
+def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[str]:
+    """Return what the model writes after each of the prefixes."""
+    if not config.prefixes:
+        return []
+    stop = LINE_END if config.num_lines == 1 else None
+    sampling = Sampling(config.pred_temperature, seed=config.seed, stop=stop)
+    return [sample.text for sample in generate(config.prefixes, config.pred_len, model, corpus.vocab, sampling)]

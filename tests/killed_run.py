@@ -33,7 +33,7 @@ def fork(arguments: list[str]) -> int:
     try:
         runs.PERIOD, runs.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
         os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
-        commands.load_corpus = runs.load_corpus = lambda *arguments: CORPUS
+        commands.load_corpus = runs.load_corpus = lambda *arguments, **options: CORPUS
         sys.stdout = open(os.devnull, "w")
         status = cli.main(arguments)
     finally:

@@ -12,7 +12,7 @@ import sys
 import pytest
 from matplotlib.image import imread
 
-from d2lrnn import cli, commands, corpora, device, loop
+from d2lrnn import cli, commands, device, files, loop
 from d2lrnn.checkpoint import load_checkpoint
 from d2lrnn.config import ModelConfig, Sampling, TrainConfig
 from d2lrnn.configs import CONFIGS
@@ -306,7 +306,7 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
             ["--tie-weights"],
             "tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hid",
         ),
-        (["--vary-steps", "--use-random-iter"], "vary_steps is for consecutive windows: leave use_random_iter out"),
+        (["--vary-steps", "--use-random-iter"], "three ways to make batches: choose one"),
         (["--lr-decay", "0"], "lr_decay is 0.0: expected a number above 0, at most 1"),
         (["--warm-up", "1"], "warm_up is 1.0: expected a share, at least 0 and below 1"),
         (["--weight-decay", "-1"], "weight_decay is -1.0: expected at least 0 and below 1 / lr"),
@@ -319,7 +319,7 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
 )
 def test_what_cannot_be_trained_is_said_in_a_line(d2lrnn, tmp_path, monkeypatch, arguments, complaint):
     monkeypatch.setattr(device, "num_gpus", lambda: 0)
-    monkeypatch.setattr(corpora, "BASE_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
     result = d2lrnn("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", *arguments)
     assert re.search(complaint, failed(result))
     assert not (tmp_path / "run" / "model.d2lrnn").exists()
@@ -426,7 +426,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, compl
     ("arguments", "shown"),
     [
         ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
-        (["train"], ["--corpus NAME", "sample, jaychou, ptb, timemachine, or a UTF-8 text file", "--theta", "(0.005)"]),
+        (["train"], ["--corpus NAME", "timemachine, couplets, or a UTF-8 text file", "--theta", "(0.005)"]),
         (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)", "--top-p X", "--stop TOKEN", "by beam search"]),
         (["compare"], ["A gru is in Gluon's form", "{rnn,gru,gru_reset_after,lstm}", "(100.0)"]),
     ],

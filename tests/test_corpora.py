@@ -11,8 +11,9 @@ from pathlib import Path
 import pooch
 import pytest
 
-from d2lrnn import corpora
-from d2lrnn.corpora import CorpusError, CorpusNotFoundError, Source, load_corpus, load_text
+from d2lrnn import corpora, files
+from d2lrnn.corpora import load_corpus, load_text
+from d2lrnn.files import CorpusError, CorpusNotFoundError, Source
 from d2lrnn.text import EOS, Vocab
 
 REAL_DATA = os.environ.get("D2LRNN_DATA")
@@ -23,7 +24,7 @@ PTB_TEXTS = {"ptb.train.txt": " a b a \n b a \n", "ptb.valid.txt": " a \n b b\n"
 def alone(tmp_path, monkeypatch):
     """Keep the tests off the user's folders and off the network."""
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache")
-    monkeypatch.setattr(corpora, "BASE_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("D2LRNN_DATA", raising=False)
 
@@ -209,6 +210,49 @@ def test_a_users_text(tmp_path):
 # What is wrong with a file
 
 
+def test_a_text_by_lines_and_in_pairs(tmp_path):
+    path = tmp_path / "my.txt"
+    path.write_bytes(b" one \r\n\r\ntwo\rthree")
+    lines = load_corpus(path, lines=True)
+    assert lines.vocab.decode(lines.train) == "one\ntwo\nthree\n"
+    assert [load_text(path, max_tokens=n, lines=True).train.size for n in (4, 7, 8, 13, 14, 99)] == [4, 4, 8, 8, 14, 14]
+    with pytest.raises(CorpusError, match="my.txt has no line within its first 3 characters: take more"):
+        load_text(path, max_tokens=3, lines=True)
+    with pytest.raises(ValueError, match="lines are of characters: found the level 'bigram'"):
+        load_corpus(path, level="bigram", lines=True)
+    pairs = load_corpus(path, level="bigram")
+    assert pairs.vocab.decode(pairs.train) == " one   two three"[:16]
+    assert len(pairs.train) == 8 and len(load_corpus(path, level="bigram", max_tokens=3).train) == 3
+    held = load_corpus(path, lines=True, held_out=0.35)
+    assert [held.vocab.decode(held.split(name)) for name in ("train", "valid", "test")] == ["one\n", "two\n", "three\n"]
+
+
+def test_what_a_corpus_cannot_be_asked_for(tmp_path):
+    for name, options in (("ptb", {"level": "char"}), ("couplets", {"level": "bigram"})):
+        with pytest.raises(ValueError, match=f"{name} has no tokens of level"):
+            load_corpus(name, tmp_path, **options)
+    for name in ("ptb", "timemachine"):
+        with pytest.raises(ValueError, match=f"{name} has no lines"):
+            load_corpus(name, tmp_path, lines=True)
+    with pytest.raises(
+        CorpusNotFoundError, match="tang_couplets.txt is not in .*: name a file of your own, one poem a"
+    ):
+        load_corpus("couplets", tmp_path)
+
+
+def test_couplets_are_lines(tmp_path):
+    (tmp_path / "tang_couplets.txt").write_text("甲乙，丙丁。\n戊己，庚辛。\n")
+    corpus = load_corpus("couplets", tmp_path)
+    assert corpus.vocab.decode(corpus.train) == "甲乙，丙丁。\n戊己，庚辛。\n"
+    assert len(load_corpus("couplets", tmp_path, max_tokens=13).train) == 7
+
+
+def test_couplets_have_their_counts(real_data):
+    corpus = load_corpus("couplets", real_data("tang_couplets.txt"), held_out=0.05)
+    lines = [corpus.vocab.decode(ids).count("\n") for ids in (corpus.train, corpus.valid, corpus.test)]
+    assert (lines, sum(lines), corpus.vocab_size) == ([65262, 3626, 3626], 72_514, 5387)
+
+
 def test_a_text_in_gb18030_is_refused_with_the_place_and_the_remedy(tmp_path):
     path = write(tmp_path / "lyrics.txt", "love 分开".encode("gb18030"))
     with pytest.raises(CorpusError, match=r"lyrics.txt is not UTF-8: byte 0xb7 at offset 5; .*iconv -f GB18030"):
@@ -225,7 +269,7 @@ def test_an_empty_file_is_refused(tmp_path, content):
 
 
 def test_a_text_beyond_all_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpora, "MAX_BYTES", 20)
+    monkeypatch.setattr(files, "MAX_BYTES", 20)
     assert len(load_text(write(tmp_path / "mine.txt", "a" * 20)).train) == 20
     with pytest.raises(CorpusError, match="mine.txt has more than 20 bytes"):
         load_text(write(tmp_path / "mine.txt", "a" * 21))
@@ -247,7 +291,7 @@ def test_a_wrong_checksum_is_told_with_both(tmp_path):
     assert not isinstance(caught.value, CorpusNotFoundError)
     found = hashlib.sha256(content).hexdigest()
     assert f"has the SHA-256 {found}, expected {corpora.JAYCHOU.sha256}: it may be truncated" in str(caught.value)
-    assert corpora.BASE_URL + "jaychou_lyrics.txt.zip" in str(caught.value)
+    assert files.BASE_URL + "jaychou_lyrics.txt.zip" in str(caught.value)
 
 
 def test_a_truncated_zip_is_refused(tmp_path, monkeypatch):
@@ -293,8 +337,9 @@ def test_max_tokens_must_be_a_positive_whole_number(tmp_path, name, max_tokens):
 
 
 def test_an_unknown_name_gets_the_names_and_a_guess(tmp_path):
-    names = "neither a corpus nor a file: expected one of sample, jaychou, ptb, timemachine, or the path of a UTF-8"
-    with pytest.raises(CorpusNotFoundError, match=f"'jaychow' is {names} text file; did you mean jaychou.$"):
+    names = "sample, jaychou, ptb, timemachine, couplets, or the path of a UTF-8 text file"
+    message = f"'jaychow' is neither a corpus nor a file: expected one of {names}; did you mean jaychou.$"
+    with pytest.raises(CorpusNotFoundError, match=message):
         load_corpus("jaychow")
     with pytest.raises(CorpusNotFoundError, match="absent.txt' is neither a corpus nor a file.*text file$"):
         load_corpus(tmp_path / "absent.txt")

@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pooch
 import pytest
 
-from d2lrnn import corpora
-from d2lrnn.corpora import CorpusNotFoundError, Source, fetch, load_corpus
+from d2lrnn import corpora, files
+from d2lrnn.corpora import load_corpus
+from d2lrnn.files import CorpusNotFoundError, Source, fetch
 
 CONTENT = b"The first line\nThe second\n" * 100
 SOURCE = Source("timemachine.txt", hashlib.sha256(CONTENT).hexdigest())
@@ -37,7 +38,7 @@ def checkout(tmp_path, monkeypatch):
     """Pretend that the package lies in an empty checkout, whose path is returned."""
     root = tmp_path / "checkout"
     (root / "d2lrnn").mkdir(parents=True)
-    monkeypatch.setattr(corpora, "__file__", str(root / "d2lrnn" / "corpora.py"))
+    monkeypatch.setattr(files, "__file__", str(root / "d2lrnn" / "files.py"))
     return root
 
 
@@ -145,7 +146,7 @@ def server(monkeypatch):
     """Serve on this machine what the loaders believe to come from the book's server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.behaviour, server.requests, server.over = "right", [], threading.Event()
-    monkeypatch.setattr(corpora, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(files, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setattr(corpora, "TIME_MACHINE", SOURCE)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -196,7 +197,7 @@ def test_a_failed_download_is_told_and_leaves_nothing_behind(server, cache, beha
     server.behaviour = behaviour
     with pytest.raises(CorpusNotFoundError, match=reason) as caught:
         fetch(SOURCE, timeout=0.3)
-    assert f"downloading {corpora.BASE_URL}timemachine.txt failed" in str(caught.value)
+    assert f"downloading {files.BASE_URL}timemachine.txt failed" in str(caught.value)
     assert server.requests == ["/timemachine.txt"]
     assert list(cache.rglob("*")) == []
 

@@ -11,13 +11,14 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_launch config configs _runtime device text originality corpora samplers inputs scratch fast packed concise "
+    "_launch config configs _runtime device text originality files corpora samplers inputs scratch fast packed concise "
     "models decoding sampling optimisation evaluation adaptive history progress loop training checkpoint runs "
     "plotting comparison commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
     "originality": {"_runtime", "device"},
+    "files": {"_runtime", "device"},
     "corpora": {"_runtime", "device"},
     "concise": {"inputs", "scratch", "fast"},  # neither of the two ways to write a model leans on the other
 }

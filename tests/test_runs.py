@@ -142,7 +142,7 @@ def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, se
 def here(monkeypatch):
     """Let every corpus be the small one, and return a command line."""
     for module in (commands, runs):
-        monkeypatch.setattr(module, "load_corpus", lambda *arguments: CORPUS)
+        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: CORPUS)
 
     def run(*arguments):
         return cli.main([*map(str, arguments)])
@@ -282,7 +282,7 @@ def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsy
 
 def test_another_text_is_refused(here, finished, capsys, monkeypatch):
     other = d2lrnn.Corpus("other", CORPUS.vocab, CORPUS.train[::-1].copy(), CORPUS.valid)
-    monkeypatch.setattr(runs, "load_corpus", lambda *arguments: other)
+    monkeypatch.setattr(runs, "load_corpus", lambda *arguments, **options: other)
     assert here("train", "--resume", finished) == 1
     assert (
         "the text of other is not the one that the run began with: its ids have the SHA-256" in capsys.readouterr().err
@@ -293,7 +293,7 @@ def test_another_text_is_refused(here, finished, capsys, monkeypatch):
 def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monkeypatch, command):
     vocab = d2lrnn.Vocab.from_list([*CORPUS.vocab.idx_to_token[1:], CORPUS.vocab.idx_to_token[0]])
     other = d2lrnn.Corpus("other", vocab, CORPUS.train, CORPUS.valid, CORPUS.test)
-    monkeypatch.setattr(runs, "load_corpus", lambda *arguments: other)
+    monkeypatch.setattr(runs, "load_corpus", lambda *arguments, **options: other)
     assert here(*command, finished) == 1
     assert "the vocabulary of other (" in capsys.readouterr().err
 
@@ -363,8 +363,8 @@ def test_evaluate_measures_the_best_model(here, finished, capsys):
 
 def test_the_origin_tells_texts_apart(tmp_path, monkeypatch):
     (tmp_path / "my.txt").write_text("x")
-    one = origin_of(CORPUS, str(tmp_path / "my.txt"), None)
+    one = origin_of(CORPUS, str(tmp_path / "my.txt"), {})
     assert Path(one["given"]).is_absolute()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ptb").mkdir()  # a name of the module's means its corpus all the same
-    assert origin_of(CORPUS, "ptb", 5) == {"given": "ptb", "max_tokens": 5, "sha256": one["sha256"]}
+    assert origin_of(CORPUS, "ptb", {"max_tokens": 5}) == {"given": "ptb", "max_tokens": 5, "sha256": one["sha256"]}

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,55 @@ def test_words_are_what_white_space_separates():
     assert vocab.idx_to_token == ("be", "to", "not", "or")
     assert vocab.encode("not to be").tolist() == [2, 1, 0]
     assert vocab.decode([2, 1, 0]) == "not to be"
+
+
+def test_bigrams_are_pairs_that_do_not_overlap():
+    assert tokenize("anana!", "bigram") == ["an", "an", "a!"]
+    vocab = Vocab("anana!", "bigram")
+    assert vocab.idx_to_token == ("an", "a!")
+    assert vocab.encode("a!an").tolist() == [1, 0]
+    assert vocab.decode([1, 0, 0]) == "a!anan"
+    assert Vocab.from_list(["an", "a!"], "bigram") == vocab
+    with pytest.raises(UnknownTokenError, match="^unknown pair of characters 'na' at position 0: "):
+        vocab.encode("na")
+    with pytest.raises(UnknownTokenError, match="^the character 'n' has no partner at position 1: "):
+        vocab.encode("ann")
+
+
+@pytest.mark.parametrize(
+    "text, share, splits",
+    [
+        ("abcdefghij", 0.0, ("abcdefghij", None, None)),
+        ("abcdefghij", 0.1, ("abcdefgh", "i", "j")),
+        ("abcdefghij", 0.3, ("abcd", "efg", "hij")),
+        ("ab\nc\ndef\ng\nh\n", 0.2, ("ab\nc\n", "def\n", "g\nh\n")),  # 12 tokens: cut at 7 and 10, or before
+    ],
+)
+def test_held_out_are_the_last_tokens_or_lines(text, share, splits):
+    vocab = Vocab(text)
+    corpus = Corpus("letters", vocab, vocab.encode(text)).hold_out(share)
+    assert (
+        tuple(ids if ids is None else vocab.decode(ids) for ids in (corpus.train, corpus.valid, corpus.test)) == splits
+    )
+    assert corpus.vocab is vocab and corpus.name == "letters"
+
+
+@pytest.mark.parametrize(
+    "text, share, message",
+    [
+        ("abcdefghij", 0.5, "held_out is 0.5: expected a share of the text, at least 0 and below 0.5"),
+        ("abcdefghij", -0.1, "held_out is -0.1"),
+        ("abc", 0.1, "held_out 0.1 would part letters into 2, 1, 0 tokens: expected at least one each"),
+        ("a\nbcdefgh\n", 0.2, "would part letters into 2, 0, 8 tokens"),
+    ],
+)
+def test_what_cannot_be_held_out(text, share, message):
+    vocab = Vocab(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Corpus("letters", vocab, vocab.encode(text)).hold_out(share)
+    ids = vocab.encode(text)
+    with pytest.raises(ValueError, match="letters has splits for validation and test already"):
+        Corpus("letters", vocab, ids, ids).hold_out(0.1)
 
 
 def test_tokens_may_come_from_an_iterator():

@@ -392,7 +392,7 @@ def test_the_history_tells_the_learning_rate_of_each_epochs_last_batch():
 
 
 def test_averaging_without_validation_is_refused():
-    with pytest.raises(ValueError, match="validation no longer improves, but rain has no such split"):
+    with pytest.raises(ValueError, match="go by the perplexity in validation, but rain has no such split"):
         d2lrnn.train_and_predict(make(), CORPUS, quiet(averaging=2))
 
 
