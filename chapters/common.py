@@ -57,6 +57,7 @@ def parse_args(
     model: d2lrnn.ModelConfig | None = None,
     training: d2lrnn.TrainConfig | None = None,
     fixed: Sequence[str] = (),
+    corpus: str = "sample",
 ) -> Lesson:
     """Read a chapter's arguments, load its corpus and refuse what cannot work, before anything is computed.
 
@@ -66,10 +67,11 @@ def parse_args(
         model: the model's defaults; None: the chapter builds no model and has no such arguments.
         training: the training's defaults; None likewise.
         fixed: arguments that this chapter has no use for, such as ``"num_layers"``; only the default is no error.
+        corpus: the default corpus.
     """
     cli.prepare_stdout()
     parser = cli.Parser(description=description, epilog=EPILOG if training else None)
-    cli.add_data_arguments(parser)
+    cli.add_data_arguments(parser, corpus)
     if model is not None:
         cli.add_settings(parser, model, cli.CHAPTER_MODEL)
     cli.add_settings(parser, training or d2lrnn.TrainConfig(), cli.CHAPTER_TRAINING if training else ["seed"])

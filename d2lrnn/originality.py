@@ -38,7 +38,7 @@ class CopyIndex:
     """Finds what texts have in common with a corpus: a suffix array, made once for many texts, of 8 bytes a token.
 
     Args:
-        corpus: a corpus, whose ``train`` is taken, or a text.
+        corpus: a corpus, whose ``train`` is taken, or a text; a corpus of pairs of characters is read as characters.
         level: ``"char"`` or ``"word"``; None takes the corpus's, and characters for a text.
 
     Raises:
@@ -46,6 +46,8 @@ class CopyIndex:
     """
 
     def __init__(self, corpus: Corpus | str, level: str | None = None) -> None:
+        if isinstance(corpus, Corpus) and corpus.vocab.level == "bigram":
+            corpus = corpus.vocab.decode(corpus.train)  # or a copy that begins within a pair would be missed
         vocab = corpus.vocab if isinstance(corpus, Corpus) else Vocab(corpus, "char" if level is None else level)
         if level not in (None, vocab.level):
             raise ValueError(f"level is {level!r}: expected {vocab.level!r}, the corpus's, or None")

@@ -253,3 +253,10 @@ def test_lyrics_that_ship_are_found_in_themselves():
     assert (found.longest, found.corpus_begin) == (text[begin : begin + 2000], begin)
     turned = novelty(text[::-1], index)
     assert turned.copied_ngrams < 0.05
+
+
+def test_pairs_of_characters_are_read_as_characters():
+    vocab = Vocab("abcdefgh", "bigram")
+    corpus = Corpus("pairs", vocab, vocab.encode("abcdefgh"))
+    found = novelty("xbcdefy", corpus, 2, 3)
+    assert (found.level, found.longest, found.corpus_begin, found.spans) == ("char", "bcdef", 1, ((1, 6),))
