@@ -53,6 +53,10 @@ if not _is_command_line():
     from d2lrnn.files import CorpusNotFoundError as CorpusNotFoundError
     from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot
+    from d2lrnn.inspection import EmbeddingMap as EmbeddingMap
+    from d2lrnn.inspection import embedding_map as embedding_map
+    from d2lrnn.inspection import gate_activations as gate_activations
+    from d2lrnn.inspection import next_token_probabilities as next_token_probabilities
     from d2lrnn.loop import Training as Training
     from d2lrnn.loop import TrainingDivergedError as TrainingDivergedError
     from d2lrnn.loop import set_seed as set_seed
@@ -70,7 +74,10 @@ if not _is_command_line():
     from d2lrnn.originality import distinct as distinct
     from d2lrnn.originality import marked as marked
     from d2lrnn.originality import novelty as novelty
+    from d2lrnn.plotting import plot_embedding as plot_embedding
+    from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
+    from d2lrnn.plotting import plot_next as plot_next
     from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
     from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
     from d2lrnn.samplers import data_iter_lines as data_iter_lines

@@ -1,4 +1,4 @@
-"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot``."""
+"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show``."""
 
 from __future__ import annotations
 
@@ -155,6 +155,7 @@ def make_parser() -> Parser:
     _add_sample(commands)
     _add_compare(commands)
     _add_plot(commands)
+    _add_show(commands)
     return parser
 
 
@@ -260,6 +261,31 @@ def _add_plot(commands) -> None:
     plot.add_argument(
         "--out", type=Path, default=Path("runs/plot.png"), metavar="FILE", help=".png, .svg or .pdf (%(default)s)"
     )
+
+
+def _add_show(commands) -> None:
+    show = commands.add_parser(
+        "show",
+        help="draw what a trained model does",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Draw what a trained model holds for likely to come next, how far its gates open while it reads a\n"
+        "text, or a map of the tokens by their embedding.",
+        epilog="for example:\n"
+        "  python -m d2lrnn show runs/lyrics --prefix 我们                  what may come next\n"
+        "  python -m d2lrnn show runs/lyrics --what gates                   over what the model writes itself\n"
+        "  python -m d2lrnn show runs/lyrics --what embedding --count 200   a map of 200 characters",
+    )
+    _add_run(show)
+    show.add_argument("--what", choices=("next", "gates", "embedding"), default="next", help="(%(default)s)")
+    show.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="next, gates: what the model reads (the first prefix of the training; gates: and 30 tokens after it)",
+    )
+    show.add_argument("--count", type=int, metavar="N", help="tokens, or of gates hidden units (10; 12; 100)")
+    show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
+    show.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
+    add_ctx(show)
 
 
 def prepare_stdout() -> None:

@@ -35,11 +35,13 @@ from d2lrnn.runs import (
     RunFolder,
     check_origin,
     load_run,
+    name_of,
     origin_of,
     read_history,
     reload_corpus,
 )
 from d2lrnn.sampling import Sample, generate
+from d2lrnn.showing import show
 from d2lrnn.text import LINE_END, Corpus, Vocab, tokenize
 from d2lrnn.training import batches_for, perplexity_on, train_and_predict
 
@@ -299,7 +301,7 @@ def _log_probs_of(sample: Sample, vocab: Vocab) -> str:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    names = [run.name if run.is_dir() else run.parent.name or run.stem for run in args.runs]
+    names = [name_of(run) for run in args.runs]
     histories = {name if names.count(name) == 1 else str(run): read_history(run) for name, run in zip(names, args.runs)}
     plot_history(histories, args.out, ", ".join(histories))
     print(f"picture  {args.out}")
@@ -327,7 +329,14 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
     return 130 if any(history.stopped for history in histories.values()) else 0
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "sample": _sample, "compare": _compare, "plot": _plot}
+COMMANDS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "sample": _sample,
+    "compare": _compare,
+    "plot": _plot,
+    "show": show,
+}
 
 
 def run(args: argparse.Namespace) -> int:

@@ -29,6 +29,11 @@ class RunError(ValueError):
     """A folder holds no run, or another one than is asked for."""
 
 
+def name_of(run: Path) -> str:
+    """Return what to call a run, of which its folder or a file in it is given."""
+    return run.name if run.is_dir() else run.parent.name or run.stem
+
+
 def load_run(run: Path, name: str = BEST) -> Checkpoint:
     """Load a checkpoint of a run: from its folder the one of this name, or the file itself.
 

@@ -1,0 +1,128 @@
+"""Which fonts can write a text: Matplotlib's own has no Chinese, and draws a box in place of what it lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+
+# What the names of fonts with Chinese characters begin with, the best one for labels first.  (Of the file that holds
+# Noto Sans CJK for all countries, Matplotlib sees the first alone, which is called JP and has them all.)
+PREFERRED = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Noto Sans CJK",
+    "Source Han Sans",
+    "WenQuanYi",
+    "Droid Sans Fallback",
+    "PingFang",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+)
+
+
+def legible(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return texts as the fonts that are there can write them, and which font families these are.
+
+    A character that no font has becomes its code point, such as U+6708, and so does one that cannot be seen, such as
+    a line end.  Of the first, Python warns once.
+
+    Args:
+        texts: what is to be written.
+
+    Returns:
+        the texts, and what Matplotlib's ``fontfamily`` is to be.
+    """
+    families, missing = _families_for({c for text in texts for c in text if not c.isascii() and c.isprintable()})
+    if missing:
+        _warn()
+    return [_spelled(text, missing) for text in texts], families
+
+
+@functools.cache  # once a process: Python's own memory of what it has said is lost at every catch_warnings
+def _warn() -> None:
+    warnings.warn(
+        "no installed font has some of the characters: they are written as their code points, such as U+6708; for "
+        "Chinese ones install a font (Debian, Ubuntu: apt-get install fonts-noto-cjk, or fonts-wqy-microhei)",
+        stacklevel=3,
+    )
+
+
+def _spelled(text: str, missing: set[str]) -> str:
+    """Write the code points of what is missing or cannot be seen, several in a row with a space between them."""
+    runs = itertools.groupby(text, lambda c: c in missing or not c.isprintable())
+    return "".join(" ".join(f"U+{ord(c):04X}" for c in run) if hidden else "".join(run) for hidden, run in runs)
+
+
+def _families_for(characters: set[str]) -> tuple[list[str], set[str]]:
+    """Return Matplotlib's own font families and as few as are needed beside them, and what none of them has."""
+    import matplotlib
+
+    families = list(matplotlib.rcParams["font.family"])
+    if characters:
+        characters = characters.difference(*map(_characters_of, families))
+    while characters:
+        name = _best_font(characters)
+        if name is None:
+            break
+        families.append(name)
+        characters = characters - _characters_of(name)
+    return families, characters
+
+
+def _best_font(characters: set[str]) -> str | None:
+    """Return the first font that has all of the characters, else the one that has most of them, else None."""
+    best, most = None, 0
+    for name in itertools.chain(_known_fonts(), _new_fonts()):
+        count = len(characters & _characters_of(name))
+        if count > most:
+            best, most = name, count
+        if count == len(characters):
+            break
+    return best
+
+
+def _known_fonts() -> list[str]:
+    """Return the families of Matplotlib's list of fonts, those for Chinese first."""
+    from matplotlib import font_manager
+
+    names = {font.name for font in font_manager.fontManager.ttflist}
+    names = {name for name in names if not name.startswith("Last Resort")}  # whose every character is a box
+    rank = {name: [name.startswith(start) for start in (*PREFERRED, "")].index(True) for name in names}
+    return sorted(names, key=lambda name: (rank[name], name))
+
+
+def _new_fonts() -> Iterator[str]:
+    """Yield the families of fonts that were installed after Matplotlib made its list, which it keeps on disk."""
+    _add_new_fonts()
+    yield from _known_fonts()
+
+
+@functools.cache
+def _add_new_fonts() -> None:
+    from matplotlib import font_manager
+
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for path in sorted({*font_manager.findSystemFonts()} - known):
+        with contextlib.suppress(Exception):  # as Matplotlib does: who knows what is wrong with a broken font
+            font_manager.fontManager.addfont(path)
+
+
+def _characters_of(family: str) -> frozenset[str]:
+    """Return the characters of the font that Matplotlib finds for a family; none if it is not there any more."""
+    from matplotlib.font_manager import FontProperties, findfont
+
+    try:
+        return _characters_in(findfont(FontProperties(family=family), fallback_to_default=False))
+    except (ValueError, OSError, RuntimeError):
+        return frozenset()
+
+
+@functools.cache
+def _characters_in(path: str) -> frozenset[str]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(map(chr, FT2Font(path).get_charmap()))
