@@ -174,7 +174,7 @@ def main(argv=None):
         argv,
         model=d2lrnn.ModelConfig(cell="lstm"),
         training=d2lrnn.TrainConfig(num_epochs=15, num_steps=36, optimizer="adam", lr=5e-3, theta=1.0),
-        fixed=["cell", "num_layers", "pred_len", "pred_period"],
+        fixed=["cell", "num_layers", "pred_len", "pred_period", "level", "held_out"],
         corpus="timemachine",
     )
     common.opening("Pairs of characters", lesson)

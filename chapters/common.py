@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout'
 
 import d2lrnn  # noqa: E402
 from d2lrnn import cli, commands  # noqa: E402
+from d2lrnn.config import settings_in  # noqa: E402
 from d2lrnn.decoding import encode_prefix  # noqa: E402
 from d2lrnn.progress import in_notebook  # noqa: E402
 
@@ -86,21 +87,23 @@ def parse_args(
         if getattr(args, name) != parser.get_default(name):
             parser.error(f"--{name.replace('_', '-')} has no use in this chapter, which settles that itself")
     try:
-        return _lesson(args, model is not None, training is not None)
+        return _lesson(args, model, training)
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
 
-def _lesson(args: argparse.Namespace, has_model: bool, has_training: bool) -> Lesson:
-    corpus, ctx = commands.load_corpus_from(args), d2lrnn.as_ctx(args.ctx)
+def _lesson(args: argparse.Namespace, model: d2lrnn.ModelConfig | None, training: d2lrnn.TrainConfig | None) -> Lesson:
+    by_lines = training is not None and training.num_lines > 0
+    corpus, ctx = commands.load_corpus_from(args, by_lines), d2lrnn.as_ctx(args.ctx)
     prefixes = commands.prefixes_from(args, corpus)
     for prefix in prefixes:
         encode_prefix(prefix, corpus.vocab)
-    model = commands.config_from(args, d2lrnn.ModelConfig) if has_model else d2lrnn.ModelConfig()
-    training = (
-        commands.config_from(args, d2lrnn.TrainConfig, prefixes=prefixes) if has_training else d2lrnn.TrainConfig()
-    )
-    d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises if it is too short
+    model = replace(model or d2lrnn.ModelConfig(), **settings_in(d2lrnn.ModelConfig, vars(args)))
+    if training is not None:
+        training = replace(training, prefixes=prefixes, **settings_in(d2lrnn.TrainConfig, vars(args)))
+    training = training or d2lrnn.TrainConfig()
+    if not by_lines:
+        d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises: it is too short
     d2lrnn.set_seed(args.seed)
     return Lesson(corpus, model, training, ctx, args.out)
 
@@ -160,8 +163,9 @@ def carry_out(train: Callable, *args: Any) -> Any:
 
 def describe(config: d2lrnn.TrainConfig) -> str:
     """Return how a model is trained, in a line."""
+    rows = f"{config.num_lines} line" if config.num_lines == 1 else f"{config.num_steps} tokens"
     return (
-        f"{config.num_epochs} epochs, batches of {config.batch_size} x {config.num_steps} tokens, "
+        f"{config.num_epochs} epochs, batches of {config.batch_size} x {rows}, "
         f"{config.optimizer} with lr {config.lr:g}, theta {config.theta:g}"
     )
 

@@ -51,6 +51,11 @@ if not _is_command_line():
     from d2lrnn.fast import FastRNNModel as FastRNNModel
     from d2lrnn.files import CorpusError as CorpusError
     from d2lrnn.files import CorpusNotFoundError as CorpusNotFoundError
+    from d2lrnn.forms import FORMS as FORMS
+    from d2lrnn.forms import Form as Form
+    from d2lrnn.forms import acrostic as acrostic
+    from d2lrnn.forms import compose as compose
+    from d2lrnn.forms import usual_form as usual_form
     from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot
     from d2lrnn.inspection import EmbeddingMap as EmbeddingMap
@@ -74,6 +79,7 @@ if not _is_command_line():
     from d2lrnn.originality import distinct as distinct
     from d2lrnn.originality import marked as marked
     from d2lrnn.originality import novelty as novelty
+    from d2lrnn.originality import usual_lengths as usual_lengths
     from d2lrnn.plotting import plot_embedding as plot_embedding
     from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
@@ -84,7 +90,9 @@ if not _is_command_line():
     from d2lrnn.samplers import data_iter_random as data_iter_random
     from d2lrnn.samplers import data_iter_varied as data_iter_varied
     from d2lrnn.sampling import Sample as Sample
+    from d2lrnn.sampling import Written as Written
     from d2lrnn.sampling import generate as generate
+    from d2lrnn.sampling import stream as stream
     from d2lrnn.scratch import CELLS as CELLS
     from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
     from d2lrnn.scratch import Stack as Stack

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config import CORPUS_NAMES, LEVELS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
+from d2lrnn.config import CORPUS_NAMES, FORM_NAMES, LEVELS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
 from d2lrnn.configs import CONFIGS
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
@@ -218,15 +218,18 @@ def _add_sample(commands) -> None:
         help="let a trained model continue a text",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Continue a text with what `train` wrote: always with the likeliest next token, or, with\n"
-        "--num-samples or any setting of how it chooses, by chance or by beam search.",
+        "--num-samples or any setting of how it chooses, by chance or by beam search. In a form, each line ends\n"
+        "where it must.",
         epilog="for example:\n"
         "  python -m d2lrnn sample runs/lyrics --num-samples 5                       five texts by chance\n"
         "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         safer than chance alone\n"
-        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          the likeliest line\n",
+        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          the likeliest line\n"
+        "  python -m d2lrnn sample runs/lyrics --acrostic 我们分开 --num-samples 3   lines that begin so\n"
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5 --novelty             what is copied, and how much\n",
     )
     _add_run(sample)
     sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
-    sample.add_argument("--pred-len", type=int, default=100, metavar="N", help="tokens to add (%(default)s)")
+    sample.add_argument("--pred-len", type=int, metavar="N", help="tokens to add (100)")
     sample.add_argument("--num-samples", type=int, metavar="N", help="texts from each prefix, by chance (1)")
     sample.add_argument(
         "--stop", default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
@@ -234,6 +237,29 @@ def _add_sample(commands) -> None:
     sample.add_argument("--log-probs", action="store_true", help="show how likely the model holds each token")
     add_ctx(sample)
     add_settings(sample, Sampling(), given_only=True)
+    _add_forms(sample)
+    _add_novelty(sample)
+
+
+def _add_forms(sample) -> None:
+    forms = sample.add_argument_group("forms, of which --prefix gives the first characters")
+    forms.add_argument("--form", choices=FORM_NAMES, help="two or four lines of five characters, or of seven")
+    forms.add_argument("--acrostic", action="append", metavar="TEXT", help="a line for each of these characters")
+    forms.add_argument(
+        "--line-length", type=int, metavar="N", help="characters of its lines, without --form (5 in couplets, else 7)"
+    )
+    forms.add_argument("--skip-unknown", action="store_true", help="place characters that the model has never seen")
+
+
+def _add_novelty(sample) -> None:
+    copies = sample.add_argument_group("what is copied from the corpus")
+    copies.add_argument("--novelty", action="store_true", help="mark it 【so】, and say how much and how varied")
+    copies.add_argument(
+        "--ngram", type=int, metavar="N", help="count n-grams of so many tokens (4; 16 for letters of an alphabet)"
+    )
+    copies.add_argument("--min-copy", type=int, metavar="N", help="mark spans of so many tokens or more (8; 32)")
+    copies.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
+    add_data_dir(copies)
 
 
 def _add_compare(commands) -> None:

@@ -16,10 +16,9 @@ from typing import Any
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import Cache, Dynamic, ModelConfig, Sampling, TrainConfig, check_whole
+from d2lrnn.config import Cache, Dynamic, ModelConfig, TrainConfig, check_whole, settings_in
 from d2lrnn.configs import CONFIGS, NamedConfig
 from d2lrnn.corpora import load_corpus
-from d2lrnn.decoding import predict
 from d2lrnn.device import as_ctx
 from d2lrnn.evaluation import bits_per_character
 from d2lrnn.history import History
@@ -40,9 +39,9 @@ from d2lrnn.runs import (
     read_history,
     reload_corpus,
 )
-from d2lrnn.sampling import Sample, generate
-from d2lrnn.showing import show
-from d2lrnn.text import LINE_END, Corpus, Vocab, tokenize
+from d2lrnn.sample_command import sample
+from d2lrnn.show_command import show
+from d2lrnn.text import LINE_END, Corpus, tokenize
 from d2lrnn.training import batches_for, perplexity_on, train_and_predict
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
@@ -51,13 +50,12 @@ PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"
 
 def config_from(args: argparse.Namespace, kind: type, **fixed: Any) -> Any:
     """Make a ``ModelConfig`` or ``TrainConfig`` of the arguments of the same names; ``fixed`` overrides them."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{**{name: value for name, value in vars(args).items() if name in names}, **fixed})
+    return kind(**{**settings_in(kind, vars(args)), **fixed})
 
 
-def load_corpus_from(args: argparse.Namespace) -> Corpus:
-    """Load the corpus that the arguments name."""
-    return load_corpus(args.corpus, args.data_dir, args.max_tokens, args.level, held_out=args.held_out or 0.0)
+def load_corpus_from(args: argparse.Namespace, lines: bool = False) -> Corpus:
+    """Load the corpus that the arguments name, with its line ends if need be."""
+    return load_corpus(args.corpus, args.data_dir, args.max_tokens, args.level, lines, args.held_out or 0.0)
 
 
 def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
@@ -82,12 +80,6 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     return known or (vocab.decode(corpus.train[:4]),)
 
 
-def _given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """Return the settings of a ``ModelConfig`` or ``TrainConfig`` that the arguments hold."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in vars(args).items() if name in names}
-
-
 def _train(args: argparse.Namespace) -> int:
     return _go_on(args) if args.resume else _begin(args)
 
@@ -101,7 +93,7 @@ def _begin(args: argparse.Namespace) -> int:
             "up (--overwrite)"
         )
     model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
-    config = dataclasses.replace(named.training, **_given(args, TrainConfig))
+    config = dataclasses.replace(named.training, **settings_in(TrainConfig, vars(args)))
     options = _corpus_options(args, named, config)
     corpus = load_corpus(given, args.data_dir, **options)
     config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
@@ -119,7 +111,7 @@ def _begin(args: argparse.Namespace) -> int:
 
 def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
     """Return the settings of the model that the arguments hold, and what they entail."""
-    given = _given(args, ModelConfig)
+    given = settings_in(ModelConfig, vars(args))
     if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
         given["embed_size"] = None  # which only Gluon's models have
     if defaults.embed_size == defaults.num_hiddens and "num_hiddens" in given and "embed_size" not in given:
@@ -131,7 +123,7 @@ def _go_on(args: argparse.Namespace) -> int:
     for what in ("out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
-    if _given(args, ModelConfig) or args.overwrite:
+    if settings_in(ModelConfig, vars(args)) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
     checkpoint = load_run(args.resume, LAST)
     folder = args.resume if args.resume.is_dir() else args.resume.parent
@@ -139,7 +131,7 @@ def _go_on(args: argparse.Namespace) -> int:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     check_origin(checkpoint, corpus)
-    given = _given(args, TrainConfig)
+    given = settings_in(TrainConfig, vars(args))
     if args.prefix:
         given["prefixes"] = tuple(args.prefix)
     config = dataclasses.replace(checkpoint.train_config, **given)
@@ -259,47 +251,6 @@ def _token_bar() -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-def _sample(args: argparse.Namespace) -> int:
-    checkpoint = load_run(args.run)
-    model = checkpoint.build_model(as_ctx(args.ctx))
-    prefixes = args.prefix or checkpoint.train_config.prefixes
-    if not prefixes:
-        raise ValueError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
-    given = _given(args, Sampling)
-    if not given and args.num_samples is None and not args.log_probs:
-        for prefix in prefixes:
-            print(predict(prefix, args.pred_len, model, checkpoint.vocab))
-        return 0
-    sampling = _sampling_from(given, args.num_samples)
-    texts = [prefix for prefix in prefixes for _ in range(args.num_samples or 1)]
-    for sample in generate(texts, args.pred_len, model, checkpoint.vocab, sampling):
-        print(sample.text)
-        if args.log_probs:
-            print(_log_probs_of(sample, checkpoint.vocab))
-    return 0
-
-
-def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
-    """Return the settings that were given; by chance if there are any, or several samples, else greedy."""
-    if num_samples is None and not given.keys() - {"stop"}:
-        given = {**given, "temperature": 0.0}
-    check_whole("num_samples", 1 if num_samples is None else num_samples)
-    sampling = Sampling(**given)
-    needless = {"num-samples": (num_samples or 1) > 1, "seed": "seed" in given}
-    if not sampling.by_chance and any(needless.values()):
-        options = " and ".join(f"--{name}" for name, present in needless.items() if present)
-        raise ValueError(f"{options} given, but these settings leave nothing to chance")
-    return sampling
-
-
-def _log_probs_of(sample: Sample, vocab: Vocab) -> str:
-    """Return the lines that tell how likely a text is: all of it, then each of its tokens."""
-    tokens = [f"{vocab.idx_to_token[i]!r} {p:.2f}" for i, p in zip(sample.ids, sample.log_probs)]
-    per_token = f", {sample.log_prob / len(tokens):.3f} per token" if tokens else ""
-    lines = [f"  log-probability {sample.log_prob:.3f}{per_token}"]
-    return "\n".join(lines + ["  " + "  ".join(tokens[i : i + 8]) for i in range(0, len(tokens), 8)])
-
-
 def _plot(args: argparse.Namespace) -> int:
     names = [name_of(run) for run in args.runs]
     histories = {name if names.count(name) == 1 else str(run): read_history(run) for name, run in zip(names, args.runs)}
@@ -332,7 +283,7 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
 COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
-    "sample": _sample,
+    "sample": sample,
     "compare": _compare,
     "plot": _plot,
     "show": show,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,19 @@ OPTIMIZERS = ("sgd", "adam")
 LR_SCHEDULES = ("constant", "decay", "one-cycle")
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")
 LEVELS = ("char", "word", "bigram")  # of tokens
+FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # what they are: forms.FORMS
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
     """Return a field with a default, what it means, and what it may be; the command line shows all three."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def settings_in(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some values that are fields of a dataclass."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:

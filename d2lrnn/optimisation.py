@@ -35,7 +35,7 @@ def cross_entropy(logits, Y, counted=None):
     losses = token_losses(logits, Y)
     if counted is None:
         return losses.mean()
-    weights = counted.T.reshape(-1)
+    weights = counted.astype(losses.dtype).T.reshape(-1)
     return (losses * weights).sum() / weights.sum()
 
 

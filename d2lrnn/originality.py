@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -134,6 +135,16 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
         text_begin=begin,
         corpus_begin=None if begin is None else index.find(longest),
     )
+
+
+def usual_lengths(vocab: Vocab) -> tuple[int, int]:
+    """Return what suits a vocabulary as ``n`` and ``min_length`` of :func:`novelty`.
+
+    That is 4 and 8, but 16 and 32 for characters of which most are an alphabet's, and not wide as Chinese ones are.
+    """
+    letters = [token for token in vocab.idx_to_token if token.isalpha()]
+    wide = sum(unicodedata.east_asian_width(token[0]) == "W" for token in letters)
+    return (4, 8) if vocab.level == "word" or 2 * wide > len(letters) else (16, 32)
 
 
 def marked(text: str, spans: Spans, level: str, before: str = "【", after: str = "】") -> str:

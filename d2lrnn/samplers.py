@@ -173,9 +173,11 @@ def data_iter_lines(
         )
     longest = max(range(len(rows)), key=lambda i: len(rows[i]))
     if max_steps is not None and len(rows[longest]) > max_steps:
+        begin = longest * num_lines + 1
+        which = f"line {begin} has" if num_lines == 1 else f"lines {begin} to {begin + num_lines - 1} have"
         raise ValueError(
-            f"lines {longest * num_lines + 1} to {(longest + 1) * num_lines} have {len(rows[longest])} tokens, line "
-            f"ends included, but num_steps is {max_steps}: expected no more; take a larger num_steps"
+            f"{which} {len(rows[longest])} tokens, line ends included, but num_steps is {max_steps}: expected no more; "
+            "take a larger num_steps"
         )
 
     def batches() -> Iterator:

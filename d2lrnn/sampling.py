@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.config import Sampling
 from d2lrnn.decoding import encode_prefixes, writer_of
+from d2lrnn.distributions import distribution, draw, log_softmax, penalised
 from d2lrnn.models import LanguageModel
 from d2lrnn.text import UnknownTokenError, Vocab
 
 # From the row of a text and the ids written of it so far, without its prefix, to which tokens may come next.
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
+Counts = Union[int, Sequence[int]]
+_Event = tuple[int, int, float]  # of a token: the row, its id, its log-probability
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,20 @@ class Sample:
         return sum(self.log_probs)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A token that a model has just written."""
+
+    row: int  # of the text: its prefix's position
+    id: int
+    text: str  # what the text grows by: the token, after a space if it is a word; nothing if the text stops
+    log_prob: float  # natural logarithm of the model's own probability
+    stopped: bool  # whether it is the stop token, at which the text ends
+
+
 def generate(
     prefixes: Sequence[str],
-    num_preds: int,
+    num_preds: Counts,
     model: LanguageModel,
     vocab: Vocab,
     sampling: Sampling | None = None,
@@ -52,6 +66,7 @@ def generate(
     Args:
         prefixes: the texts to start from, at least one.
         num_preds: how many tokens to add to each, at most: characters, or words if the vocabulary is one of words.
+            Either one number for all of them or a list, one for each.
         model: a language model, from scratch or on Gluon.
         vocab: the vocabulary it was trained with.
         sampling: how the next token is found; None is ``Sampling()``, chance at temperature 1.
@@ -69,111 +84,86 @@ def generate(
         UnknownTokenError: if the vocabulary does not have the stop token.
         ValueError: for a mask that leaves no token, or logits that are not numbers.
     """
-    sampling = sampling or Sampling()
-    rules = _Rules(sampling, vocab, mask)
-    lines = [_Line(i, row.tolist()) for i, row in enumerate(encode_prefixes(prefixes, num_preds, model, vocab))]
-    writer = writer_of(model)
-    if sampling.beam_width:
-        lines = [_search(writer, line, num_preds, rules) for line in lines]
-    else:
-        _draw_all(writer, lines, num_preds, rules)
-    return [Sample(vocab.decode(li.tokens), tuple(li.ids), tuple(li.log_probs), li.stopped) for li in lines]
+    written = stream(prefixes, num_preds, model, vocab, sampling, mask)
+    rows: list[list[Written]] = [[] for _ in prefixes]
+    for token in written:
+        rows[token.row].append(token)
+    return [_sample(prefix, row, vocab) for prefix, row in zip(prefixes, rows)]
 
 
-def log_softmax(logits: numpy.ndarray) -> numpy.ndarray:
-    """Return the natural logarithms of the probabilities (rows, vocab_size) that logits stand for.
+def stream(
+    prefixes: Sequence[str],
+    num_preds: Counts,
+    model: LanguageModel,
+    vocab: Vocab,
+    sampling: Sampling | None = None,
+    mask: Mask | None = None,
+) -> Iterator[Written]:
+    """Write what :func:`generate` does, and yield each token as soon as it is written.
 
-    Raises:
-        ValueError: for a row with NaN or infinity, or with nothing but minus infinity.
-    """
-    largest = logits.max(axis=1, keepdims=True)
-    if not numpy.isfinite(largest).all():
-        raise ValueError("the model's logits hold NaN or infinity: did it diverge in training?")
-    shifted = logits - largest
-    return shifted - numpy.log(numpy.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def penalised(logits: numpy.ndarray, seen: numpy.ndarray, penalty: float) -> numpy.ndarray:
-    """Make the tokens that are there already less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
-
-    The paper divides their logits by the penalty, which helps those below 0; these are multiplied by it, as most
-    implementations do.
+    Nothing is computed before it is asked for, so who stops iterating stops the writing.  The rows take turns; one
+    that has ended is left out.  A beam search knows no token of a text before it knows all: it yields one row after
+    another, each when its search is over.
 
     Args:
-        logits: the model's, (rows, vocab_size).
-        seen: which tokens are in a row's text, prefix included; boolean, of the same shape.
-        penalty: above 1 it penalises, 1 changes nothing.
-    """
-    return numpy.where(seen, numpy.where(logits > 0, logits / penalty, logits * penalty), logits)
-
-
-def distribution(scores: numpy.ndarray, sampling: Sampling) -> numpy.ndarray:
-    """Return the probabilities by which the next token is drawn: after temperature, then top_k, then top_p.
-
-    Args:
-        scores: logits or log-probabilities (rows, vocab_size) in float64; minus infinity for what may not come.
-        sampling: its ``temperature``, ``top_k`` and ``top_p``.
+        prefixes: as for :func:`generate`, and so all the others.
+        num_preds: how many tokens to add to each.
+        model: a language model.
+        vocab: its vocabulary.
+        sampling: how the next token is found.
+        mask: which tokens may come next.
 
     Returns:
-        probabilities (rows, vocab_size), each row's sum 1; 0 for what was cut off.  Among tokens that are equally
-        likely, those with the smaller ids are kept.
+        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.
+
+    Raises:
+        ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`, and what the arguments can tell at once.
     """
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    if sampling.temperature == 0:
-        return numpy.eye(scores.shape[1])[shifted.argmax(axis=1)]
-    if sampling.temperature != 1:
-        with numpy.errstate(over="ignore"):  # to minus infinity, as it should
-            shifted = shifted / sampling.temperature
-    p = numpy.exp(shifted)
-    if sampling.top_k or sampling.top_p < 1:
-        p = numpy.where(_likeliest(p, sampling), p, 0)
-    return p / p.sum(axis=1, keepdims=True)
+    sampling = sampling or Sampling()
+    rules = _Rules(sampling, vocab, mask)
+    counts = list(num_preds) if isinstance(num_preds, Sequence) else [num_preds] * len(prefixes)
+    rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
+    if len(counts) != len(rows):
+        raise ValueError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
+    lines = [_Line(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
+    write = _search_all if sampling.beam_width else _draw_all
+    return _told(write(writer_of(model), lines, rules), vocab, rules.stop)
 
 
-def _likeliest(p: numpy.ndarray, sampling: Sampling) -> numpy.ndarray:
-    """Return where top_k and top_p let p (rows, vocab_size) be; the sum of a row need not be 1."""
-    ordered = -numpy.sort(-p, axis=1)
-    count = numpy.full((len(p), 1), min(sampling.top_k or p.shape[1], p.shape[1]))
-    if sampling.top_p < 1:
-        together = ordered.cumsum(axis=1)
-        enough = sampling.top_p * numpy.take_along_axis(together, count - 1, axis=1)
-        count = numpy.minimum(count, 1 + (together < enough).sum(axis=1, keepdims=True))
-    least = numpy.take_along_axis(ordered, count - 1, axis=1)
-    above, level = p > least, p == least
-    return above | level & (level.cumsum(axis=1) <= count - above.sum(axis=1, keepdims=True))
+def _told(events: Iterator[_Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
+    before = " " if vocab.level == "word" else ""
+    for row, token, log_prob in events:
+        stopped = token == stop
+        yield Written(row, token, "" if stopped else before + vocab.idx_to_token[token], log_prob, stopped)
 
 
-def draw(p: numpy.ndarray, uniforms: numpy.ndarray) -> numpy.ndarray:
-    """Return a token of each row of probabilities (rows, vocab_size), for one number in [0, 1) each.
-
-    The inverse of the distribution function: the token at which the sum of probabilities, in the order of the ids,
-    passes the number.
-    """
-    sums = p.cumsum(axis=1)
-    return (sums <= uniforms[:, None] * sums[:, -1:]).sum(axis=1)
+def _sample(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
+    """Collect what was written after a prefix."""
+    tokens = [token for token in written if not token.stopped]
+    ids = tuple(token.id for token in tokens)
+    text = vocab.decode([*vocab.encode(prefix).tolist(), *ids])
+    return Sample(text, ids, tuple(token.log_prob for token in tokens), len(tokens) < len(written))
 
 
 class _Line:
     """A text that is being written."""
 
-    def __init__(self, row: int, prefix: list[int]) -> None:
-        self.row, self.tokens, self.start = row, prefix, len(prefix)
+    def __init__(self, row: int, prefix: list[int], num_preds: int) -> None:
+        self.row, self.tokens, self.start, self.num_preds = row, prefix, len(prefix), num_preds
         self.log_probs: list[float] = []
         self.stopped = False
         self.score = 0.0  # what a beam search ranks by, before the length penalty
 
     @property
     def ids(self) -> list[int]:
-        """What has been written, without the prefix."""
+        """What has been written, without the prefix, but with the stop token."""
         return self.tokens[self.start :]
 
     def add(self, token: int, log_prob: float, stop: int | None) -> None:
-        """Write a token, or end at it."""
-        if token == stop:
-            self.stopped = True
-        else:
-            self.tokens.append(token)
-            self.log_probs.append(log_prob)
+        """Write a token, and end if it is the stop token."""
+        self.tokens.append(token)
+        self.log_probs.append(log_prob)
+        self.stopped = token == stop
 
     def followed_by(self, token: int, log_prob: float, score: float, stop: int | None) -> _Line:
         """Return a copy with one more token."""
@@ -226,11 +216,11 @@ class _Rules:
         return scores
 
 
-def _draw_all(writer, lines: list[_Line], num_preds: int, rules: _Rules) -> None:
+def _draw_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:
     """Write all lines to their ends, each token by chance."""
     sampling, state, t = rules.sampling, writer.begin_state(len(lines)), 0
     chances = [numpy.random.default_rng(sampling.seed + line.row) for line in lines]
-    going = lines if num_preds else []
+    going = [line for line in lines if line.num_preds]
     while going:
         # A line that has ended stays in the batch, so that no other batch size has to be compiled.
         ids = [line.tokens[t] if t < len(line.tokens) else 0 for line in lines]
@@ -246,10 +236,18 @@ def _draw_all(writer, lines: list[_Line], num_preds: int, rules: _Rules) -> None
             tokens = scores.argmax(axis=1)
         for line, token, log_prob in zip(due, tokens.tolist(), own[range(len(due)), tokens].tolist()):
             line.add(token, log_prob, rules.stop)
-        going = [line for line in going if not line.stopped and len(line.log_probs) < num_preds]
+            yield line.row, token, log_prob
+        going = [line for line in going if not line.stopped and len(line.log_probs) < line.num_preds]
 
 
-def _search(writer, line: _Line, num_preds: int, rules: _Rules) -> _Line:
+def _search_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:
+    """Find the likeliest texts, one after the other."""
+    for line in lines:
+        found = _search(writer, line, rules)
+        yield from ((line.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
+
+
+def _search(writer, line: _Line, rules: _Rules) -> _Line:
     """Return the likeliest text that a beam search finds (d2l, section 10.8).
 
     A hypothesis that comes to the stop token leaves the beam, which is one narrower from then on (Sutskever, Vinyals
@@ -264,9 +262,9 @@ def _search(writer, line: _Line, num_preds: int, rules: _Rules) -> _Line:
     ended: list[_Line] = []
 
     def rank(line: _Line) -> float:
-        return line.score / max(len(line.ids) + line.stopped, 1) ** alpha
+        return line.score / max(len(line.ids), 1) ** alpha
 
-    for _ in range(num_preds):
+    for _ in range(line.num_preds):
         lasts = [beam[i].tokens[-1] if i < len(beam) else 0 for i in range(width)]
         logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))
         own, scores = rules.apply(logits.asnumpy()[: len(beam)], beam)
@@ -278,7 +276,7 @@ def _search(writer, line: _Line, num_preds: int, rules: _Rules) -> _Line:
         parents = [i for (i, _), hypothesis in zip(found, grown) if not hypothesis.stopped]
         parents += [0] * (width - len(parents))
         # However they go on, scores do not rise, and no text is longer than num_preds.
-        if ended and beam and max(map(rank, ended)) >= max(li.score for li in beam) / num_preds**alpha:
+        if ended and beam and max(map(rank, ended)) >= max(li.score for li in beam) / line.num_preds**alpha:
             beam = []
         if not beam:
             break

@@ -36,8 +36,11 @@ PICTURES = {
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
     "the_same_numbers_faster": ["the_same_numbers_faster"],
+    "decoding_strategies": ["decoding_strategies"],
+    "poetry": ["poetry"],
 }
-TRAINING = [name for name in NAMES if name not in ("language_model_data", "the_same_numbers_faster", "bigram_lstm")]
+NO_TWINS = ("language_model_data", "the_same_numbers_faster", "bigram_lstm", "decoding_strategies", "poetry")
+TRAINING = [name for name in NAMES if name not in NO_TWINS]
 
 
 @pytest.fixture
@@ -285,6 +288,42 @@ def test_rungs_are_timed_in_turns(common):
     assert list(times) == list("abc") and all(0 < ms < 1000 for ms in times.values())
 
 
+def test_decoding_strategies(run, common, monkeypatch):
+    chapter, models = importlib.import_module("decoding_strategies"), []
+    monkeypatch.setattr(chapter, "train", lambda lesson, train=chapter.train: models.append(train(lesson)) or models[0])
+    text = run("decoding_strategies")
+    corpus = d2lrnn.load_corpus("sample", max_tokens=2000)
+    vocab, index = corpus.vocab, d2lrnn.CopyIndex(corpus)
+
+    step = re.findall(r"^(temperature \S+|top-k 10|nucleus 0.9) +([\d,]+) +([\d.]+)   ", text, re.MULTILINE)
+    kept = {name: int(count.replace(",", "")) for name, count, _ in step}
+    assert (kept["temperature 1"], kept["top-k 10"]) == (len(vocab), 10) and 10 < kept["nucleus 0.9"] < len(vocab)
+    low, middle, high = (float(perplexity) for name, _, perplexity in step if name.startswith("temperature"))
+    assert 1 < low < middle < high < len(vocab)
+
+    rows = table(text, "how  ")
+    assert list(rows) == list(chapter.STRATEGIES) and len(rows) == 8
+    for name, sampling in chapter.STRATEGIES.items():
+        samples = d2lrnn.generate(["分开"] * (10 if sampling.by_chance else 1), 10, models[0], vocab, sampling)
+        varied = [[d2lrnn.distinct([sample.text], n) for sample in samples] for n in (1, 2)]
+        found = [d2lrnn.novelty(sample.text, index) for sample in samples]
+        copied = [novelty.copied_tokens for novelty in found]
+        log_probs = [sample.log_prob / 10 for sample in samples]
+        assert rows[name] == pytest.approx([numpy.mean(values) for values in (log_probs, *varied, copied)], abs=6e-4)
+        assert f"\n{name}\n  {d2lrnn.marked(samples[0].text, found[0].spans, 'char')}\n" in text
+
+    lines = re.findall(r"^ +(\d+) +(\d\.\d) +(\d+) +(-[\d.]+) +(-[\d.]+)   (\S*)$", text, re.MULTILINE)
+    assert len(lines) == 6
+    for width, alpha, count, log_p, per_token, line in lines:
+        sampling = d2lrnn.Sampling(beam_width=int(width), length_penalty=float(alpha), stop=" ")
+        (sample,) = d2lrnn.generate(["分开 "], 20, models[0], vocab, sampling)
+        assert (sample.text, int(count)) == (f"分开 {line}", len(sample.ids) + sample.stopped)
+        assert float(log_p) <= sample.log_prob + 0.005  # the line end is in it
+        assert float(per_token) == pytest.approx(float(log_p) / int(count), abs=0.006)
+
+    assert re.search(r"\n不\S{6}\n分\S{6}\n开\S{6}\nlog p of heads +-\d+\.\d+\nlog p of others +-\d", text)
+
+
 def test_two_directions_find_what_only_the_next_token_tells(run, tmp_path):
     letters = random.Random(0)
     lines = ("a" + "".join(letters.choices("bcde", k=letters.randint(2, 7))) for _ in range(400))
@@ -322,6 +361,26 @@ def test_bigram_lstm(run, tmp_path):
         assert float(valid) < float(trained) < 4
 
 
+def test_poetry(run, tmp_path):
+    characters, order = [chr(0x4E00 + i) for i in range(60)], random.Random(1)
+    lines = ["{}{}{}{}{}，{}{}{}{}{}。".format(*order.choices(characters, k=10)) for _ in range(300)]
+    (tmp_path / "poems.txt").write_text("\n".join(lines))
+    text = run("poetry", "--corpus", str(tmp_path / "poems.txt"), "--max-tokens", "3900", "--num-epochs", "6")
+    assert f"270 lines to learn from, the first: {lines[0] + chr(10)!r}" in text
+    assert "counted 1111111111111 1111111000000" in text
+    loss, other = re.search(r"^loss (\S+), with other padding (\S+)$", text, re.MULTILINE).groups()
+    assert loss == other
+    by_place = [float(value) for value in re.findall(r"\d+: ([\d,.]+)", re.search(r"^1: .*$", text, re.MULTILINE)[0])]
+    assert len(by_place) == 13
+    assert max(by_place[5], by_place[11]) < min(by_place[:5])  # marks are learnt before anything else
+    assert re.search(r"^masked  100 of 100 have the form", text, re.MULTILINE)
+    for lines_of_four in re.findall(r"^.{5}，.{5}。\n.{5}，.{5}。$", text, re.MULTILINE):
+        assert not re.search(r"[，。]", lines_of_four[:5] + lines_of_four[6:11])
+    heads = re.search(r"^(\S{3}龘): unknown character '龘' \(U\+9F98\) at position 3", text, re.MULTILINE)[1]
+    *_, last = re.findall(r"^(.).{4}，(.).{4}。\n(.).{4}，(.).{4}。$", text, re.MULTILINE)
+    assert "".join(last) == heads
+
+
 # The real corpora.
 
 
@@ -331,6 +390,12 @@ def test_on_real_data(corpus, name, run, real_data):
     text = run(name, "--corpus", corpus, "--data-dir", str(real_data))
     assert f"corpus {corpus}: 2,000 tokens, " in text
     check_training(name, text)
+
+
+def test_decoding_of_words(run, real_data):
+    text = run("decoding_strategies", "--corpus", "ptb", "--data-dir", str(real_data))
+    assert len(table(text, "how  ")) == 8
+    assert "the vocabulary is one of words: expected characters" in text
 
 
 def test_on_the_time_machine(run, real_data):
@@ -395,7 +460,7 @@ def test_a_chapter_is_a_notebook(name):
 
     kind, first = cells[0]
     assert kind == "markdown" and first.startswith("# ") and "$$" in first
-    assert "d2l-zh v1, section" in first or "arXiv" in first
+    assert re.search(r"d2l-zh v1, section|[A-Z]\w+ (19|20)\d\d", first)  # the source
     exercises = next(text for kind, text in cells if text.startswith("## Exercises"))
     assert 3 <= len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) <= 5
     code = [text for kind, text in cells if kind == "code"]

@@ -22,10 +22,11 @@ from d2lrnn import (
     predict_batch,
     rnn_layer,
     set_seed,
+    stream,
 )
 from d2lrnn._runtime import mx
+from d2lrnn.distributions import distribution, draw, log_softmax, penalised
 from d2lrnn.models import get_values, greedy_writer, set_values
-from d2lrnn.sampling import distribution, draw, log_softmax, penalised
 
 VOCAB = Vocab.from_list("abcde")
 GREEDY = Sampling(temperature=0)
@@ -519,6 +520,90 @@ def test_the_log_probabilities_of_a_real_model():
     numpy.testing.assert_allclose(sample.log_probs, own[range(2, 17), ids[3:]], atol=1e-5)
 
 
+def test_each_row_may_have_a_length_of_its_own():
+    vocab = Vocab.from_list("abcd")
+    for sampling in (Sampling(seed=7), GREEDY, Sampling(beam_width=3), Sampling(beam_width=3, stop="a")):
+        model, counts = random_model(5), [3, 0, 8]
+        samples = generate(["ab", "c", "d"], counts, model, vocab, sampling)
+        alone = [
+            generate([p], n, model, vocab, seeded(sampling, 7 + i))
+            for i, (p, n) in enumerate(zip(["ab", "c", "d"], counts))
+        ]
+        assert samples == [sample for (sample,) in alone]
+        if not sampling.stop:
+            assert [len(sample.ids) for sample in samples] == counts
+
+
+# Token by token
+
+
+@pytest.mark.parametrize("sampling", CHOICES, ids=["chance", "all", "greedy", "stop", "beam"])
+def test_what_is_streamed_is_what_is_generated(sampling):
+    model = random_model(3, 5)
+    samples = generate(PREFIXES, 12, model, VOCAB, sampling)
+    streamed = list(stream(PREFIXES, 12, model, VOCAB, sampling))
+    for i, (prefix, sample) in enumerate(zip(PREFIXES, samples)):
+        row = [written for written in streamed if written.row == i]
+        assert prefix + "".join(written.text for written in row) == sample.text
+        assert [written.stopped for written in row] == [False] * len(sample.ids) + [True] * sample.stopped
+        assert tuple(written.id for written in row if not written.stopped) == sample.ids
+        assert tuple(written.log_prob for written in row if not written.stopped) == sample.log_probs
+        if sample.stopped:
+            ids = [*VOCAB.encode(prefix).tolist(), *sample.ids]
+            stop = VOCAB.token_to_idx[sampling.stop]
+            assert (row[-1].id, row[-1].text) == (stop, "")
+            assert row[-1].log_prob == pytest.approx(model.log_probs(ids)[stop], rel=1e-12)
+    assert sampling.stop is None or True in [sample.stopped for sample in samples]
+
+
+def test_words_are_streamed_with_the_spaces_before_them():
+    vocab = Vocab.from_list(["the", "company", "said", "it", "is"], "word")
+    model = chain(numpy.roll(numpy.eye(5), 1, axis=1))  # each is followed by the next
+    written = list(stream(["the"], 9, model, vocab, Sampling(stop="is")))
+    assert [(w.text, w.log_prob, w.stopped) for w in written] == [
+        (" company", 0, False),
+        (" said", 0, False),
+        (" it", 0, False),
+        ("", 0, True),
+    ]
+
+
+class Counting(Known):
+    """Counts how often it is asked, and notes what for."""
+
+    def __init__(self, table):
+        super().__init__(table, remember=7)
+        self.read = []
+
+    def __call__(self, X, state):
+        self.read.append(X.asnumpy()[:, 0].tolist())
+        return super().__call__(X, state)
+
+
+def test_nothing_is_computed_before_it_is_asked_for():
+    model = Counting(random_model(1).table)
+    written = stream(["ab", "abc", "cd"], [4, 4, 1], model, Vocab.from_list("abcd"))
+    assert model.read == []
+    rows, calls = [], []
+    for token in written:
+        rows.append(token.row)
+        calls.append(len(model.read))
+        if len(rows) == 6:
+            break
+    assert (rows, calls) == ([0, 2, 0, 1, 0, 1], [2, 2, 3, 3, 4, 4])
+    written.close()
+    assert len(model.read) == 4
+    assert len(list(stream(["ab"], 4, model, Vocab.from_list("abcd")))) == 4
+    assert len(model.read) == 4 + 5  # the last token that is written is never read
+
+
+def test_a_beam_search_tells_a_row_when_it_has_found_it():
+    model = Counting(random_model(1).table)
+    written = stream(["ab", "cd"], 3, model, Vocab.from_list("abcd"), Sampling(beam_width=2))
+    calls = [(token.row, len(model.read)) for token in written]
+    assert calls == [(0, 4)] * 3 + [(1, 8)] * 3
+
+
 # Models whose equations the module does not know
 
 
@@ -595,18 +680,21 @@ def test_errors_name_what_is_wrong(sampling):
         ([], 3, "expected a list of texts"),
         ("abc", 3, "expected a list of texts"),
         (["a"], -1, "num_preds is -1"),
+        (["a", "b"], [3, -1], "num_preds is -1"),
+        (["a", "b"], [3], "num_preds has 1 numbers for 2 prefixes: expected one each, or one"),
     ]:
-        with pytest.raises(ValueError, match=complaint):
-            generate(prefixes, num_preds, chain(), VOCAB, sampling)
+        for write in (generate, stream):  # which complains before it is asked for a token
+            with pytest.raises(ValueError, match=complaint):
+                write(prefixes, num_preds, chain(), VOCAB, sampling)
     with pytest.raises(UnknownTokenError, match="'你' .*U\\+4F60"):
-        generate(["ab你"], 3, chain(), VOCAB, sampling)
+        stream(["ab你"], 3, chain(), VOCAB, sampling)
     with pytest.raises(UnknownTokenError, match="stop is 'ab': expected one of the 5 tokens of the vocabulary"):
-        generate(["a"], 3, chain(), VOCAB, Sampling(**{**vars(sampling), "stop": "ab"}))
+        stream(["a"], 3, chain(), VOCAB, Sampling(**{**vars(sampling), "stop": "ab"}))
     with pytest.raises(ValueError, match="6 entries.*made for 5"):
         generate(["a"], 1, chain(), Vocab("abcdef"), sampling)
     model = build_model(ModelConfig(cell="gru", num_hiddens=4, bidirectional=True), 5)
     with pytest.raises(LooksAheadError, match="reads the very"):
-        generate(["a"], 1, model, VOCAB, sampling)
+        stream(["a"], 1, model, VOCAB, sampling)
     for bad in (math.nan, math.inf):
         with pytest.raises(ValueError, match="the model's logits hold NaN or infinity: did it diverge"):
             generate(["a"], 3, Known([[0.0, 1.0, bad, 0.0, 0.0]] * 5), VOCAB, sampling)

@@ -17,7 +17,7 @@ from d2lrnn import (
     next_token_probabilities,
     plot_gates,
     predict,
-    showing,
+    show_command,
 )
 from d2lrnn.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.runs import load_run
@@ -44,8 +44,8 @@ def show(capsys, monkeypatch):
     """Run the command as a user does, in this process; returns its status, what it printed, and the figure."""
     figures = []
     for name in ("plot_next", "plot_gates", "plot_embedding"):
-        draw = getattr(showing, name)
-        monkeypatch.setattr(showing, name, lambda *arguments, draw=draw: figures.append(draw(*arguments)))
+        draw = getattr(show_command, name)
+        monkeypatch.setattr(show_command, name, lambda *arguments, draw=draw: figures.append(draw(*arguments)))
 
     def run(*arguments):
         figures.clear()
@@ -169,10 +169,10 @@ def test_the_help_tells_the_choices_and_the_defaults(capsys):
     with pytest.raises(SystemExit):
         cli.main(["show", "--help"])
     out = " ".join(capsys.readouterr().out.split())
-    assert f"--what {{{','.join(showing.PICTURES)}}}" in out
+    assert f"--what {{{','.join(show_command.PICTURES)}}}" in out
     defaults = [
         inspect.signature(function).parameters[name].default
         for function, name in ((next_token_probabilities, "count"), (plot_gates, "num_units"), (embedding_map, "count"))
     ]
     assert f"({'; '.join(map(str, defaults))})" in out
-    assert f"and {showing.NUM_PREDS} tokens after it" in out
+    assert f"and {show_command.NUM_PREDS} tokens after it" in out
