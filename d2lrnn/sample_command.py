@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from typing import Any
 
 from d2lrnn.checkpoint import Checkpoint
@@ -13,7 +14,7 @@ from d2lrnn.forms import FORMS, acrostic, compose, usual_form
 from d2lrnn.originality import CopyIndex, distinct, marked, novelty, usual_lengths
 from d2lrnn.runs import load_run, reload_corpus
 from d2lrnn.sampling import Sample, generate
-from d2lrnn.text import Vocab
+from d2lrnn.text import LINE_END, Vocab
 
 PRED_LEN = 100
 # Options that mean nothing without one of others; and those that the first one leaves nothing to ask for.
@@ -69,7 +70,7 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
     model, vocab = checkpoint.build_model(as_ctx(args.ctx)), checkpoint.vocab
     sampling = _sampling_from(settings_in(Sampling, vars(args)), args.num_samples)
     form = FORMS[args.form] if args.form else usual_form(vocab, args.line_length)
-    begin = args.acrostic or args.prefix or ([""] if args.form else checkpoint.train_config.prefixes)
+    begin = args.acrostic or args.prefix or ([""] if args.form else dict.fromkeys(checkpoint.train_config.prefixes))
     if not begin:
         raise ValueError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
     texts = [text for text in begin for _ in range(args.num_samples or 1)]
@@ -77,6 +78,11 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
         return acrostic(texts, form, model, vocab, sampling, args.skip_unknown)
     if args.form:
         return compose(texts, form, model, vocab, sampling, args.skip_unknown)
+    num_lines = checkpoint.train_config.num_lines
+    if num_lines:  # as it has read them
+        texts = [LINE_END + text.removeprefix(LINE_END) for text in texts]
+    if num_lines == 1 and sampling.stop is None:
+        sampling = replace(sampling, stop=LINE_END)
     return generate(texts, PRED_LEN if args.pred_len is None else args.pred_len, model, vocab, sampling)
 
 

@@ -33,13 +33,13 @@ TIME = "the time traveller for so it will be convenient to speak of him was expo
 VERSE = "春风花月夜，山水去来迟。\n花月春山水，夜来风去迟。\n"
 
 
-def save_model(path, corpus, prefixes, given=""):
+def save_model(path, corpus, prefixes, given="", **how):
     """Save a model of wild parameters, so that its texts vary, as a training of the corpus would."""
     set_seed(5)
     model, config = build_model(ModelConfig("scratch", "gru", 8), corpus.vocab_size), ModelConfig("scratch", "gru", 8)
     for param in named_parameters(model).values():
         set_values(param, mx.np.random.normal(0, 1, get_values(param).shape))
-    training, origin = TrainConfig(prefixes=prefixes), origin_of(corpus, given, {})
+    training, origin = TrainConfig(prefixes=prefixes, **how), origin_of(corpus, given, {"lines": "num_lines" in how})
     return save_checkpoint(path, Checkpoint.of(model, config, training, corpus, origin=origin))
 
 
@@ -249,3 +249,19 @@ def test_a_form_of_verse_is_not_for_lyrics(sample):
     assert "the form needs '，' or ',' or '､': expected one of them among the 15" in sample(
         "lyrics", "--form", "couplet"
     )
+
+
+@pytest.mark.parametrize("num_lines", [1, 2])
+def test_a_model_of_lines_reads_a_line_end_before_each_text_and_a_single_line_ends_with_one(runs, sample, num_lines):
+    (runs / "lines.txt").write_text(VERSE, encoding="utf-8")
+    corpus = load_corpus(runs / "lines.txt", lines=True)
+    save_model(runs / "lines", corpus, ("\n",) * 3, str(runs / "lines.txt"), num_lines=num_lines)
+    model, vocab = restored(runs, "lines")
+    sampling = Sampling(seed=3, stop="\n" if num_lines == 1 else None)
+    expected = [found.text.strip("\n") for found in generate(["\n春"] * 3, 12, model, vocab, sampling)]
+    found = sample("lines", "--prefix", "春", "--pred-len", 12, "--num-samples", 3, "--seed", 3)
+    assert found.strip("\n").replace("\n\n", "\n") == "\n".join(expected).replace("\n\n", "\n")
+    assert sample("lines", "--pred-len", 5).strip("\n") in {  # the prefixes are one and the same: so is the text
+        generate(["\n"], 5, model, vocab, Sampling(0, stop=sampling.stop))[0].text.strip("\n")
+    }
+    assert "copied from lines.txt" in sample("lines", "--form", "couplet", "--novelty")
