@@ -209,6 +209,7 @@ def _add_evaluate(commands) -> None:
         "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"
     )
     evaluate.add_argument("--max-tokens", type=int, metavar="N", help="measure on so many tokens (all)")
+    evaluate.add_argument("--num-lines", type=int, metavar="N", help="lines that go on with one state (as in training)")
     add_ctx(evaluate)
 
 

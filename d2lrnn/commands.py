@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
-from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
-from d2lrnn.config import Cache, Dynamic, ModelConfig, TrainConfig, check_whole, settings_in
+from d2lrnn.config import ModelConfig, TrainConfig, settings_in
 from d2lrnn.configs import CONFIGS, NamedConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.device import as_ctx
-from d2lrnn.evaluation import bits_per_character
+from d2lrnn.evaluate_command import evaluate
 from d2lrnn.history import History
 from d2lrnn.loop import Training, TrainingDivergedError, set_seed
 from d2lrnn.models import build_model, named_parameters
@@ -194,63 +190,6 @@ def _python() -> str:
     return str(python.relative_to(here)) if here in python.parents else "python"
 
 
-def _evaluate(args: argparse.Namespace) -> int:
-    cache, dynamic = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
-    checkpoint = load_run(args.run)
-    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
-    model = checkpoint.build_model(as_ctx(args.ctx))
-    if args.max_tokens is not None:
-        check_whole("max_tokens", args.max_tokens, 2)
-    ids, start = corpus.split(args.split)[: args.max_tokens], time.perf_counter()
-    by_lines = checkpoint.train_config.num_lines
-    count = len(ids) if by_lines else len(ids) - 1
-    if not by_lines:
-        with _token_bar() as progress:
-            found = evaluate_adaptively(model, ids, cache, dynamic, corpus.train, progress=progress)
-    elif cache or dynamic:
-        raise ValueError("the model reads lines one by one, with nothing to adapt to: leave --cache and --dynamic out")
-    else:
-        found = perplexity_on(model, ids, corpus.vocab, checkpoint.train_config)
-    adapted = [
-        f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
-        for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
-        if adaptation is not None
-    ]
-    how = f", with {' and '.join(adapted)}" if adapted else ""
-    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {count:,} tokens")
-    if corpus.vocab.level != "word":
-        print(f"{bits_per_character(found, corpus.vocab.level):.3f} bits per character")
-    print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
-    return 0
-
-
-def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
-    """Return the ``Cache`` or ``Dynamic`` that the arguments describe; None without ``--cache`` or ``--dynamic``."""
-    given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_")}
-    if not getattr(args, flag):
-        if given:
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise ValueError(f"{options} given without --{flag}: expected both or neither")
-        return None
-    return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
-
-
-@contextlib.contextmanager
-def _token_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show how many tokens are done, in a terminal; yields what is to be called with these and with all."""
-    from tqdm.auto import tqdm
-
-    with tqdm(unit=" tokens", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def progress(done: int, total: int) -> None:
-            if done < bar.n:  # the training text is read, the one that is measured begins
-                bar.reset()
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
-
-
 def _plot(args: argparse.Namespace) -> int:
     names = [name_of(run) for run in args.runs]
     histories = {name if names.count(name) == 1 else str(run): read_history(run) for name, run in zip(names, args.runs)}
@@ -282,7 +221,7 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
 
 COMMANDS = {
     "train": _train,
-    "evaluate": _evaluate,
+    "evaluate": evaluate,
     "sample": sample,
     "compare": _compare,
     "plot": _plot,

@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import math
 import re
 
 import numpy
@@ -390,7 +391,8 @@ def test_the_command_measures_with_both(run, capsys):
     settings = "lr 0.01, decay 0.0005, num_steps 10, eps 0.0002, gradient_tokens 50000"
     adapted = f"a cache (window 50, theta 2.0, share 0.1) and dynamic evaluation ({settings})"
     assert out.splitlines()[0] == f"text.txt, train, with {adapted}: perplexity {found:.2f} over 224 tokens"
-    assert re.fullmatch(r"[\d,]+ tokens/s", out.splitlines()[1])
+    assert out.splitlines()[1] == f"{math.log2(found):.3f} bits per character"
+    assert re.fullmatch(r"[\d,]+ tokens/s", out.splitlines()[2])
     assert err == ""
     assert cli.main(["evaluate", str(path), "--split", "train"]) == 0
     plain = f"text.txt, train: perplexity {evaluate(model, corpus.train):.2f} over 224 tokens"

@@ -13,7 +13,8 @@ PACKAGE = Path(d2lrnn.__file__).parent
 FLOORS = (
     "_launch config configs _runtime device text originality files corpora samplers inputs scratch fast packed concise "
     "models decoding distributions sampling forms inspection optimisation evaluation adaptive history progress loop "
-    "training checkpoint runs fonts plotting comparison sample_command show_command commands cli __main__"
+    "training checkpoint runs fonts plotting comparison evaluate_command sample_command show_command commands cli "
+    "__main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import d2lrnn
-from d2lrnn import ModelConfig, TrainConfig, Training, build_model, data_iter_lines, evaluate_lines, load_text
+from d2lrnn import ModelConfig, TrainConfig, Training, build_model, cli, data_iter_lines, evaluate_lines, load_text
 from d2lrnn._runtime import mx
+from d2lrnn.checkpoint import load_checkpoint
 from d2lrnn.optimisation import cross_entropy, gradient_norm
 
 TEXT = "rain\nin spain\n\n  falls \nmainly\nin\nthe plain"
@@ -191,3 +192,25 @@ def test_patience_without_validation_is_refused(corpus):
         ValueError, match="patience go by the perplexity in validation, but rain.txt has no such split: hold a share"
     ):
         d2lrnn.train_and_predict(make(corpus), corpus, quiet(patience=2))
+
+
+def test_the_command_evaluates_line_by_line(corpus, tmp_path, capsys):
+    path = tmp_path / "rain.txt"
+    path.write_text(TEXT * 4)
+    out = tmp_path / "run"
+    sizes = "--num-hiddens 8 --num-layers 1 --embed-size 4 --batch-size 2 --num-epochs 2 --held-out 0.2".split()
+    assert cli.main(["train", "--config", "poetry", "--corpus", str(path), "--out", str(out), *sizes]) == 0
+    trained = capsys.readouterr().out
+    checkpoint = load_checkpoint(out / "model.d2lrnn")
+    text = load_text(path, lines=True).hold_out(0.2)
+    end = text.vocab.token_to_idx["\n"]
+    for arguments, num_lines in (([], 1), (["--num-lines", "2"], 2)):
+        assert cli.main(["evaluate", str(out), *arguments]) == 0
+        printed = capsys.readouterr().out
+        expected = evaluate_lines(checkpoint.build_model(), text.test, end, num_lines)
+        assert f"rain.txt, test: perplexity {expected:.2f} over {len(text.test)} tokens" in printed
+        assert f"{math.log2(expected):.3f} bits per character" in printed
+    assert f"test     perplexity {evaluate_lines(checkpoint.build_model(), text.test, end):.2f}" in trained
+    assert "in validation" in trained and f"{len(text.valid)}\n" in trained
+    assert cli.main(["evaluate", str(out), "--cache"]) == 1
+    assert "with nothing to adapt to: leave --cache and --dynamic out" in capsys.readouterr().err

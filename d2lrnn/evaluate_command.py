@@ -1,0 +1,88 @@
+"""What the command `evaluate` does: a trained model's perplexity on a split of its corpus, adapting to it or not."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from d2lrnn.adaptive import evaluate_adaptively
+from d2lrnn.checkpoint import Checkpoint
+from d2lrnn.config import Cache, Dynamic, check_whole
+from d2lrnn.device import as_ctx
+from d2lrnn.evaluation import bits_per_character
+from d2lrnn.optimisation import format_perplexity
+from d2lrnn.runs import load_run, reload_corpus
+from d2lrnn.training import perplexity_on
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure and print a perplexity; return the exit status."""
+    adaptations = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
+    checkpoint = load_run(args.run)
+    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
+    if args.max_tokens is not None:
+        check_whole("max_tokens", args.max_tokens, 2)
+    ids, start = corpus.split(args.split)[: args.max_tokens], time.perf_counter()
+    num_lines = checkpoint.train_config.num_lines if args.num_lines is None else args.num_lines
+    if num_lines:
+        found, count = _by_lines(args, checkpoint, ids, num_lines), len(ids)
+    else:
+        with _token_bar() as progress:
+            model = checkpoint.build_model(as_ctx(args.ctx))
+            found = evaluate_adaptively(model, ids, *adaptations, corpus.train, progress=progress)
+        count = len(ids) - 1
+    how = _how(*adaptations)
+    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {count:,} tokens")
+    if corpus.vocab.level != "word":
+        print(f"{bits_per_character(found, corpus.vocab.level):.3f} bits per character")
+    print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
+    return 0
+
+
+def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> float:
+    if args.cache or args.dynamic:
+        raise ValueError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
+    config = replace(checkpoint.train_config, num_lines=num_lines, vary_steps=False, use_random_iter=False)
+    return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config)
+
+
+def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:
+    """Return how a model adapts, for the line with the perplexity; nothing if it does not."""
+    adapted = [
+        f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
+        for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
+        if adaptation is not None
+    ]
+    return f", with {' and '.join(adapted)}" if adapted else ""
+
+
+def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
+    """Return the ``Cache`` or ``Dynamic`` that the arguments describe; None without ``--cache`` or ``--dynamic``."""
+    given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_")}
+    if not getattr(args, flag):
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"{options} given without --{flag}: expected both or neither")
+        return None
+    return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
+
+
+@contextlib.contextmanager
+def _token_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show how many tokens are done, in a terminal; yields what is to be called with these and with all."""
+    from tqdm.auto import tqdm
+
+    with tqdm(unit=" tokens", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if done < bar.n:  # the training text is read, the one that is measured begins
+                bar.reset()
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
