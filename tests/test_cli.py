@@ -450,3 +450,22 @@ def test_the_options_have_the_defaults_of_the_configurations():
     args = cli.make_parser().parse_args(["compare"])
     assert commands.config_from(args, TrainConfig) == TrainConfig()
     assert not vars(cli.make_parser().parse_args(["train"])).keys() & vars(TrainConfig()).keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"max_tokens": 63_282, "held_out": 0.1}),
+        (["--corpus", "jaychou"], {"max_tokens": 63_282, "held_out": 0.1}),
+        (["--corpus", "sample"], {"max_tokens": None, "held_out": 0.1}),  # the number is of its own corpus
+        (["--corpus", "ptb"], {"max_tokens": None, "held_out": 0.0}),  # which has splits
+        (["--max-tokens", "500", "--held-out", "0"], {"max_tokens": 500, "held_out": 0.0}),
+        (["--level", "bigram"], {"max_tokens": 63_282, "held_out": 0.1, "level": "bigram"}),
+        (["--num-lines", "2"], {"max_tokens": 63_282, "held_out": 0.1, "lines": True}),
+    ],
+)
+def test_a_named_configuration_knows_what_to_load(arguments, expected):
+    args = cli.make_parser().parse_args(["train", "--config", "songs", *arguments])
+    training = TrainConfig(num_lines=getattr(args, "num_lines", 0))
+    found = commands._corpus_options(args, CONFIGS["songs"], training)
+    assert found == {"level": None, "lines": False, **expected}
