@@ -85,7 +85,8 @@ def gates():
 # \mathbf{R}_t \odot (\mathbf{H}_{t-1} \mathbf{W}_{hh} + \mathbf{c}_h).$$
 #
 # The second needs one product for all three gates, which is faster. But it is another function: with the same weights
-# the two do not compute the same. `gru` is the book's form, `gru_reset_after` Gluon's.
+# the two do not compute the same. `gru` is the book's form, `gru_reset_after` Gluon's. (On Gluon, too, the book's form
+# can be had: `d2lrnn.UnrolledLayer("gru", num_hiddens)`.)
 
 
 # %%

@@ -24,7 +24,7 @@ import mxnet as mx
 from mxnet import autograd, np, npx
 
 import d2lrnn
-from d2lrnn import fast, loop
+from d2lrnn import compiled, fast, loop
 from d2lrnn.inputs import Inputs, dot
 from d2lrnn.plotting import COLOURS, new_figure, save_figure
 from d2lrnn.scratch import lstm, lstm_step, unroll
@@ -55,12 +55,12 @@ def at_once(inputs, state, params):
 # %% [markdown]
 # 3. **Look-up.** A one-hot vector times a matrix is a row of it. What `to_onehot` returns remembers its ids (above,
 #    `list` made it forget them), so `lstm` looks the rows up: no product is left on the way in.
-# 4. **Four in one.** The equation at the top: `side_by_side` joins the weights once a batch, and `fast.lstm_step`
+# 4. **Four in one.** The equation at the top: `side_by_side` joins the weights once a batch, `compiled.lstm_step`
 #    multiplies once a step, then cuts the gates apart. It also has other operators in place of `np.dot` and `np.tanh`:
-#    `npx.fully_connected` (in `fast.dot`) and `npx.activation`, which on the CPU are those of Intel's library oneDNN.
+#    `npx.fully_connected` (in `compiled.dot`) and `npx.activation`, on the CPU those of Intel's library oneDNN.
 # 5. **Compiled.** So far Python calls each operator, autograd notes it down and MXNet finds memory for its result, anew
-#    for every batch. `FastRNNModel` takes `fast.lstm_step` through all time steps once, with symbols for arrays, and
-#    keeps the graph: its memory is planned once, and a batch is one call forward and one back.
+#    for every batch. `FastRNNModel` takes `compiled.lstm_step` through all time steps once, with symbols for arrays,
+#    and keeps the graph: its memory is planned once, and a batch is one call forward and one back.
 #
 # Beside the ladder stands **Gluon**: `gluon.rnn.LSTM` is one operator for all steps, written in C++. `RNNModel` puts
 # one-hot vectors before it, as the book does, so it multiplies where rung 3 looks up.
@@ -70,11 +70,12 @@ def at_once(inputs, state, params):
 def four_in_one(inputs, state, params):
     """Rung 4: compute the LSTM with its gates side by side, still operator by operator."""
     outputs, n = [], state[0].shape[1]
-    (W_x, *weights), (W_hq, b_q) = fast.side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
+    (W_x, *rest), (W_hq, b_q) = fast.side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
+    weights = compiled.Weights(mx, d2lrnn.CELLS["lstm"], n, None, rest)
     for X in Inputs(inputs):
-        H, state = fast.lstm_step(mx, dot(X, W_x), state, weights, n)
+        H, state = compiled.lstm_step(mx, dot(X, W_x), state, weights)
         outputs.append(H)
-    return [fast.dot(mx, np.concatenate(outputs), W_hq, b_q, len(b_q))], state
+    return [compiled.dot(mx, np.concatenate(outputs), W_hq, b_q, len(b_q))], state
 
 
 def new_models(lesson):
@@ -93,10 +94,9 @@ def new_models(lesson):
 # %% [markdown]
 # ## What each rung gains
 #
-# `Training.step` is d2lrnn's training step: forward, loss, backward, clipping, update; only the model differs.
-# Computing something else is no gain, so loss and gradients of a first step are compared with rung 1's: what differs is
-# rounding. MXNet works in the background, so a clock has to wait for it (`npx.waitall`). And a computer has slow
-# moments, so the rungs take turns, each round begins with another, and the median counts.
+# `Training.step` is the whole training step, from forward to update; only the model differs. To compute something else
+# is no gain, so loss and gradients of a first step are compared with rung 1's: what differs is rounding. MXNet works in
+# the background: a clock has to wait for it (`npx.waitall`). Computers have slow moments: the rungs take turns.
 
 
 # %%
@@ -170,7 +170,7 @@ def four_or_one(lesson, steps):
     states = [np.random.normal(size=(rows, n), ctx=lesson.ctx) for _ in range(num_steps)]
     four = [np.random.normal(size=(n, n), ctx=lesson.ctx) for _ in range(4)]
     bias, calls = {size: np.zeros(size, ctx=lesson.ctx) for size in (n, 4 * n)}, {}
-    libraries = {"np.dot": np.dot, "fast.dot": lambda H, W: fast.dot(mx, H, W, bias[len(W)], len(W))}
+    libraries = {"np.dot": np.dot, "compiled.dot": lambda H, W: compiled.dot(mx, H, W, bias[len(W)], len(W))}
     for library, call in libraries.items():
         for count, weights in ((4, four), (1, [np.concatenate(four, axis=int(call is np.dot))])):
             for array in states + weights:
@@ -178,12 +178,12 @@ def four_or_one(lesson, steps):
             for gradients in (False, True):
                 calls[library, count, gradients] = partial(multiply, call, states, weights, gradients)
     times = in_turns(calls, rounds=8)
-    print(f"{'':10}{'ms forward: four':>16}{'one':>8}{'gain':>7}{'ms with gradients: four':>27}{'one':>8}{'gain':>7}")
+    print(f"{'':12}{'ms forward: four':>16}{'one':>8}{'gain':>7}{'ms with gradients: four':>27}{'one':>8}{'gain':>7}")
     for library in libraries:
         (a, b), (c, d) = ([times[library, count, gradients] for count in (4, 1)] for gradients in (False, True))
-        print(f"{library:10}{a:16.2f}{b:8.2f}{a / b:7.2f}{c:27.2f}{d:8.2f}{c / d:7.2f}")
-    less, gain = times["np.dot", 4, True] - times["fast.dot", 1, True], steps["3 look-up"] - steps["4 four in one"]
-    print(f"From four by np.dot to one by fast.dot: {less:.1f} ms less. Rung 4 as a whole took {gain:.1f} ms less.")
+        print(f"{library:12}{a:16.2f}{b:8.2f}{a / b:7.2f}{c:27.2f}{d:8.2f}{c / d:7.2f}")
+    less, gain = times["np.dot", 4, True] - times["compiled.dot", 1, True], steps["3 look-up"] - steps["4 four in one"]
+    print(f"From four by np.dot to one by compiled.dot: {less:.1f} ms less. Rung 4 as a whole took {gain:.1f} ms less.")
 
 
 # %% [markdown]
@@ -204,7 +204,7 @@ def floor(lesson, steps):
     tokens, size = lesson.training.batch_size * lesson.training.num_steps, 2048
     common.section(f"3. The floor, at the speed of one product ({size} x {size}) ({size} x {size})")
     A, bias = np.random.normal(size=(size, size), ctx=lesson.ctx), np.zeros(size, ctx=lesson.ctx)
-    speed = 2 * size**3 / in_turns({"large": lambda: fast.dot(mx, A, A, bias, size)}, rounds=5)["large"]
+    speed = 2 * size**3 / in_turns({"large": lambda: compiled.dot(mx, A, A, bias, size)}, rounds=5)["large"]
     print(f"speed               {speed / 1e6:12,.1f} thousand million operations a second")
     onehot, state, output = 16 * tokens * vocab_size * n, 24 * tokens * n * n, 6 * tokens * n * vocab_size
     counts = {"inputs, one-hot": onehot, "inputs, looked up": 0, "state": state, "output layer": output}
@@ -220,7 +220,7 @@ def floor(lesson, steps):
 # 2. At which `--batch-size` does four in one stop gaining, and why? What does a larger batch cost in training?
 # 3. The Penn Treebank has 10,000 words. Say from section 3 which rungs gain most there, then try `--corpus ptb`.
 # 4. Write a rung 3½: one `np.dot` and `np.tanh`. How much of rung 4's gain is the product's, how much the operators'?
-# 5. How many products with the state are there in `fast.gru_step`, and in `fast.gru_reset_after_step`? Time both cells.
+# 5. How many products with the state are there in `compiled.gru_step`, how many in `gru_reset_after_step`? Time both.
 
 
 # %%

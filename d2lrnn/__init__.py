@@ -9,6 +9,9 @@ if not _is_command_line():
     from d2lrnn.adaptive import evaluate_adaptively as evaluate_adaptively
     from d2lrnn.adaptive import mean_squared_gradients as mean_squared_gradients
     from d2lrnn.adaptive import token_losses_adaptively as token_losses_adaptively
+    from d2lrnn.cells import CELLS as CELLS
+    from d2lrnn.cells import Cell as Cell
+    from d2lrnn.cells import add_cell as add_cell
     from d2lrnn.checkpoint import Checkpoint as Checkpoint
     from d2lrnn.checkpoint import CheckpointError as CheckpointError
     from d2lrnn.checkpoint import load_checkpoint as load_checkpoint
@@ -19,7 +22,6 @@ if not _is_command_line():
     from d2lrnn.comparison import make_twins as make_twins
     from d2lrnn.comparison import plot_comparison as plot_comparison
     from d2lrnn.comparison import train_side_by_side as train_side_by_side
-    from d2lrnn.concise import FusedLayerError as FusedLayerError
     from d2lrnn.concise import RecurrentStack as RecurrentStack
     from d2lrnn.concise import RNNModel as RNNModel
     from d2lrnn.concise import rnn_layer as rnn_layer
@@ -80,6 +82,7 @@ if not _is_command_line():
     from d2lrnn.originality import marked as marked
     from d2lrnn.originality import novelty as novelty
     from d2lrnn.originality import usual_lengths as usual_lengths
+    from d2lrnn.packed import FusedLayerError as FusedLayerError
     from d2lrnn.plotting import plot_embedding as plot_embedding
     from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
@@ -93,7 +96,6 @@ if not _is_command_line():
     from d2lrnn.sampling import Written as Written
     from d2lrnn.sampling import generate as generate
     from d2lrnn.sampling import stream as stream
-    from d2lrnn.scratch import CELLS as CELLS
     from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
     from d2lrnn.scratch import Stack as Stack
     from d2lrnn.scratch import get_gru_params as get_gru_params
@@ -112,3 +114,5 @@ if not _is_command_line():
     from d2lrnn.text import Vocab as Vocab
     from d2lrnn.training import train as train
     from d2lrnn.training import train_and_predict as train_and_predict
+    from d2lrnn.unrolled import StepGraphs as StepGraphs
+    from d2lrnn.unrolled import UnrolledLayer as UnrolledLayer

@@ -14,7 +14,7 @@ from typing import Any
 from d2lrnn.config import CORPUS_NAMES, FORM_NAMES, LEVELS, Cache, Dynamic, ModelConfig, Sampling, TrainConfig
 from d2lrnn.configs import CONFIGS
 
-CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers")  # what the book sets
+CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers", "num_projections")  # what the book sets, and what cells need
 CHAPTER_TRAINING = tuple(
     "num_epochs batch_size num_steps optimizer lr theta use_random_iter pred_period pred_len seed".split()
 )

@@ -1,82 +1,51 @@
-"""The same models on Gluon's fused recurrent layers (d2l-zh v1, section 6.5)."""
+"""The same models on Gluon: on its fused recurrent layers (d2l-zh v1, section 6.5), or on unrolled ones."""
 
 from __future__ import annotations
 
 import warnings
 
 from d2lrnn._runtime import mx
-from d2lrnn.config import Dropout
+from d2lrnn.compiled import dot
+from d2lrnn.config import Dropout, check_projections
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.packed import Packed
 from d2lrnn.samplers import check_batch
+from d2lrnn.unrolled import Identity, StepGraphs, UnrolledLayer
 
 nn, rnn = mx.gluon.nn, mx.gluon.rnn
 
 
-class FusedLayerError(ValueError):
-    """A fused layer was given an option that MXNet 1.9.1 ignores or gets wrong on the CPU."""
+def rnn_layer(
+    cell: str, num_hiddens: int, input_size: int = 0, bidirectional: bool = False, num_projections: int | None = None
+):
+    """Return one recurrent layer of a cell: a fused one of ``gluon.rnn`` where there is one, else an unrolled one.
 
-
-def rnn_layer(cell: str, num_hiddens: int, input_size: int = 0, bidirectional: bool = False):
-    """Return one fused layer of ``gluon.rnn``: ``rnn`` (with tanh, as in the book), ``gru`` or ``lstm``.
-
-    Gluon's GRU is the reset-after form, the twin of :func:`d2lrnn.scratch.gru_reset_after`.
+    Fused are ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and ``gru``.  Gluon's GRU is the reset-after
+    form, the twin of :func:`d2lrnn.scratch.gru_reset_after`; the book's form is ``UnrolledLayer("gru", num_hiddens)``.
 
     Args:
-        cell: ``rnn``, ``gru`` (or ``gru_reset_after``, the same) or ``lstm``.
+        cell: a name in ``CELLS``; ``gru`` is ``gru_reset_after`` here.
         num_hiddens: hidden units in each direction.
         input_size: size of the inputs; 0 lets Gluon find out at the first call.
         bidirectional: whether a second direction reads from the end.
+        num_projections: width of a projected cell's hidden state.
 
     Raises:
-        ValueError: for another cell.
+        ValueError: for an unknown cell, or a ``num_projections`` that does not fit it.
     """
+    if cell not in ("rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"):
+        return UnrolledLayer(cell, num_hiddens, input_size, num_projections, bidirectional)
+    check_projections(cell, num_projections)
     options = {"input_size": input_size, "bidirectional": bidirectional}
     if cell == "rnn":
         return rnn.RNN(num_hiddens, activation="tanh", **options)  # Gluon's default is relu
-    if cell in ("gru", "gru_reset_after"):
-        return rnn.GRU(num_hiddens, **options)
-    if cell == "lstm":
-        return rnn.LSTM(num_hiddens, **options)
-    raise ValueError(f"unknown cell {cell!r}: expected rnn, gru or lstm")
+    if cell == "rnn_relu":
+        return rnn.RNN(num_hiddens, activation="relu", h2h_weight_initializer=Identity(), **options)
+    return (rnn.LSTM if cell == "lstm" else rnn.GRU)(num_hiddens, **options)
 
 
-def check_layer(layer) -> None:
-    """Refuse a ``gluon.rnn`` layer with an option that the CPU ignores without a word.
-
-    Raises:
-        FusedLayerError: for dropout between fused layers, state clipping, sequence lengths, a projection, or the
-            layout NTC.
-    """
-    faults = {
-        "dropout": (
-            layer._dropout and layer._num_layers > 1,
-            "it is ignored on the CPU: use RecurrentStack(..., dropout=...)",
-        ),
-        "lstm_state_clip_min/max": (
-            layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None,
-            "they are ignored on the CPU: clip the state between batches yourself",
-        ),
-        "use_sequence_length": (
-            layer._use_sequence_length,
-            "it is ignored on the CPU: mask the outputs instead",
-        ),
-        "projection_size": (
-            layer._projection_size,
-            "it cannot be trained on the CPU: add a Dense layer instead",
-        ),
-        "layout='NTC'": (
-            layer._layout != "TNC",
-            "this module's order is (num_steps, batch_size, ...): use layout='TNC', Gluon's default",
-        ),
-    }
-    for option, (present, remedy) in faults.items():
-        if present:
-            raise FusedLayerError(f"{type(layer).__name__} was made with {option}; {remedy}")
-
-
-class RecurrentStack(mx.gluon.HybridBlock):
-    """Several one-layer ``gluon.rnn`` layers with dropout between them that really drops.
+class RecurrentStack(StepGraphs):
+    """Several layers of :func:`rnn_layer` with dropout between them that really drops.
 
     The ``dropout=`` of a fused layer of several does nothing on the CPU.  With ``dropout=0`` the numbers are those
     of the fused layer.
@@ -89,6 +58,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
         dropout: the share of each layer's outputs that is dropped before the next layer, or a :class:`Dropout`, of
             which ``hidden`` and ``locked`` count here.
         input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
+        num_projections: width of a projected cell's hidden state.
     """
 
     def __init__(
@@ -99,6 +69,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
         bidirectional: bool = False,
         dropout: float | Dropout = 0.0,
         input_size: int = 0,
+        num_projections: int | None = None,
     ) -> None:
         super().__init__()
         if num_layers < 1:
@@ -107,16 +78,21 @@ class RecurrentStack(mx.gluon.HybridBlock):
         with self.name_scope():
             self.layers = nn.HybridSequential()
             for layer in range(num_layers):
-                size = input_size if layer == 0 else num_hiddens * self.num_directions
-                self.layers.add(rnn_layer(cell, num_hiddens, size, bidirectional))
+                size = (num_projections or num_hiddens) * self.num_directions if layer else input_size
+                self.layers.add(rnn_layer(cell, num_hiddens, size, bidirectional, num_projections))
         self.dropout = Dropout.of(dropout)
 
+    @property
+    def unrolls(self) -> bool:
+        """Whether a layer's graph is of a fixed number of steps."""
+        return any(isinstance(layer, UnrolledLayer) for layer in self.layers)
+
     def begin_state(self, batch_size: int, **options) -> list:
-        """Return zeros (num_directions, batch_size, num_hiddens): of each layer in turn ``H``, or ``H, C``."""
+        """Return zeros (num_directions, batch_size, width): of each layer in turn ``H``, or ``H, C``."""
         return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
 
     def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
-        """Return the last layer's outputs (num_steps, batch_size, num_directions * num_hiddens) and the new state."""
+        """Return the last layer's outputs (num_steps, batch_size, num_directions * width) and the new state."""
         return self.run(F, X, state, list(self.layers))
 
     def run(self, F, X, state, layers: list) -> tuple:
@@ -130,7 +106,7 @@ class RecurrentStack(mx.gluon.HybridBlock):
         return X, new_state
 
 
-class RNNModel(mx.gluon.HybridBlock):
+class RNNModel(StepGraphs):
     """A language model on a recurrent layer of Gluon, with the protocol that training and decoding speak.
 
     Hybridised when made; ``model.hybridize(False)`` runs it step by step.  Dropout acts on what enters and leaves
@@ -138,7 +114,8 @@ class RNNModel(mx.gluon.HybridBlock):
     :class:`Dropout` can lock its masks over time, and drop words and weights too.
 
     Args:
-        rnn_layer: a layer of ``gluon.rnn`` or a :class:`RecurrentStack`, which brings its own dropout between layers.
+        rnn_layer: a layer of ``gluon.rnn``, an :class:`UnrolledLayer`, or a :class:`RecurrentStack`, which brings its
+            own dropout between layers.
         vocab_size: the size of the vocabulary.
         embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
         dropout: the share of the embedding and of the last layer's outputs that is dropped in training, or what to
@@ -150,6 +127,8 @@ class RNNModel(mx.gluon.HybridBlock):
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
         ValueError: if the layer was made for inputs of another size, or the weights cannot be tied.
     """
+
+    TIME_AXIS = 1
 
     def __init__(
         self,
@@ -166,10 +145,8 @@ class RNNModel(mx.gluon.HybridBlock):
         with self.name_scope():
             self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
             self.rnn = rnn_layer
-            for layer in self.layers:
-                check_layer(layer)
             last = self.layers[-1]
-            width = last._hidden_size * last._dir
+            width = (last._projection_size or last._hidden_size) * last._dir
             if tie_weights and (embed_size, self.num_outputs) != (width, vocab_size):
                 raise ValueError(
                     f"the weights cannot be tied: the embedding is {vocab_size} x {embed_size}, the output layer "
@@ -179,15 +156,25 @@ class RNNModel(mx.gluon.HybridBlock):
                 raise ValueError("dropout of words is of the embedding: set embed_size")
             shared = {"params": self.embedding.params} if tie_weights and self.embedding is not None else {}
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
+        self._packed: dict = {}  # the fused layers' parameters, by layer
+        for layer in self.layers:
+            if isinstance(layer, UnrolledLayer):
+                layer.weight_dropout = self.dropout.weights or layer.weight_dropout
+            else:
+                self._packed[layer] = Packed(layer, self.dropout.weights)
         _set_input_size(self.layers[0], embed_size or vocab_size)
-        self._packed = [Packed(layer, self.dropout.weights) for layer in self.layers]
         self._seen: list = []  # the arrays of all parameters at the last call
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
     @property
     def layers(self) -> list:
-        """The ``gluon.rnn`` layers, the first one first."""
+        """The layers, the first one first."""
         return list(self.rnn.layers) if isinstance(self.rnn, RecurrentStack) else [self.rnn]
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether a layer's graph is of a fixed number of steps."""
+        return any(layer not in self._packed for layer in self.layers)
 
     @property
     def bidirectional(self) -> bool:
@@ -221,11 +208,11 @@ class RNNModel(mx.gluon.HybridBlock):
 
         Returns:
             logits of shape (num_steps * batch_size, num_outputs); the last layer's outputs after dropout, of shape
-            (num_steps * batch_size, num_directions * num_hiddens); and the new state.
+            (num_steps * batch_size, num_directions * width); and the new state.
         """
         check_batch(X, self.vocab_size, state)
         self._look_for_new_memory()
-        whole = [packed.array(X.ctx) for packed in self._packed]
+        whole = [packed.array(X.ctx) for packed in self._packed.values()]
         with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             logits, outputs, state = super().__call__(X, list(state), whole)
@@ -238,7 +225,7 @@ class RNNModel(mx.gluon.HybridBlock):
         """
         if not _same(self._seen, self._memory()):
             with mx.autograd.pause():
-                for packed in self._packed:
+                for packed in self._packed.values():
                     packed.pack()
             self._clear_cached_op()
             self._seen = self._memory()
@@ -251,14 +238,23 @@ class RNNModel(mx.gluon.HybridBlock):
         """Compute what :meth:`with_outputs` documents."""
         ids = F.np.transpose(X)  # (num_steps, batch_size)
         inputs = F.npx.one_hot(ids, self.vocab_size) if self.embedding is None else self._embed(F, ids)
-        layers = [packed.bind(F, whole) for packed, whole in zip(self._packed, params)]
+        fused = {layer: packed.bind(F, whole) for (layer, packed), whole in zip(self._packed.items(), params)}
+        layers = [fused.get(layer, layer) for layer in self.layers]
         if isinstance(self.rnn, RecurrentStack):
             outputs, state = self.rnn.run(F, inputs, state, layers)
         else:
-            outputs, state = layers[0](inputs, list(state))  # (num_steps, batch_size, num_hiddens)
+            outputs, state = layers[0](inputs, list(state))  # (num_steps, batch_size, ...)
         outputs = drop(F, outputs, self.dropout.outputs, self.dropout.locked)
         outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, ...): here it copies little
-        return self.dense(outputs), outputs, state
+        return self._logits(F, outputs), outputs, state
+
+    def _logits(self, F, outputs):
+        """Return what the output layer makes of outputs; see :func:`d2lrnn.compiled.dot` for a frozen weight."""
+        if self.dense.weight.grad_req != "null":
+            return self.dense(outputs)
+        params = self.dense.weight, self.dense.bias
+        weight, bias = (param.var() if F is mx.sym else param.data(outputs.ctx) for param in params)
+        return dot(F, outputs, weight, bias, self.num_outputs, frozen=True)
 
     def _embed(self, F, ids):
         """Return the ids embedded, (num_steps, batch_size, embed_size), with words and numbers dropped."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 KINDS = ("scratch", "fast", "gluon")
-CELL_NAMES = ("rnn", "gru", "gru_reset_after", "lstm")  # what they compute: scratch.CELLS
+# What they compute: cells.CELLS.  cells.add_cell makes both lists longer.
+CELL_NAMES = ["rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"]
+CELL_NAMES += ["lstm_peephole", "lstm_projected", "lstm_peephole_projected"]
+PROJECTED_CELLS = ["lstm_projected", "lstm_peephole_projected"]  # their hidden state is a projection
 OPTIMIZERS = ("sgd", "adam")
 LR_SCHEDULES = ("constant", "decay", "one-cycle")
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")
@@ -21,7 +24,7 @@ FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # what they are: 
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 
-def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+def setting(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
     """Return a field with a default, what it means, and what it may be; the command line shows all three."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
@@ -42,6 +45,17 @@ def check_number(name: str, value: Any, below: float = math.inf) -> None:
     """Refuse what is no number from 0 to below ``below``, with a ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
         raise ValueError(f"{name} is {value!r}: expected a number, at least 0 and below {below}")
+
+
+def check_projections(cell: str, num_projections: int | None, num_hiddens: int | None = None) -> None:
+    """Refuse a ``num_projections`` that a projected cell lacks, another has no use for, or that is too large."""
+    if (num_projections is not None) != (cell in PROJECTED_CELLS):
+        expected = "a whole number below num_hiddens" if cell in PROJECTED_CELLS else "None, since it projects nothing"
+        raise ValueError(f"num_projections is {num_projections!r} for cell {cell!r}: expected {expected}")
+    if num_projections is not None:
+        check_whole("num_projections", num_projections)
+        if num_hiddens is not None and num_projections >= num_hiddens:
+            raise ValueError(f"num_projections is {num_projections}: expected less than num_hiddens = {num_hiddens}")
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ class ModelConfig:
     locked_dropout: bool = setting(False, "one dropout mask for all time steps; gluon only")
     init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book")
     num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's")
+    num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens")
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -94,15 +109,18 @@ class ModelConfig:
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
             if value is not None or name not in ("embed_size", "num_outputs"):
                 check_whole(name, value, least)
+        check_projections(self.cell, self.num_projections, self.num_hiddens)
         dropout = self.dropouts
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
         if not self.embed_size and (self.input_dropout or self.word_dropout):
             raise ValueError("input_dropout and word_dropout are of the embedding: set embed_size")
-        if self.tie_weights and (self.embed_size != self.num_hiddens or self.bidirectional or self.num_outputs):
+        width = self.num_projections or self.num_hiddens
+        if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
+            name = "num_projections" if self.num_projections else "num_hiddens"
             raise ValueError(
-                f"tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hiddens = "
-                f"{self.num_hiddens}, one direction and num_outputs none; embed_size is {self.embed_size}"
+                f"tie_weights needs an output layer of the embedding's shape: expected embed_size = {name} = "
+                f"{width}, one direction and num_outputs none; embed_size is {self.embed_size}"
             )
         if self.init_scale is not None and not 0 < self.init_scale < FLOAT32_MAX:
             raise ValueError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")

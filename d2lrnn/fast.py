@@ -1,96 +1,21 @@
-"""The book's equations once more, for speed: look-up in place of one-hot, gates side by side, one compiled graph.
+"""The models from scratch once more, for speed: look-up in place of one-hot, gates side by side, one compiled graph.
 
-Each step stands for the one of the same name in :mod:`d2lrnn.scratch` and computes the same numbers from the same
-parameters; ``chapters/the_same_numbers_faster.py`` climbs from there to here and shows what each rung gains.
+They compute the same numbers from the same parameters as those of :mod:`d2lrnn.scratch`;
+``chapters/the_same_numbers_faster.py`` climbs from there to here and shows what each rung gains.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells import CELLS
+from d2lrnn.compiled import Weights, dot
 from d2lrnn.device import ContextLike
 from d2lrnn.samplers import check_batch
-from d2lrnn.scratch import CELLS, RNNModelScratch, Stack
-
-# One step of each cell: (F, X, state, weights, n) -> (H, state).  F is MXNet's module for arrays or for symbols, n is
-# num_hiddens.  All gates stand side by side: X holds X W_x of this step (batch_size, gates * n), weights what stands
-# beside the state, as side_by_side returns it.
-
-
-def rnn_step(F, X, state, weights, n):
-    """Take one step of the simple recurrent network."""
-    W_hh, b_h = weights
-    (H,) = state
-    H = tanh(F, X + dot(F, H, W_hh, b_h, n))
-    return H, (H,)
-
-
-def gru_step(F, X, state, weights, n):
-    """Take one step of the book's GRU; its reset gate stands before a product, so there are two of them."""
-    W_hzr, b_zr, W_hh, b_h = weights
-    (H,) = state
-    X_z, X_r, X_h = split(F, X, 3, n)
-    H_z, H_r = split(F, dot(F, H, W_hzr, b_zr, 2 * n), 2, n)
-    Z = sigmoid(F, X_z + H_z)
-    R = sigmoid(F, X_r + H_r)
-    H_tilda = tanh(F, X_h + dot(F, R * H, W_hh, b_h, n))
-    H = Z * (H - H_tilda) + H_tilda
-    return H, (H,)
-
-
-def gru_reset_after_step(F, X, state, weights, n):
-    """Take one step of the GRU of Gluon and cuDNN: one product for its three gates."""
-    W_h, b_zr_c_h, b_h = weights
-    (H,) = state
-    X_z, X_r, X_h = split(F, X, 3, n)
-    H_z, H_r, H_h = split(F, dot(F, H, W_h, b_zr_c_h, 3 * n), 3, n)
-    Z = sigmoid(F, X_z + H_z)
-    R = sigmoid(F, X_r + H_r)
-    H_tilda = tanh(F, X_h + b_h + R * H_h)
-    H = Z * (H - H_tilda) + H_tilda
-    return H, (H,)
-
-
-def lstm_step(F, X, state, weights, n):
-    """Take one step of the LSTM: one product for its four gates."""
-    W_h, b = weights
-    (H, C) = state
-    X_i, X_f, X_o, X_c = split(F, X + dot(F, H, W_h, b, 4 * n), 4, n)
-    I, F_, O, C_tilda = sigmoid(F, X_i), sigmoid(F, X_f), sigmoid(F, X_o), tanh(F, X_c)
-    C = F_ * C + I * C_tilda
-    H = O * tanh(F, C)
-    return H, (H, C)
-
-
-STEPS: dict[str, Callable] = {
-    "rnn": rnn_step,
-    "gru": gru_step,
-    "gru_reset_after": gru_reset_after_step,
-    "lstm": lstm_step,
-}
-
-
-def dot(F, X, W, b, size: int):
-    """Return X W + b, of ``size`` columns, by oneDNN: twice as fast here as np.dot. ``W`` comes transposed."""
-    return F.npx.fully_connected(X, W, b, num_hidden=size, flatten=False)
-
-
-def split(F, X, count: int, n: int) -> list:
-    """Cut ``count`` gates of n columns apart."""
-    return [F.npx.slice(X, begin=(None, k * n), end=(None, (k + 1) * n)) for k in range(count)]
-
-
-def sigmoid(F, X):
-    """Return the logistic function of each number."""
-    return F.npx.activation(X, act_type="sigmoid")
-
-
-def tanh(F, X):
-    """Return the hyperbolic tangent of each number by oneDNN, many times as fast as np.tanh."""
-    return F.npx.activation(X, act_type="tanh")
+from d2lrnn.scratch import RNNModelScratch, Stack
 
 
 def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
@@ -103,31 +28,31 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
         n: hidden units of each layer and direction.
 
     Returns:
-        of each layer and direction in turn a list of ``W_x`` (num_inputs, gates * n) and what its cell's step calls
-        weights; at last the list of the output layer's weight, transposed, and bias.
+        of each layer and direction in turn a list: ``W_x`` (num_inputs, gates * n); ``b``, of a cell with two biases;
+        then what :class:`d2lrnn.compiled.Weights` asks for.  At last the list of the output layer's weight,
+        transposed, and bias.
     """
-    whole, remaining = [], iter(params)
-    for _ in stack.prefixes:
-        by_kind: dict[str, list] = {}
-        for name in CELLS[stack.cell].param_names:
-            by_kind.setdefault(name[:-1], []).append(next(remaining))
-        W_x = F.np.stack(by_kind["W_x"], axis=1)  # (num_inputs, gates, n); much faster than np.concatenate
-        whole.append([F.np.reshape(W_x, (-1, len(by_kind["W_x"]) * n)), *_beside_the_state(F, stack.cell, by_kind)])
-    W_hq, b_q = remaining
-    return [*whole, [F.np.transpose(W_hq), b_q]]
+    cell, whole, remaining = CELLS[stack.cell], [], iter(params)
 
-
-def _beside_the_state(F, cell: str, by_kind: dict[str, list]) -> list:
     def together(arrays: list):
         return F.np.concatenate(arrays, axis=0)
 
-    W_h, b = [F.np.transpose(W) for W in by_kind["W_h"]], by_kind["b_"]
-    if cell == "gru":
-        return [together(W_h[:2]), together(b[:2]), W_h[2], b[2]]
-    if cell == "gru_reset_after":
-        c = by_kind["c_"]
-        return [together(W_h), together([b[0] + c[0], b[1] + c[1], c[2]]), b[2]]
-    return [together(W_h), together(b)]
+    for _ in stack.prefixes:
+        p = {name: next(remaining) for name in cell.param_names}
+        W_x = F.np.stack([p["W_x" + gate] for gate in cell.stacked], axis=1)  # much faster than np.concatenate
+        layer = [F.np.reshape(W_x, (-1, len(cell.gates) * n))]
+        bias = "b_"
+        if cell.num_biases == 2:
+            layer.append(together([p["b_" + gate] for gate in cell.stacked]))
+            bias = "c_"
+        for gates in cell.products:
+            layer.append(together([F.np.transpose(p["W_h" + gate]) for gate in gates]))
+            layer.append(together([p[bias + gate] for gate in gates]))
+        layer += [p["w_c" + gate] for gate in cell.peepholes]
+        layer += [F.np.transpose(p["W_mr"])] if cell.projected else []
+        whole.append(layer)
+    W_hq, b_q = remaining
+    return [*whole, [F.np.transpose(W_hq), b_q]]
 
 
 class _Graph(mx.gluon.HybridBlock):
@@ -140,27 +65,33 @@ class _Graph(mx.gluon.HybridBlock):
 
     def run(self, F, ids, state, weights, num_steps: int):
         """Return logits (num_steps * batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
-        stack, n, width = self.stack, self.n, len(CELLS[self.stack.cell].gates) * self.n
+        stack, cell = self.stack, CELLS[self.stack.cell]
         state, (*layers, (W_hq, b_q)), inputs = iter(state), weights, None
         new_state: list = []
         for _ in range(stack.num_layers):
             outputs = []
             for direction in range(stack.num_directions):
                 W_x, *rest = layers.pop(0)
-                if inputs is None:  # a one-hot vector times a matrix is a row of it
-                    products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
-                else:
-                    options = {"num_hidden": width, "no_bias": True, "flatten": False}
-                    products = F.npx.fully_connected(inputs, F.np.transpose(W_x), **options)
-                H, steps, hidden = tuple(islice(state, CELLS[stack.cell].num_states)), range(num_steps), {}
-                for t in reversed(steps) if direction else steps:
-                    X = F.np.squeeze(F.npx.slice(products, begin=(t,), end=(t + 1,)), axis=0)
-                    hidden[t], H = STEPS[stack.cell](F, X, H, rest, n)
-                outputs.append(F.np.stack([hidden[t] for t in steps], axis=0))  # (num_steps, batch_size, n)
-                new_state += H
+                X = self._multiply(F, ids, inputs, W_x, rest.pop(0) if cell.num_biases == 2 else None)
+                layer = Weights(F, cell, self.n, stack.num_projections, rest)
+                H, last = layer.unroll(X, tuple(islice(state, cell.num_states)), num_steps, reverse=bool(direction))
+                outputs.append(H)
+                new_state += last
             inputs = outputs[0] if len(outputs) == 1 else F.np.concatenate(outputs, axis=2)
-        inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * n)
+        inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * width of H)
         return dot(F, inputs, W_hq, b_q, stack.num_outputs or self.vocab_size), new_state
+
+    def _multiply(self, F, ids, inputs, W_x, b):
+        """Return the products of a layer's inputs, of ids for the first one, and its weight; ``b`` is added, if any."""
+        width = len(CELLS[self.stack.cell].gates) * self.n
+        if inputs is not None:
+            return dot(F, inputs, F.np.transpose(W_x), b, width)
+        # A one-hot vector times a matrix is a row of it.
+        products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
+        if b is None:
+            return products
+        # Adding up two look-ups is quick; with np's broadcasting, b costs a fifth of a step.
+        return products + F.npx.embedding(F.np.zeros_like(ids), F.np.expand_dims(b, 0), input_dim=1, output_dim=width)
 
 
 class _Forward(_Graph):

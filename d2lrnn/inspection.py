@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells import CELLS
 from d2lrnn.config import check_whole
 from d2lrnn.decoding import check_vocab, encode_prefix, encode_prefixes
 from d2lrnn.inputs import Inputs, OneHot, dot
 from d2lrnn.models import LanguageModel, equations_of
 from d2lrnn.sampling import log_softmax
-from d2lrnn.scratch import CELLS, Stack, unroll
+from d2lrnn.scratch import Stack, unroll
 from d2lrnn.text import Vocab
 
 np, npx = mx.np, mx.npx

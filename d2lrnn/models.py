@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells import CELLS, Cell
 from d2lrnn.concise import RecurrentStack, RNNModel, rnn_layer
 from d2lrnn.config import ModelConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.fast import FastRNNModel, GreedyWriter
-from d2lrnn.scratch import CELLS, RNNModelScratch, Stack
+from d2lrnn.scratch import RNNModelScratch, Stack
+from d2lrnn.unrolled import GLUON_NAMES, UnrolledLayer
 
 
 class LanguageModel(Protocol):
@@ -31,11 +34,11 @@ class LanguageModel(Protocol):
 def stack_from(config: ModelConfig) -> Stack:
     """Return the layers that a config describes as a Stack; a Gluon GRU's are those of ``gru_reset_after``."""
     cell = "gru_reset_after" if config.kind == "gluon" and config.cell == "gru" else config.cell
-    return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs)
+    return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
 
 
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
-    """Make a model with new parameters: weights N(0, 0.01²) as in the book, biases 0.
+    """Make a model with new parameters: weights N(0, 0.01²) as in the book, biases 0 (``Cell.identity`` aside).
 
     With ``init_scale`` all parameters, biases too, are uniform within it, as in Zaremba et al. (arXiv 1409.2329).
 
@@ -64,7 +67,7 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
 def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -> RNNModel:
     input_size = config.embed_size or vocab_size
     if config.num_layers == 1:
-        layer = rnn_layer(config.cell, config.num_hiddens, input_size, config.bidirectional)
+        layer = rnn_layer(config.cell, config.num_hiddens, input_size, config.bidirectional, config.num_projections)
     else:
         layer = RecurrentStack(
             config.cell,
@@ -73,6 +76,7 @@ def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -
             config.bidirectional,
             config.dropouts,
             input_size,
+            config.num_projections,
         )
     model = RNNModel(layer, vocab_size, config.embed_size, config.dropouts, config.num_outputs, config.tie_weights)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
@@ -142,32 +146,34 @@ def copy_parameters(source, target) -> None:
 def _stack_of(model) -> Stack:
     """Return a model's layers as a Stack with num_outputs left open (their shapes tell it)."""
     if not isinstance(model, mx.gluon.Block):
-        stack = model.stack
-        return Stack(stack.cell, stack.num_layers, stack.bidirectional)
-    mode = model.layers[0]._mode
-    if mode == "rnn_relu":
-        raise ValueError("the Gluon model is an RNN with relu, the book's has tanh: make it with activation='tanh'")
-    cell = {"rnn_tanh": "rnn", "gru": "gru_reset_after", "lstm": "lstm"}[mode]
-    return Stack(cell, sum(layer._num_layers for layer in model.layers), model.bidirectional)
+        return dataclasses.replace(model.stack, num_outputs=None)
+    layer, count = model.layers[0], sum(layer._num_layers for layer in model.layers)
+    return Stack(_cell_of(layer), count, model.bidirectional, num_projections=layer._projection_size)
 
 
-# How Gluon stacks its gates, in the letters of scratch.CELLS.
-_GLUON_GATES = {"rnn": "h", "gru_reset_after": "rzh", "lstm": "ifco"}
+def _cell_of(layer) -> str:
+    """Return the name in CELLS of a Gluon layer's cell."""
+    fused = {"rnn_tanh": "rnn", "rnn_relu": "rnn_relu", "gru": "gru_reset_after", "lstm": "lstm"}
+    return layer.cell if isinstance(layer, UnrolledLayer) else fused[layer._mode]
 
 
 def _gluon_parameters(model: RNNModel) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield, of each layer and direction, its prefix in :class:`Stack` and its parameters by kind."""
     prefixes = iter(_stack_of(model).prefixes)
-    kinds = {"W_x": "i2h_weight", "W_h": "h2h_weight", "b_": "i2h_bias", "c_": "h2h_bias"}
     for layer in model.layers:
         for i in range(layer._num_layers):
             for direction in "lr"[: layer._dir]:
-                params = {kind: getattr(layer, f"{direction}{i}_{name}") for kind, name in kinds.items()}
-                yield next(prefixes), params
+                found = {kind: getattr(layer, f"{direction}{i}_{name}", None) for kind, name in GLUON_NAMES.items()}
+                yield next(prefixes), {kind: param for kind, param in found.items() if param is not None}
 
 
 def _bias_pairs(stack: Stack) -> list[tuple[str, str]]:
     return [(f"{prefix}b_{gate}", f"{prefix}c_{gate}") for prefix in stack.prefixes for gate in CELLS[stack.cell].gates]
+
+
+def _gates_of(cell: Cell, kind: str) -> str:
+    """Return the gates of which Gluon stacks parameters of a kind; a fused layer has second biases of any cell."""
+    return cell.stacked if kind == "c_" else cell.kinds[kind]
 
 
 def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
@@ -186,11 +192,12 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
         return {name: (array.grad if gradients else array).asnumpy() for name, array in arrays.items()}
     dense = {"W_hq": model.dense.weight, "b_q": model.dense.bias}
     values = {name: (param.grad() if gradients else param.data()).asnumpy().T for name, param in dense.items()}
-    gates = _GLUON_GATES[_stack_of(model).cell]
+    cell = CELLS[_stack_of(model).cell]
     for prefix, params in _gluon_parameters(model):
         for kind, param in params.items():
             if gradients and param.grad_req == "null":
                 continue
+            gates = _gates_of(cell, kind)
             whole = (param.grad() if gradients else param.data()).asnumpy()
             parts = whole.reshape(len(gates), -1, *param.shape[1:])
             values.update({f"{prefix}{kind}{gate}": part.T for gate, part in zip(gates, parts)})
@@ -212,9 +219,9 @@ def _write(model, values: dict[str, Any]) -> None:
     model.dense.bias.set_data(_to_mx(values["b_q"]))
     for prefix, params in _gluon_parameters(model):
         for kind, param in params.items():
-            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _GLUON_GATES[stack.cell]]
+            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(CELLS[stack.cell], kind)]
             param.set_data(_to_mx(numpy.concatenate(parts)))
-        if one_bias:
+        if one_bias and "c_" in params:
             params["c_"].grad_req = "null"
 
 
@@ -231,7 +238,7 @@ def equations_of(model) -> tuple[Stack, list] | None:
         return None
     try:
         stack = _stack_of(model)
-    except ValueError:  # equations of the user's, or relu
+    except ValueError:  # equations of the user's
         return None
     if isinstance(model, RNNModel) and not _has_equal_layers(model):
         return None
@@ -240,7 +247,7 @@ def equations_of(model) -> tuple[Stack, list] | None:
     values = read_parameters(model)
     if CELLS[stack.cell].num_biases == 1:
         for b, c in _bias_pairs(stack):
-            values[b] = values[b] + values[c]
+            values[b] = values[b] + values.get(c, 0)
     if model.embedding is not None:  # looking a row up and multiplying it is looking a product up
         table = model.embedding.weight.data().asnumpy()
         for name in stack.param_names[: len(CELLS[stack.cell].param_names)]:
@@ -265,6 +272,6 @@ def greedy_writer(model) -> GreedyWriter | None:
 
 def _has_equal_layers(model: RNNModel) -> bool:
     """Return whether the layers differ in nothing but their numbers, and nothing stands between them."""
-    kinds = {(layer._mode, layer._hidden_size, layer._dir) for layer in model.layers}
+    kinds = {(_cell_of(layer), layer._hidden_size, layer._projection_size, layer._dir) for layer in model.layers}
     plain = not isinstance(model.rnn, RecurrentStack) or type(model.rnn) is RecurrentStack
     return len(kinds) == 1 and plain

@@ -1,10 +1,48 @@
-"""All parameters of a fused layer in one array, as the fused operator reads them."""
+"""A fused layer: options that the CPU ignores are refused, and all its parameters lie in one array."""
 
 from __future__ import annotations
 
 import math
 
 from d2lrnn._runtime import mx
+
+
+class FusedLayerError(ValueError):
+    """A fused layer was given an option that MXNet 1.9.1 ignores or gets wrong on the CPU."""
+
+
+def check_layer(layer) -> None:
+    """Refuse a ``gluon.rnn`` layer with an option that the CPU ignores without a word.
+
+    Raises:
+        FusedLayerError: for dropout between fused layers, state clipping, sequence lengths, a projection, or the
+            layout NTC.
+    """
+    faults = {
+        "dropout": (
+            layer._dropout and layer._num_layers > 1,
+            "it is ignored on the CPU: use RecurrentStack(..., dropout=...)",
+        ),
+        "lstm_state_clip_min/max": (
+            layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None,
+            "they are ignored on the CPU: clip the state between batches yourself",
+        ),
+        "use_sequence_length": (
+            layer._use_sequence_length,
+            "it is ignored on the CPU: mask the outputs instead",
+        ),
+        "projection_size": (
+            layer._projection_size,
+            "it cannot be trained on the CPU: use UnrolledLayer('lstm_projected', ...)",
+        ),
+        "layout='NTC'": (
+            layer._layout != "TNC",
+            "this module's order is (num_steps, batch_size, ...): use layout='TNC', Gluon's default",
+        ),
+    }
+    for option, (present, remedy) in faults.items():
+        if present:
+            raise FusedLayerError(f"{type(layer).__name__} was made with {option}; {remedy}")
 
 
 class Packed:
@@ -18,9 +56,13 @@ class Packed:
         layer: a layer of ``gluon.rnn``.
         weight_dropout: the share of its hidden-to-hidden weights that is dropped in training, other ones in every
             batch but the same at all of its time steps (weight drop: Merity et al. 2017, arXiv 1708.02182).
+
+    Raises:
+        FusedLayerError: as :func:`check_layer`.
     """
 
     def __init__(self, layer, weight_dropout: float = 0.0) -> None:
+        check_layer(layer)
         self.layer, self.weight_dropout = layer, weight_dropout
         self.params = [
             getattr(layer, f"{direction}{i}_{source}_{kind}")

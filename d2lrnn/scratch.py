@@ -1,4 +1,4 @@
-"""The book's recurrent networks from scratch: one line of code for each equation, in the book's letters.
+"""The book's recurrent networks from scratch: the cells of :mod:`d2lrnn.cells` over all time steps, in layers.
 
 Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8 (LSTM), 6.9 (deep) and 6.10
 (bidirectional).  Inputs and outputs are num_steps matrices; a state is a tuple; every function returns new arrays.
@@ -8,89 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells import CELLS, Cell, gru_reset_after_step, gru_step, lstm_step, rnn_step
+from d2lrnn.config import check_projections
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.inputs import Inputs, OneHot, dot
 from d2lrnn.samplers import check_batch
 
-np, npx = mx.np, mx.npx
-
-
-# One step of each cell: (X, state, params) -> (H, state), where X is (batch_size, num_inputs), H is
-# (batch_size, num_hiddens), and params come in the book's order.
-
-
-def rnn_step(X, state, params):
-    """Take one step of the simple recurrent network (equation 6.4.1)."""
-    W_xh, W_hh, b_h = params
-    (H,) = state
-    H = np.tanh(dot(X, W_xh) + dot(H, W_hh) + b_h)
-    return H, (H,)
-
-
-def gru_step(X, state, params):
-    """Take one step of the book's GRU: the reset gate comes before the product (equations 6.7.1 to 6.7.3)."""
-    W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
-    (H,) = state
-    Z = npx.sigmoid(dot(X, W_xz) + dot(H, W_hz) + b_z)
-    R = npx.sigmoid(dot(X, W_xr) + dot(H, W_hr) + b_r)
-    H_tilda = np.tanh(dot(X, W_xh) + dot(R * H, W_hh) + b_h)
-    H = Z * H + (1 - Z) * H_tilda
-    return H, (H,)
-
-
-def gru_reset_after_step(X, state, params):
-    """Take one step of the GRU of Gluon and cuDNN: the reset gate comes after the product.
-
-    Gluon keeps two biases a gate, ``b`` beside the input and ``c`` beside the state.  Only ``c_h`` says something
-    that ``b`` does not, but in training two biases move twice as far as one: so that this cell and Gluon's stay
-    equal, it has them all.
-    """
-    W_xz, W_hz, b_z, c_z, W_xr, W_hr, b_r, c_r, W_xh, W_hh, b_h, c_h = params
-    (H,) = state
-    Z = npx.sigmoid(dot(X, W_xz) + b_z + dot(H, W_hz) + c_z)
-    R = npx.sigmoid(dot(X, W_xr) + b_r + dot(H, W_hr) + c_r)
-    H_tilda = np.tanh(dot(X, W_xh) + b_h + R * (dot(H, W_hh) + c_h))
-    H = Z * H + (1 - Z) * H_tilda
-    return H, (H,)
-
-
-def lstm_step(X, state, params):
-    """Take one step of the long short-term memory (equations 6.8.1 to 6.8.4)."""
-    W_xi, W_hi, b_i, W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c = params
-    (H, C) = state
-    I = npx.sigmoid(dot(X, W_xi) + dot(H, W_hi) + b_i)
-    F = npx.sigmoid(dot(X, W_xf) + dot(H, W_hf) + b_f)
-    O = npx.sigmoid(dot(X, W_xo) + dot(H, W_ho) + b_o)
-    C_tilda = np.tanh(dot(X, W_xc) + dot(H, W_hc) + b_c)
-    C = F * C + I * C_tilda
-    H = O * np.tanh(C)
-    return H, (H, C)
-
-
-class Cell(NamedTuple):
-    """What sets one recurrent cell apart from another."""
-
-    step: Callable  # (X, state, params) -> (H, state)
-    gates: str  # the letters of its gates, in the order of its parameters
-    num_states: int = 1  # arrays in its state
-    num_biases: int = 1  # biases of each gate
-
-    @property
-    def param_names(self) -> list[str]:
-        """The names of the cell's parameters, in order: ``W_xz``, ``W_hz``, ``b_z`` and so on."""
-        kinds = ("W_x", "W_h", "b_", "c_")[: 2 + self.num_biases]
-        return [kind + gate for gate in self.gates for kind in kinds]
-
-
-CELLS = {
-    "rnn": Cell(rnn_step, "h"),
-    "gru": Cell(gru_step, "zrh"),
-    "gru_reset_after": Cell(gru_reset_after_step, "zrh", num_biases=2),
-    "lstm": Cell(lstm_step, "ifoc", num_states=2),
-}
+np = mx.np
 
 
 def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
@@ -131,6 +57,8 @@ def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequ
 
 def rnn(inputs, state, params):
     """Compute the outputs of the simple recurrent network.
+
+    Such a function there is for each cell of the book; for every cell of ``CELLS`` there is ``Stack(cell)``.
 
     Args:
         inputs: num_steps matrices of shape (batch_size, vocab_size).
@@ -205,12 +133,14 @@ class Stack:
     num_layers: int = 1
     bidirectional: bool = False  # a second direction reads the text from its end
     num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
+    num_projections: int | None = None  # width of a projected cell's hidden state, below num_hiddens
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
         if self.num_layers < 1:
             raise ValueError(f"num_layers is {self.num_layers}: expected at least 1")
+        check_projections(self.cell, self.num_projections)
 
     @property
     def num_directions(self) -> int:
@@ -236,30 +166,36 @@ class Stack:
 
     def param_shapes(self, vocab_size: int, num_hiddens: int) -> list[tuple[int, ...]]:
         """Return the parameters' shapes, in order."""
+        check_projections(self.cell, self.num_projections, num_hiddens)
+        cell, num_inputs = CELLS[self.cell], vocab_size
         shapes: list[tuple[int, ...]] = []
-        num_inputs = vocab_size
         for _ in range(self.num_layers):
-            by_kind = {"W_x": (num_inputs, num_hiddens), "W_h": (num_hiddens, num_hiddens)}
-            names = CELLS[self.cell].param_names * self.num_directions
-            shapes += [by_kind.get(name[:3], (num_hiddens,)) for name in names]
-            num_inputs = num_hiddens * self.num_directions
+            sizes = (num_inputs, num_hiddens, self.num_projections)
+            shapes += [cell.param_shape(name, *sizes) for name in cell.param_names * self.num_directions]
+            num_inputs = (self.num_projections or num_hiddens) * self.num_directions
         num_outputs = self.num_outputs or vocab_size
         return [*shapes, (num_inputs, num_outputs), (num_outputs,)]
 
     def get_params(self, vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
-        """Return new parameters with gradients attached: weights N(0, 0.01²), biases 0."""
-        params = []
-        for shape in self.param_shapes(vocab_size, num_hiddens):
-            draw = np.random.normal(scale=0.01, size=shape) if len(shape) == 2 else np.zeros(shape)
-            param = draw.as_in_ctx(as_ctx(ctx))
+        """Return new parameters with gradients: weights N(0, 0.01²), or the identity (``Cell.identity``); biases 0."""
+        cell, params = CELLS[self.cell], []
+        identity = {prefix + "W_h" + gate for prefix in self.prefixes for gate in cell.gates if cell.identity}
+        for name, shape in zip(self.param_names, self.param_shapes(vocab_size, num_hiddens)):
+            if name.split(".")[-1].startswith(("b_", "c_")):
+                values = np.zeros(shape)
+            elif name in identity:
+                values = np.eye(num_hiddens)
+            else:
+                values = np.random.normal(scale=0.01, size=shape)
+            param = values.as_in_ctx(as_ctx(ctx))
             param.attach_grad()
             params.append(param)
         return params
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state: of each layer and direction in turn ``H``, or ``H, C`` for the LSTM."""
-        count = self.num_layers * self.num_directions * CELLS[self.cell].num_states
-        return tuple(np.zeros((batch_size, num_hiddens), ctx=as_ctx(ctx)) for _ in range(count))
+        widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
+        return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)
 
     def __call__(self, inputs: Sequence, state: tuple, params: Sequence):
         """Compute logits and the new state; arguments and results as for :func:`rnn`."""
@@ -320,10 +256,10 @@ class RNNModelScratch:
         """
         if isinstance(self.forward_fn, Stack):
             return self.forward_fn
-        for name in CELLS:
-            if self.forward_fn is globals()[name]:
-                return Stack(name)
-        raise ValueError(f"forward_fn is {self.forward_fn!r}: expected a Stack or one of {', '.join(CELLS)}")
+        for function in (rnn, gru, gru_reset_after, lstm):
+            if self.forward_fn is function:
+                return Stack(function.__name__)
+        raise ValueError(f"forward_fn is {self.forward_fn!r}: expected a Stack, rnn, gru, gru_reset_after or lstm")
 
     @property
     def bidirectional(self) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import settings
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import d2lrnn
-from d2lrnn import device
+from d2lrnn import config, device
 from d2lrnn._runtime import mx
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
@@ -41,6 +41,17 @@ def needs_gpu():
     if device.num_gpus() == 0:
         pytest.skip("MXNet sees no GPU")
     return mx.gpu(0)
+
+
+@pytest.fixture
+def only_here():
+    """Cells that the test adds are gone afterwards."""
+    kept = [(names, list(names)) for names in (config.CELL_NAMES, config.PROJECTED_CELLS)]
+    yield
+    for names, before in kept:
+        names[:] = before
+    for name in set(d2lrnn.CELLS) - set(config.CELL_NAMES):
+        del d2lrnn.CELLS[name]
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,8 @@ PICTURES = {
     "the_same_numbers_faster": ["the_same_numbers_faster"],
     "decoding_strategies": ["decoding_strategies"],
     "poetry": ["poetry"],
+    "lstm_relatives": ["lstm_relatives"],
+    "another_cell": ["another_cell"],
 }
 NO_TWINS = ("language_model_data", "the_same_numbers_faster", "bigram_lstm", "decoding_strategies", "poetry")
 TRAINING = [name for name in NAMES if name not in NO_TWINS]
@@ -51,7 +53,7 @@ def common(monkeypatch):
 
 
 @pytest.fixture
-def run(common, capsys, tmp_path):
+def run(common, capsys, tmp_path, only_here):
     """Run a chapter, check what all of them have to do, and return what it printed."""
 
     def run(name, *args):
@@ -163,7 +165,7 @@ def test_rnn_concise(run):
     for what in ("logits    ", "state    ", "gradient of W_hh"):
         gap, size = re.search(rf"^{what} *(\S+e\S+) +(\S+e\S+)$", text, re.MULTILINE).groups()
         assert float(gap) < 1e-5 * float(size)
-    assert "relu, the book's has tanh" in text
+    assert "the target a Stack(cell='rnn_relu'," in text
     assert number_after(text, "largest relative difference in perplexity:") < 1e-3
 
 
@@ -201,6 +203,64 @@ def test_lstm(run):
         expected = (1 / (1 + math.exp(-int(b_f)))) ** 10
         assert float(left) == pytest.approx(expected, rel=0.01)
         assert float(formula) == pytest.approx(expected, rel=0.01)
+
+
+def test_lstm_relatives(run):
+    text = run("lstm_relatives")
+    check_training("lstm_relatives", text)
+    assert "W_hi       (8, 16)\nw_ci       (16,)\n" in text and "\nW_mr       (16, 8)\n" in text
+    v, n = int(number_after(text, "tokens,")), 16
+
+    def count(cell, n):
+        """The formulas of the paper, and the biases."""
+        r = n // 2 if "projected" in cell else n
+        return 4 * n * (r + v + 1) + r * v + v + ("projected" in cell) * n * r + ("peephole" in cell) * 3 * n
+
+    rows = table(text, "cell  ")
+    assert list(rows) == ["lstm", "lstm_peephole", "lstm_projected", "lstm_peephole_projected"]
+    for cell, row in rows.items():
+        assert row == [count(cell, n), row[1], count(cell, int(row[1]))]
+        assert row[2] <= rows["lstm"][0] < count(cell, int(row[1]) + 1)
+    gaps = table(text, "difference, relative")
+    assert [name.split(", ")[1] for name in gaps] == ["fast", "gluon"] * 3
+    assert all(max(row) < 1e-5 and len(row) == 3 for row in gaps.values()) and sum(map(sum, gaps.values())) > 0
+    letters = {name: row[-1] for name, row in table(text, "perplexity in epoch").items()}
+    assert letters["tanh, from the identity"] < 5 and letters["relu, from the identity"] < 6
+    assert letters["tanh, from N(0, 0.01²)"] > 7.5 and letters["relu, from N(0, 0.01²)"] > 7.5
+
+
+def test_another_cell(run):
+    """The walk that the documentation takes: each step works, and the numbers are those of one cell."""
+    text = run("another_cell")
+    check_training("another_cell", text)
+    v = int(number_after(text, "tokens,"))
+    names = re.findall(r"^(\w+) +\([\d, ]+\)$", text, re.MULTILINE)
+    assert names == d2lrnn.Stack("mgu").param_names == "W_xf W_hf b_f W_xh W_hh b_h W_hq b_q".split()
+    assert "a second time: there is a cell 'mgu' already" in text
+    gaps = table(text, "difference, relative")
+    assert list(gaps) == ["logits", "H", *(f"gradient of {name}" for name in names)]
+    assert all(max(row) < 1e-5 and len(row) == 2 for row in gaps.values()) and sum(map(sum, gaps.values())) > 0
+    for cell, gates in (("mgu", 2), ("gru", 3)):
+        assert number_after(text, f"{cell}:") == gates * (v * 16 + 16 * 16 + 16) + 16 * v + v
+    assert d2lrnn.ModelConfig(cell="mgu").cell == "mgu"
+
+
+def test_another_cell_is_gone_after_the_test_that_added_it():
+    with pytest.raises(ValueError, match="unknown cell 'mgu'"):
+        d2lrnn.ModelConfig(cell="mgu")
+
+
+def test_the_equations_of_another_cell_are_the_papers(common):
+    chapter, rng = importlib.import_module("another_cell"), numpy.random.default_rng(1)
+    shapes = ((5, 4), (4, 4), (4,)) * 2
+    W_f, U_f, b_f, W_h, U_h, b_h = params = [rng.normal(0, 1, shape) for shape in shapes]
+    x, h = rng.normal(0, 1, (3, 5)), rng.normal(0, 1, (3, 4))
+    f = 1 / (1 + numpy.exp(-(x @ W_f + h @ U_f + b_f)))
+    expected = (1 - f) * h + f * numpy.tanh(x @ W_h + (f * h) @ U_h + b_h)
+    X, H, *params = (d2l.mxnet.np.array(array, dtype="float64") for array in (x, h, *params))
+    found, (state,) = chapter.mgu_step(X, (H,), params)
+    numpy.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-12)
+    assert state is found
 
 
 def test_deep_rnn(run):
@@ -248,13 +308,13 @@ def check_ladder(text):
     near = functools.partial(pytest.approx, rel=0.01, abs=0.01)  # of numbers printed with two digits after the point
     assert gains[1:] == near([a / b for a, b in zip(times, times[1:])])
     assert in_all == near([times[0] / ms for ms in times])
-    products = table(text, "          ms forward")
-    assert list(products) == ["np.dot", "fast.dot"]
+    products = table(text, "            ms forward")
+    assert list(products) == ["np.dot", "compiled.dot"]
     for forward_four, forward_one, forward_gain, four, one, gain in products.values():
         assert 0 < forward_four < four and 0 < forward_one < one
         assert (forward_gain * forward_one, gain * one) == (near(forward_four, abs=0.1), near(four, abs=0.1))
-    less = products["np.dot"][3] - products["fast.dot"][4]
-    assert number_after(text, "to one by fast.dot:") == pytest.approx(less, abs=0.07)
+    less = products["np.dot"][3] - products["compiled.dot"][4]
+    assert number_after(text, "to one by compiled.dot:") == pytest.approx(less, abs=0.07)
     assert number_after(text, "Rung 4 as a whole took") == pytest.approx(times[2] - times[3], abs=0.07)
     assert number_after(text, "The compiled step takes") == times[4]
     return dict(zip(rungs, times))

@@ -428,7 +428,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, compl
         ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
         (["train"], ["--corpus NAME", "timemachine, couplets, or a UTF-8 text file", "--theta", "(0.005)"]),
         (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)", "--top-p X", "--stop TOKEN", "by beam search"]),
-        (["compare"], ["A gru is in Gluon's form", "{rnn,gru,gru_reset_after,lstm}", "(100.0)"]),
+        (["compare"], ["A gru is in Gluon's form", "{rnn,rnn_relu,gru,gru_reset_after,lstm,", "(100.0)"]),
     ],
 )
 def test_help_teaches(capsys, arguments, shown):

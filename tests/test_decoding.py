@@ -17,7 +17,7 @@ from d2lrnn import (
     set_seed,
 )
 from d2lrnn._runtime import mx
-from d2lrnn.config import CELL_NAMES, KINDS
+from d2lrnn.config import CELL_NAMES, KINDS, PROJECTED_CELLS
 from d2lrnn.models import greedy_writer
 
 VOCAB = Vocab("abcde")
@@ -78,8 +78,9 @@ class Wrapped:
         return self._model(X, state)
 
 
-SHAPES = [ModelConfig(kind, cell, 6, layers) for kind in KINDS for cell in CELL_NAMES for layers in (1, 2)]
-SHAPES += [ModelConfig("gluon", cell, 6, 2, embed_size=4, dropout=0.5) for cell in CELL_NAMES]
+CELLS = [(cell, {"num_projections": 4} if cell in PROJECTED_CELLS else {}) for cell in CELL_NAMES]
+SHAPES = [ModelConfig(kind, cell, 6, layers, **more) for kind in KINDS for cell, more in CELLS for layers in (1, 2)]
+SHAPES += [ModelConfig("gluon", cell, 6, 2, embed_size=4, dropout=0.5, **more) for cell, more in CELLS]
 
 
 @pytest.mark.parametrize("config", SHAPES, ids=lambda c: f"{c.kind}-{c.cell}-{c.num_layers}-{c.embed_size}")

@@ -193,7 +193,14 @@ def backward(model):
 class TestWeightDropout:
     @pytest.mark.parametrize(
         "options",
-        [{"cell": "rnn"}, {"cell": "gru"}, {"cell": "lstm"}, {"num_layers": 1}, {"bidirectional": True}],
+        [
+            {"cell": "rnn"},
+            {"cell": "gru"},
+            {"cell": "lstm"},
+            {"num_layers": 1},
+            {"bidirectional": True},
+            {"cell": "lstm_peephole_projected", "num_projections": 5, "bidirectional": True},
+        ],
         ids=str,
     )
     @compiled

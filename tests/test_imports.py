@@ -11,10 +11,10 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_launch config configs _runtime device text originality files corpora samplers inputs scratch fast packed concise "
-    "models decoding distributions sampling forms inspection optimisation evaluation adaptive history progress loop "
-    "training checkpoint runs fonts plotting comparison evaluate_command sample_command show_command commands cli "
-    "__main__"
+    "_launch config configs _runtime device text originality files corpora samplers inputs compiled cells scratch fast "
+    "packed unrolled concise models decoding distributions sampling forms inspection optimisation evaluation adaptive "
+    "history progress loop training checkpoint runs fonts plotting comparison evaluate_command sample_command "
+    "show_command commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
@@ -22,6 +22,7 @@ FORBIDDEN = {
     "files": {"_runtime", "device"},
     "corpora": {"_runtime", "device"},
     "concise": {"inputs", "scratch", "fast"},  # neither of the two ways to write a model leans on the other
+    "unrolled": {"inputs", "scratch", "fast"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 

@@ -607,12 +607,17 @@ def test_a_beam_search_tells_a_row_when_it_has_found_it():
 # Models whose equations the module does not know
 
 
-def test_layers_of_different_sizes_are_asked_through_the_protocol():
+@pytest.mark.parametrize(
+    "layers",
+    [(("lstm", 6, 5), ("lstm", 4, 6)), (("lstm_projected", 6, 5, False, 3), ("lstm_projected", 6, 3, False, 2))],
+    ids=["num_hiddens", "num_projections"],
+)
+def test_layers_of_different_sizes_are_asked_through_the_protocol(layers):
     set_seed(3)
     stack = RecurrentStack("lstm", 6, 2, input_size=5)
     stack.layers = mx.gluon.nn.HybridSequential()
-    for size, inputs in ((6, 5), (4, 6)):
-        stack.layers.add(rnn_layer("lstm", size, inputs))
+    for layer in layers:
+        stack.layers.add(rnn_layer(*layer))
     model = RNNModel(stack, 5)
     model.initialize(mx.init.Normal(1.0))
     assert greedy_writer(model) is None

@@ -27,6 +27,11 @@ GET_PARAMS = {
     "gru_reset_after": get_gru_reset_after_params,
     "lstm": get_lstm_params,
 }
+WIDTHS = {"lstm_projected": 3, "lstm_peephole_projected": 3}  # of H; that of the others is num_hiddens
+
+
+def stack_of(cell):
+    return Stack(cell, num_projections=WIDTHS.get(cell))
 
 
 def sigmoid(x):
@@ -38,10 +43,17 @@ def numpy_step(cell, x, state, p):
     h = state[0]
     if cell == "rnn":
         return (numpy.tanh(x @ p["W_xh"] + h @ p["W_hh"] + p["b_h"]),)
-    if cell == "lstm":
-        i, f, o = (sigmoid(x @ p[f"W_x{g}"] + h @ p[f"W_h{g}"] + p[f"b_{g}"]) for g in "ifo")
-        c = f * state[1] + i * numpy.tanh(x @ p["W_xc"] + h @ p["W_hc"] + p["b_c"])
-        return o * numpy.tanh(c), c
+    if cell == "rnn_relu":
+        return (numpy.maximum(x @ p["W_xh"] + h @ p["W_hh"] + p["b_h"], 0),)
+    if cell.startswith("lstm"):
+        i, f, o, new = (x @ p[f"W_x{g}"] + h @ p[f"W_h{g}"] + p[f"b_{g}"] for g in "ifoc")
+        if "peephole" in cell:
+            i, f = i + state[1] @ numpy.diag(p["w_ci"]), f + state[1] @ numpy.diag(p["w_cf"])
+        c = sigmoid(f) * state[1] + sigmoid(i) * numpy.tanh(new)
+        if "peephole" in cell:
+            o = o + c @ numpy.diag(p["w_co"])
+        h = sigmoid(o) * numpy.tanh(c)
+        return (h @ p["W_mr"] if "projected" in cell else h), c
     z, r = (sigmoid(x @ p[f"W_x{g}"] + p[f"b_{g}"] + h @ p[f"W_h{g}"] + p.get(f"c_{g}", 0)) for g in "zr")
     if cell == "gru":
         candidate = numpy.tanh(x @ p["W_xh"] + (r * h) @ p["W_hh"] + p["b_h"])
@@ -60,9 +72,10 @@ def numpy_model(cell, inputs, state, p):
 
 def random_case(cell, rng, vocab_size=7, num_hiddens=5, batch_size=3, num_steps=4):
     """Return inputs, state and parameters by name as float64 NumPy arrays."""
-    shapes = Stack(cell).param_shapes(vocab_size, num_hiddens)
-    params = {name: rng.normal(0, 0.5, shape) for name, shape in zip(Stack(cell).param_names, shapes)}
-    state = tuple(rng.normal(0, 0.5, (batch_size, num_hiddens)) for _ in range(CELLS[cell].num_states))
+    shapes = stack_of(cell).param_shapes(vocab_size, num_hiddens)
+    params = {name: rng.normal(0, 0.5, shape) for name, shape in zip(stack_of(cell).param_names, shapes)}
+    widths = [WIDTHS.get(cell, num_hiddens), num_hiddens][: CELLS[cell].num_states]
+    state = tuple(rng.normal(0, 0.5, (batch_size, width)) for width in widths)
     inputs = [rng.normal(0, 1, (batch_size, vocab_size)) for _ in range(num_steps)]
     return inputs, state, params
 
@@ -75,10 +88,12 @@ def to_mx(arrays, dtype="float64"):
 def test_cell_equals_numpy(cell):
     inputs, state, params = random_case(cell, numpy.random.default_rng(1))
     expected, expected_state = numpy_model(cell, inputs, state, params)
-    outputs, new_state = FORWARD[cell](to_mx(inputs), tuple(to_mx(state)), to_mx(params.values()))
-    assert isinstance(new_state, tuple)
-    numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
-    numpy.testing.assert_allclose([s.asnumpy() for s in new_state], expected_state, rtol=1e-12)
+    for forward in {FORWARD.get(cell, stack_of(cell)), stack_of(cell)}:
+        outputs, new_state = forward(to_mx(inputs), tuple(to_mx(state)), to_mx(params.values()))
+        assert isinstance(new_state, tuple) and len(new_state) == len(expected_state)
+        numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
+        for found, array in zip(new_state, expected_state):
+            numpy.testing.assert_allclose(found.asnumpy(), array, rtol=1e-12)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -94,7 +109,7 @@ def test_gradients_equal_finite_differences(cell):
     for array in arrays:
         array.attach_grad()
     with mx.autograd.record():
-        outputs, _ = FORWARD[cell](to_mx(inputs), tuple(to_mx(state)), arrays)
+        outputs, _ = stack_of(cell)(to_mx(inputs), tuple(to_mx(state)), arrays)
         total = sum((w * y).sum() for w, y in zip(to_mx(weights), outputs))
     total.backward()
     for (name, value), array in zip(params.items(), arrays):
@@ -147,8 +162,10 @@ def test_bidirectional_stack_reads_from_both_ends():
 def test_parameters_come_in_the_books_order():
     gru_names = "W_xz W_hz b_z W_xr W_hr b_r W_xh W_hh b_h W_hq b_q".split()
     lstm_names = "W_xi W_hi b_i W_xf W_hf b_f W_xo W_ho b_o W_xc W_hc b_c W_hq b_q".split()
+    projected = "W_xi W_hi w_ci b_i W_xf W_hf w_cf b_f W_xo W_ho w_co b_o W_xc W_hc b_c W_mr W_hq b_q".split()
     assert Stack("gru").param_names == gru_names
     assert Stack("lstm").param_names == lstm_names
+    assert Stack("lstm_peephole_projected", num_projections=2).param_names == projected
     assert (
         Stack("rnn", 2, True).param_names
         == (
@@ -161,15 +178,19 @@ def test_parameters_come_in_the_books_order():
 @pytest.mark.parametrize("cell", CELLS)
 def test_new_parameters_are_the_books(cell):
     mx.random.seed(1)
-    params = dict(zip(Stack(cell).param_names, GET_PARAMS[cell](300, 200)))
+    get_params = GET_PARAMS.get(cell, stack_of(cell).get_params)
+    params = dict(zip(stack_of(cell).param_names, get_params(300, 200)))
     for name, param in params.items():
         values = param.asnumpy()
         assert param.grad is not None, name
-        if name.startswith("W"):
-            assert abs(values.std() - 0.01) < 2e-4 and abs(values.mean()) < 2e-4, name
+        if (cell, name) == ("rnn_relu", "W_hh"):
+            assert (values == numpy.eye(200)).all()
+        elif name.startswith(("W", "w")):
+            close = 6 * 0.01 / values.size**0.5  # six standard errors of the mean; the deviation's is smaller
+            assert abs(values.std() - 0.01) < close and abs(values.mean()) < close, name
         else:
             assert (values == 0).all(), name
-    assert params["W_hq"].shape == (200, 300)
+    assert params["W_hq"].shape == (WIDTHS.get(cell, 200), 300)
 
 
 def test_initial_states_are_zeros():
@@ -189,5 +210,5 @@ def test_to_onehot():
 
 @pytest.mark.parametrize("cell, num_layers", [("gur", 1), ("gru", 0)])
 def test_impossible_stack(cell, num_layers):
-    with pytest.raises(ValueError, match="gur.*expected one of rnn, gru|num_layers is 0"):
+    with pytest.raises(ValueError, match="gur.*expected one of rnn, rnn_relu, gru|num_layers is 0"):
         Stack(cell, num_layers)
