@@ -57,6 +57,8 @@ if not _is_command_line():
     from d2lrnn.forms import Form as Form
     from d2lrnn.forms import acrostic as acrostic
     from d2lrnn.forms import compose as compose
+    from d2lrnn.forms import stream_acrostic as stream_acrostic
+    from d2lrnn.forms import stream_composed as stream_composed
     from d2lrnn.forms import usual_form as usual_form
     from d2lrnn.history import History as History
     from d2lrnn.inputs import to_onehot as to_onehot

@@ -1,4 +1,4 @@
-"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show``."""
+"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show | play``."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def make_parser() -> Parser:
         epilog="a first round:\n"
         "  python -m d2lrnn train                                   the lyrics that ship with d2lrnn, one minute\n"
         "  python -m d2lrnn sample runs/lyrics --prefix 我们        let it write\n"
+        "  python -m d2lrnn play runs/lyrics                        the same on a page in the browser\n"
         "  python -m d2lrnn compare --cell gru --num-epochs 20      from scratch against Gluon\n"
         "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text\n"
         "  python -m d2lrnn train --config small                    Penn Treebank, as the TensorFlow tutorial does",
@@ -156,6 +157,7 @@ def make_parser() -> Parser:
     _add_compare(commands)
     _add_plot(commands)
     _add_show(commands)
+    _add_play(commands)
     return parser
 
 
@@ -313,6 +315,22 @@ def _add_show(commands) -> None:
     show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
     show.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
     add_ctx(show)
+
+
+def _add_play(commands) -> None:
+    play = commands.add_parser(
+        "play",
+        help="open a page on which a trained model writes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Serve a page for the browser: the model writes while one looks on, with the probability of each\n"
+        "character, and what is copied from the corpus marked. Only this machine can open it, unless --host says so.",
+    )
+    _add_run(play)
+    play.add_argument("--host", default="127.0.0.1", help="where it can be reached (%(default)s)")
+    play.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (%(default)s)")
+    play.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
+    add_data_dir(play)
+    add_ctx(play)
 
 
 def prepare_stdout() -> None:

@@ -21,6 +21,7 @@ from d2lrnn.history import History
 from d2lrnn.loop import Training, TrainingDivergedError, set_seed
 from d2lrnn.models import build_model, named_parameters
 from d2lrnn.optimisation import format_perplexity
+from d2lrnn.play_command import play
 from d2lrnn.plotting import plot_history
 from d2lrnn.runs import (
     BEST,
@@ -226,6 +227,7 @@ COMMANDS = {
     "compare": _compare,
     "plot": _plot,
     "show": show,
+    "play": play,
 }
 
 

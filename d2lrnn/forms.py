@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, cycle, islice
 
@@ -11,7 +11,7 @@ import numpy
 
 from d2lrnn.config import Sampling, check_whole
 from d2lrnn.models import LanguageModel
-from d2lrnn.sampling import Mask, Sample, generate
+from d2lrnn.sampling import Mask, Sample, Written, by_row, stream
 from d2lrnn.text import UnknownTokenError, Vocab
 
 # A mark in its widths; and the line break, which is a space in corpora that have a line end read as one.
@@ -147,6 +147,22 @@ def compose(
             a character of an opening.
         ValueError: if an opening has more characters than the form; also as :meth:`Form.mask`.
     """
+    return _collect(stream_composed(openings, form, model, vocab, sampling, skip_unknown), len(openings))
+
+
+def stream_composed(
+    openings: Sequence[str],
+    form: Form,
+    model: LanguageModel,
+    vocab: Vocab,
+    sampling: Sampling | None = None,
+    skip_unknown: bool = False,
+) -> Iterator[Written]:
+    """Write what :func:`compose` does, and yield each character as soon as it is written, as :func:`stream` does.
+
+    The arguments and errors are those of :func:`compose`.  Of a character that is placed although it is unknown,
+    ``text`` is the character, ``id`` and ``log_prob`` are of what the model reads in its place.
+    """
     _check_texts("openings", openings)
     room = [place for place, mark in enumerate(form.places) if mark is None]
     given = []
@@ -155,7 +171,7 @@ def compose(
         if len(characters) > len(room):
             raise ValueError(f"{opening!r} has {len(characters)} characters: expected at most {len(room)}, as the form")
         given.append(dict(zip(room, characters)))
-    return _write([form] * len(given), given, model, vocab, sampling, skip_unknown)
+    return _stream([form] * len(given), given, model, vocab, sampling, skip_unknown)
 
 
 def acrostic(
@@ -184,23 +200,35 @@ def acrostic(
     Raises:
         ValueError, UnknownTokenError, LooksAheadError: as :func:`compose`; also if there are no heads.
     """
+    return _collect(stream_acrostic(heads, form, model, vocab, sampling, skip_unknown), len(heads))
+
+
+def stream_acrostic(
+    heads: Sequence[str],
+    form: Form,
+    model: LanguageModel,
+    vocab: Vocab,
+    sampling: Sampling | None = None,
+    skip_unknown: bool = False,
+) -> Iterator[Written]:
+    """Write what :func:`acrostic` does, with its arguments and errors, and yield as :func:`stream_composed` does."""
     _check_texts("heads", heads)
     rows = [_characters(text) for text in heads]
     if not all(rows):
         raise ValueError(f"there is no character in {heads[rows.index([])]!r}: expected one for each line")
     forms = [form.of_lines(len(row)) for row in rows]
     given = [dict(zip(form.begins, row)) for form, row in zip(forms, rows)]
-    return _write(forms, given, model, vocab, sampling, skip_unknown)
+    return _stream(forms, given, model, vocab, sampling, skip_unknown)
 
 
-def _write(
+def _stream(
     forms: Sequence[Form],
     given: Sequence[Mapping[int, str]],
     model: LanguageModel,
     vocab: Vocab,
     sampling: Sampling | None,
     skip_unknown: bool,
-) -> list[Sample]:
+) -> Iterator[Written]:
     """Write a text in each form, with what is given at its places; all forms end alike.
 
     A character that the model cannot read has a stand-in, which the model writes itself.  Were its place passed over,
@@ -215,7 +243,7 @@ def _write(
         masks.append(form.mask(vocab, {place: row[place] for place in row.keys() - unread[-1].keys()}))
         if not skip_unknown:
             _check_known(row.values(), vocab)
-    samples = generate(
+    written = stream(
         [forms[0].before(vocab)] * len(forms),
         [len(form.places) for form in forms],
         model,
@@ -223,12 +251,17 @@ def _write(
         sampling,
         lambda row, written: masks[row](row, written),
     )
-    return [replace(sample, text=_text(sample, placed, vocab)) for sample, placed in zip(samples, unread)]
+    places = [iter(range(len(form.places))) for form in forms]
+    return (replace(token, text=unread[token.row].get(next(places[token.row]), token.text)) for token in written)
 
 
-def _text(sample: Sample, placed: Mapping[int, str], vocab: Vocab) -> str:
-    """Return what was written, with placed characters in the place of what the model wrote there."""
-    return "".join(placed.get(place, vocab.idx_to_token[token]) for place, token in enumerate(sample.ids))
+def _collect(written: Iterator[Written], num_rows: int) -> list[Sample]:
+    """Return the texts that were written in forms; none of them could stop before its end."""
+    samples = []
+    for row in by_row(written, num_rows):
+        ids, log_probs = (tuple(getattr(token, name) for token in row) for name in ("id", "log_prob"))
+        samples.append(Sample("".join(token.text for token in row), ids, log_probs, stopped=False))
+    return samples
 
 
 def _check_texts(what: str, texts: Sequence[str]) -> None:

@@ -120,7 +120,7 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
     check_whole("n", n)
     check_whole("min_length", min_length)
     index = corpus if isinstance(corpus, CopyIndex) else CopyIndex(corpus)
-    lengths, places = index.match_lengths(text), _places(text, index.level)
+    lengths, places = index.match_lengths(text), token_places(text, index.level)
     spans, ngrams = _cover(lengths, min_length), lengths[: max(len(lengths) - n + 1, 0)]
     begin = int(lengths.argmax()) if lengths.any() else None
     longest = "" if begin is None else text[places[begin][0] : places[begin + lengths[begin] - 1][1]]
@@ -153,7 +153,7 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
     Raises:
         ValueError: if the spans are not in order, not empty and within the text, or the level is unknown.
     """
-    places, pieces, last, done = _places(text, level), [], 0, 0
+    places, pieces, last, done = token_places(text, level), [], 0, 0
     for begin, end in spans:
         if not last <= begin < end <= len(places):
             raise ValueError(f"the span ({begin}, {end}) is not within {last} to {len(places)}: is it of another text?")
@@ -205,7 +205,7 @@ def _cover(lengths: numpy.ndarray, min_length: int) -> Spans:
     return tuple(spans)
 
 
-def _places(text: str, level: str) -> list[tuple[int, int]]:
+def token_places(text: str, level: str) -> list[tuple[int, int]]:
     """Return of each token of a text its first character and the one behind its last."""
     if level == "word":
         return [match.span() for match in re.finditer(r"\S+", text)]  # parts them as str.split() does

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import replace
 from typing import Any
 
 from d2lrnn.checkpoint import Checkpoint
@@ -13,8 +12,8 @@ from d2lrnn.device import as_ctx
 from d2lrnn.forms import FORMS, acrostic, compose, usual_form
 from d2lrnn.originality import CopyIndex, distinct, marked, novelty, usual_lengths
 from d2lrnn.runs import load_run, reload_corpus
-from d2lrnn.sampling import Sample, generate
-from d2lrnn.text import LINE_END, Vocab
+from d2lrnn.sampling import Sample, as_lines, generate
+from d2lrnn.text import Vocab
 
 PRED_LEN = 100
 # Options that mean nothing without one of others; and those that the first one leaves nothing to ask for.
@@ -79,10 +78,8 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
     if args.form:
         return compose(texts, form, model, vocab, sampling, args.skip_unknown)
     num_lines = checkpoint.train_config.num_lines
-    if num_lines:  # as it has read them
-        texts = [LINE_END + text.removeprefix(LINE_END) for text in texts]
-    if num_lines == 1 and sampling.stop is None:
-        sampling = replace(sampling, stop=LINE_END)
+    if num_lines:
+        texts, sampling = as_lines(texts, sampling, num_lines)
     return generate(texts, PRED_LEN if args.pred_len is None else args.pred_len, model, vocab, sampling)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Optional, Union
 
 import numpy
@@ -14,7 +14,7 @@ from d2lrnn.config import Sampling
 from d2lrnn.decoding import encode_prefixes, writer_of
 from d2lrnn.distributions import distribution, draw, log_softmax, penalised
 from d2lrnn.models import LanguageModel
-from d2lrnn.text import UnknownTokenError, Vocab
+from d2lrnn.text import LINE_END, UnknownTokenError, Vocab
 
 # From the row of a text and the ids written of it so far, without its prefix, to which tokens may come next.
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
@@ -35,6 +35,15 @@ class Sample:
     def log_prob(self) -> float:
         """Of all that follows the prefix together."""
         return sum(self.log_probs)
+
+
+def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tuple[list[str], Sampling]:
+    """Return prefixes and settings for a model that was trained on rows of so many whole lines.
+
+    It has read a line end before each row; and where a row is a line, it knows of nothing behind the next line end.
+    """
+    stop = LINE_END if num_lines == 1 and sampling.stop is None else sampling.stop
+    return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], replace(sampling, stop=stop)
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,7 @@ def generate(
         ValueError: for a mask that leaves no token, or logits that are not numbers.
     """
     written = stream(prefixes, num_preds, model, vocab, sampling, mask)
-    rows: list[list[Written]] = [[] for _ in prefixes]
-    for token in written:
-        rows[token.row].append(token)
-    return [_sample(prefix, row, vocab) for prefix, row in zip(prefixes, rows)]
+    return [_sample(prefix, row, vocab) for prefix, row in zip(prefixes, by_row(written, len(prefixes)))]
 
 
 def stream(
@@ -128,6 +134,14 @@ def stream(
     lines = [_Line(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
     write = _search_all if sampling.beam_width else _draw_all
     return _told(write(writer_of(model), lines, rules), vocab, rules.stop)
+
+
+def by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
+    """Wait for all tokens and return those of each row."""
+    rows: list[list[Written]] = [[] for _ in range(num_rows)]
+    for token in written:
+        rows[token.row].append(token)
+    return rows
 
 
 def _told(events: Iterator[_Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:

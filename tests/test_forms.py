@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sampling import Counting, Known
 
-from d2lrnn import FORMS, Form, Sampling, UnknownTokenError, Vocab, acrostic, compose, generate, stream, usual_form
+from d2lrnn import (
+    FORMS,
+    Form,
+    Sampling,
+    UnknownTokenError,
+    Vocab,
+    acrostic,
+    compose,
+    generate,
+    stream,
+    stream_acrostic,
+    stream_composed,
+    usual_form,
+)
 from d2lrnn.config import FORM_NAMES
 from d2lrnn.distributions import distribution, draw
 
@@ -178,6 +191,42 @@ def test_a_form_is_a_mask_for_streams_too():
     assert "".join(token.text for token in written) == sample.text
     (longer,) = generate(["\n"], 40, model, VERSE, sampling, mask)  # beyond the form, anything may come
     assert longer.text[1:13] == sample.text and not re.fullmatch(f"{LETTERS}*", longer.text[13:])
+
+
+# Character by character
+
+
+@pytest.mark.parametrize("sampling", SETTINGS, ids=NAMES)
+def test_a_stream_of_verse_is_the_same_text_with_placed_characters_in_their_places(sampling):
+    model = model_of(VERSE, 3)
+    for write, write_all, texts in (
+        (stream_acrostic, acrostic, ["算月法", "春☃", "花"]),
+        (stream_composed, compose, ["", "☃，山算", "月"]),
+    ):
+        written = list(write(texts, COUPLET, model, VERSE, sampling, skip_unknown=True))
+        samples = write_all(texts, COUPLET, model, VERSE, sampling, skip_unknown=True)
+        for row, sample in enumerate(samples):
+            tokens = [token for token in written if token.row == row]
+            assert "".join(token.text for token in tokens) == sample.text
+            assert tuple(token.id for token in tokens) == sample.ids
+            assert tuple(token.log_prob for token in tokens) == sample.log_probs
+            assert not any(token.stopped for token in tokens)
+        placed = {token.text for token in written if token.text != VERSE.idx_to_token[token.id]}
+        assert placed == set("".join(texts)) - set(VERSE.idx_to_token) != set()
+        if not sampling.beam_width:  # the rows take turns
+            assert [token.row for token in written][:6] == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_stream_of_verse_writes_no_more_than_it_is_asked_for():
+    model = Counting(model_of(VERSE).table)
+    written = stream_acrostic(["春山", "月夜"], COUPLET, model, VERSE)
+    assert model.read == []
+    assert [next(written).row for _ in range(3)] == [0, 1, 0]
+    assert len(model.read) == 2
+    with pytest.raises(UnknownTokenError, match="'算'"):
+        stream_acrostic(["春", "算"], COUPLET, model, VERSE)  # at once, before anything is asked for
+    with pytest.raises(ValueError, match="6 characters: expected at most 5"):
+        stream_composed(["春风花月夜山"], COUPLET, model, VERSE)
 
 
 # Openings

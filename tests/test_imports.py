@@ -14,7 +14,7 @@ FLOORS = (
     "_launch config configs _runtime device text originality files corpora samplers inputs compiled cells scratch fast "
     "packed unrolled concise models decoding distributions sampling forms inspection optimisation evaluation adaptive "
     "history progress loop training checkpoint runs fonts plotting comparison evaluate_command sample_command "
-    "show_command commands cli __main__"
+    "show_command playing page_server play_command commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet
