@@ -113,6 +113,7 @@ class Player:
         check_vocab(model, checkpoint.vocab)
         self.run, self.checkpoint, self.model, self.vocab = run, checkpoint, model, checkpoint.vocab
         self.ngram, self.min_copy = usual_lengths(self.vocab)
+        self.source = None if corpus is None else corpus.name
         self.index = None if corpus is None else CopyIndex(corpus)
         self.forms = tuple(name for name, form in FORMS.items() if self._can_write(form))
         self.verse = self._can_write(usual_form(self.vocab))  # whether acrostics can be written

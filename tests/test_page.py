@@ -231,9 +231,17 @@ def test_words_stand_apart(page):
     assert "1 × 8 units" in browser.text(".facts") and not browser.all("[name=mode]")
 
 
+def test_pairs_of_characters_are_counted_and_marked_one_by_one(page):
+    pairs = [LETTERS[i : i + 2] for i in range(0, 10, 2)]
+    browser = page(player_of(Vocab.from_list(pairs, "bigram"), LETTERS))
+    browser.put(prefix=f"{pairs[-1]}{LETTERS}", pred_len=3)
+    assert browser.write() == "Written: 6 characters."
+    assert len(browser.all("#texts [data-p]")) == 6 and browser.joined("#texts .copied").startswith(LETTERS)
+
+
 def test_an_event_may_come_in_several_pieces(page):
     player = player_of(LYRICS)
-    events = [{"prefix": "", "rows": 1}, {"row": 0, "text": "春", "p": 0.5, "more": "x" * 1_000_000}]
+    events = [{"prefix": "", "rows": 1}, {"row": 0, "text": "春", "p": 0.5, "more": "x" * 4_000_000}]
     player.write = lambda wish: iter(events)
     browser = page(player)
     assert browser.write() == "Written: 1 character." and browser.texts() == ["春"]

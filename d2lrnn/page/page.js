@@ -56,6 +56,10 @@ function showError(message) {
 
 /* What is written */
 
+function counted(count) {
+  return `${count} ${UNIT}${count === 1 ? "" : "s"}`;
+}
+
 function piecesOf(text) {
   return words ? text.match(/\s+|\S+/gu) ?? [] : Array.from(text);
 }
@@ -84,7 +88,8 @@ class Text {
       if (event === null) span.classList.add("given");
       else if (!words || shown.trim()) {
         span.classList.add(`p${1 + BOUNDS.filter((bound) => event.p >= bound).length}`);
-        span.dataset.p = `p = ${event.p.toPrecision(2)}` + (event.read ? `, of ${event.read}: the model does not know ${shown}` : "");
+        const placed = event.read ? `, of ${event.read}: the model does not know ${shown}` : "";
+        span.dataset.p = `p = ${event.p.toPrecision(2)}${placed}`;
         span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // one stop for Tab, arrow keys from there
       }
       this.line.append(span);
@@ -101,15 +106,14 @@ class Text {
       }
     }
     const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
-    const unit = words ? "words" : "characters";
     const copy = Array.from(found.copy.replaceAll("\n", "↵"));
     const quote = copy.length > LONGEST_QUOTE ? `${copy.slice(0, LONGEST_QUOTE).join("")}…` : copy.join("");
     const figures = document.createElement("p");
     figures.className = "copies";
     figures.textContent =
-      `Longest copy: ${found.longest} ${found.longest === 1 ? unit.slice(0, -1) : unit}` +
+      `Longest copy: ${counted(found.longest)}` +
       (quote ? `, “${quote}”` : "") +
-      ` · copied: ${percent(found.ngrams)} of ${texts.dataset.ngram}-grams, ${percent(found.tokens)} of ${unit}`;
+      ` · copied: ${percent(found.ngrams)} of ${texts.dataset.ngram}-grams, ${percent(found.tokens)} of ${UNIT}s`;
     this.element.append(figures);
   }
 }
@@ -137,7 +141,7 @@ async function show(response, acrostic) {
       if (narrow.matches) status.scrollIntoView();
     } else if ("text" in event) {
       rows[event.row].grow(event.text, event);
-      count += 1;
+      count += words ? 1 : Array.from(event.text).length;
     } else if ("spans" in event) rows[event.row].mark(event);
     else if ("error" in event) throw new Refusal(event.error);
     else if (event.done) return count;
@@ -163,8 +167,7 @@ async function write(event) {
     });
     if (!response.ok) throw new Refusal((await response.json()).error);
     const count = await show(response, form.elements.mode?.value === "acrostic");
-    const plural = words ? "words" : "characters";
-    status.textContent = `Written: ${count} ${count === 1 ? UNIT : plural}.`;
+    status.textContent = `Written: ${counted(count)}.`;
   } catch (problem) {
     status.textContent = mine.signal.aborted ? "Stopped." : "";
     if (problem instanceof Refusal) showError(problem.message);
