@@ -272,7 +272,7 @@ def test_lines_of_an_acrostic_begin_with_its_heads(page):
 
 
 def test_couplets_and_poems(page):
-    player = player_of(VERSE, prefixes=("\n",))
+    player = player_of(VERSE, prefixes=("\n",), num_lines=2)
     browser = page(player)
     browser.one("label:has([value=verse])").click()
     browser.put(prefix="春风")

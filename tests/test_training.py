@@ -209,7 +209,7 @@ def boost(model):
 
 
 @pytest.mark.parametrize("kind", ["scratch", "gluon"])
-@pytest.mark.parametrize("optimizer, lr, theta", [("sgd", 10.0, 0.1), ("adam", 0.02, 1.0)])
+@pytest.mark.parametrize("optimizer, lr, theta", [("sgd", 2.0, 0.1), ("adam", 0.02, 1.0)])
 def test_it_learns_the_text(kind, optimizer, lr, theta):
     model = make(kind)
     config = quiet(
