@@ -153,7 +153,7 @@ def data_iter_lines(
         corpus_indices: the ids, one-dimensional, with ``end`` behind each line.
         batch_size: rows.
         end: the id of the line end.
-        num_lines: lines of a row; of those that do not fill the last row of all it is made.
+        num_lines: lines of a row; the last row of the corpus may have fewer.
         max_steps: the most ids of a row; None: any number.
         ctx: the device of the batches.
 

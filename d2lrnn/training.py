@@ -13,7 +13,7 @@ from d2lrnn.loop import Training
 from d2lrnn.models import LanguageModel
 from d2lrnn.progress import say
 from d2lrnn.samplers import Batches, data_iter_consecutive, data_iter_lines, data_iter_random, data_iter_varied
-from d2lrnn.sampling import generate
+from d2lrnn.sampling import as_lines, generate
 from d2lrnn.text import LINE_END, Corpus, Vocab
 
 
@@ -132,6 +132,7 @@ def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[
     """Return what the model writes after each of the prefixes."""
     if not config.prefixes:
         return []
-    stop = LINE_END if config.num_lines == 1 else None
-    sampling = Sampling(config.pred_temperature, seed=config.seed, stop=stop)
-    return [sample.text for sample in generate(config.prefixes, config.pred_len, model, corpus.vocab, sampling)]
+    prefixes, sampling = list(config.prefixes), Sampling(config.pred_temperature, seed=config.seed)
+    if config.num_lines:
+        prefixes, sampling = as_lines(prefixes, sampling, config.num_lines)
+    return [sample.text for sample in generate(prefixes, config.pred_len, model, corpus.vocab, sampling)]
