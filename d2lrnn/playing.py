@@ -155,11 +155,12 @@ class Player:
             return "", stream_acrostic([wish.acrostic] * count, form, model, vocab, wish.sampling, wish.skip_unknown)
         if wish.form:
             return "", stream_composed([wish.prefix] * count, form, model, vocab, wish.sampling, wish.skip_unknown)
+        shown = vocab.decode(vocab.encode(wish.prefix))  # raises, with the position in what the user wrote
         starts, sampling, num_lines = [wish.prefix] * count, wish.sampling, self.checkpoint.train_config.num_lines
         if num_lines:
             starts, sampling = as_lines(starts, sampling, num_lines)
         written = stream(starts, wish.pred_len, model, vocab, sampling)
-        return vocab.decode(vocab.encode(wish.prefix)), written
+        return shown, written
 
     def _events(self, wish: Wish, prefix: str, written: Iterator[Written]) -> Iterator[dict[str, Any]]:
         texts, verse = [prefix] * wish.num_samples, wish.acrostic is not None or wish.form is not None

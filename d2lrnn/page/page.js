@@ -46,7 +46,7 @@ function showError(message) {
   error.textContent = message;
   error.hidden = !message;
   if (message) error.scrollIntoView({ block: "nearest" });
-  const named = message && form.elements[message.split(" ")[0]]; // many begin with what is wrong
+  const named = message && form.elements.namedItem(message.split(" ")[0]); // many begin with what is wrong
   if (named instanceof HTMLElement) {
     named.setAttribute("aria-invalid", "true");
     if (form.querySelector("#choices").contains(named)) form.querySelector("#choices").open = true;
@@ -155,6 +155,7 @@ async function write(event) {
   if (form.querySelector("#new-seed").checked) form.elements.seed.value = Math.floor(Math.random() * 1e6);
   controller = new AbortController();
   const mine = controller;
+  const acrostic = form.elements.mode?.value === "acrostic";
   showError("");
   showRunning(true);
   status.textContent = "Writing …";
@@ -166,7 +167,7 @@ async function write(event) {
       signal: mine.signal,
     });
     if (!response.ok) throw new Refusal((await response.json()).error);
-    const count = await show(response, form.elements.mode?.value === "acrostic");
+    const count = await show(response, acrostic);
     status.textContent = `Written: ${counted(count)}.`;
   } catch (problem) {
     status.textContent = mine.signal.aborted ? "Stopped." : "";
@@ -204,7 +205,7 @@ function hideTip() {
 function goAlong(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const line = event.target.closest(".text");
-  if (!step || !line) return;
+  if (!step || !line || event.altKey || event.ctrlKey || event.metaKey) return;
   const pieces = [...line.querySelectorAll("[data-p]")];
   const next = pieces[pieces.indexOf(event.target) + step];
   if (!next) return;
@@ -217,6 +218,9 @@ function goAlong(event) {
 form.addEventListener("submit", write);
 form.addEventListener("input", showValues);
 form.addEventListener("change", showMode);
+form.elements.seed.addEventListener("input", () => {
+  form.querySelector("#new-seed").checked = false;
+});
 form.elements.stop.addEventListener("click", () => controller?.abort());
 texts.addEventListener("mouseover", showTip);
 texts.addEventListener("mouseleave", hideTip);
