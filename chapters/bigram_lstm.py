@@ -102,7 +102,8 @@ def four_in_one(num_hiddens):
 #
 # Dropout of the state would hit the memory at every step. What is to be remembered for $T$ steps survives all their
 # masks with the probability $(1 - p)^T$. Zaremba et al. therefore drop what enters a layer and what leaves the last
-# one, and leave the way through time alone: everything is dropped once for each layer, however long ago it was.
+# one, and leave the way through time alone: what goes up through $L$ layers meets $L + 1$ masks, however long ago it
+# was.
 
 
 # %%
@@ -128,6 +129,8 @@ def training(corpora, lesson):
     """Train a model on characters and one on pairs, and compare them in bits per character."""
     common.section("5. Characters against pairs")
     print(common.describe(lesson.training))
+    pairs = corpora["bigram"].vocab
+    start = "th" if "th" in pairs else pairs.idx_to_token[0]
     found, rows = {}, []
     for level, corpus in corpora.items():
         steps = max(lesson.training.num_steps // (2 if level == "bigram" else 1), 1)
@@ -143,7 +146,7 @@ def training(corpora, lesson):
         size = sum(math.prod(param.shape) for param in d2lrnn.named_parameters(model).values())
         rows.append((level, size, trained, min(valid), test, sum(history.seconds)))
         found[level] = valid
-        text = d2lrnn.generate(["th"], 60 // (2 if level == "bigram" else 1), model, corpus.vocab)[0].text
+        text = d2lrnn.generate([start], 60 // (2 if level == "bigram" else 1), model, corpus.vocab)[0].text
         print(f"{level:7} writes {text!r}")
     print(
         f"\n{'bits per character':18} {'parameters':>10} {'training':>9} {'validation':>10} {'test':>6} {'seconds':>8}"
@@ -174,7 +177,7 @@ def main(argv=None):
         argv,
         model=d2lrnn.ModelConfig(cell="lstm"),
         training=d2lrnn.TrainConfig(num_epochs=15, num_steps=36, optimizer="adam", lr=5e-3, theta=1.0),
-        fixed=["cell", "num_layers", "pred_len", "pred_period", "level", "held_out"],
+        fixed=["cell", "num_layers", "pred_len", "pred_period", "prefix", "level", "held_out"],
         corpus="timemachine",
     )
     common.opening("Pairs of characters", lesson)

@@ -4,7 +4,7 @@
 # (d2l-zh v1, section 6.6; d2l 1.0, section 9.7)
 #
 # A recurrent network uses the same weights at every time step. What a loss at step $T$ says about them reaches step
-# $t$ through all the hidden states between. With $\mathbf{a}_t$ for what goes into the tanh, the chain rule gives
+# $t$ through all the hidden states between. The chain rule gives
 #
 # $$\frac{\partial L}{\partial \mathbf{H}_t} =
 # \Bigl(\frac{\partial L}{\partial \mathbf{H}_{t+1}} \odot (1 - \mathbf{H}_{t+1}^2)\Bigr) \mathbf{W}_{hh}^\top,
@@ -103,7 +103,7 @@ def vanishing_and_exploding(lesson):
     print(f"{'t':26}" + "".join(f"{t:9}" for t in steps))
     for name, norms in curves.items():
         print(f"{name:26}" + "".join(f"{norms[t - 1]:9.0e}" for t in steps))
-    print("Read a line from left to right: each column lies five steps further in the past.")
+    print("Read a line from left to right: each column lies further in the past.")
     figure, panels = new_figure("The gradient on its way back through time")
     curves = dict(list(curves.items())[1:])  # the book's start is so far below that it would flatten the rest
     draw_curves(panels[0], curves, ("time step t", "norm of the gradient with respect to H_t"), log=True)
@@ -142,6 +142,8 @@ def train_runs(lesson):
     for name, (model, run_config) in runs.items():
         try:
             histories[name] = d2lrnn.train_and_predict(model, lesson.corpus, replace(run_config, verbose=False))
+            if histories[name].stopped:  # Ctrl-C
+                raise SystemExit(130)
         except d2lrnn.TrainingDivergedError as error:  # a NaN: the loop stops and says so
             print(f"{name}: {error}")
             histories[name] = error.history

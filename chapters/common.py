@@ -187,7 +187,7 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
     status = commands.report_comparison(dict(histories), picture, lesson.title(title))
     display_in_notebook(picture)
     width = max(map(len, histories))
-    for prefix in lesson.training.prefixes:
+    for prefix in dict.fromkeys(lesson.training.prefixes):
         print(f"\nwhat each writes after {prefix!r}")
         for model in histories:
             text = d2lrnn.predict(prefix, lesson.training.pred_len, models[model], lesson.corpus.vocab)

@@ -128,7 +128,7 @@ def two_forms(lesson):
 # ## Training
 #
 # All three start from the same weights. The last two are one function, so their numbers agree; the first goes its own
-# way. Neither form is the better one.
+# way, here a little more slowly.
 
 
 # %%

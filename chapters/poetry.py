@@ -97,8 +97,9 @@ def places(lesson, corpus, model):
     length = max({len(line) for line in lines}, key=[len(line) for line in lines].count)
     lines = [line for line in lines if len(line) == length][:512]
     X, Y, _ = pad_lines(lines, end)
-    logits, _ = model(np.array(X, dtype="int32"), model.begin_state(len(X)))
-    losses = token_losses(logits, np.array(Y, dtype="int32")).reshape(length, len(X)).asnumpy().mean(axis=1)
+    X, Y = (np.array(array, dtype="int32", ctx=lesson.ctx) for array in (X, Y))
+    logits, _ = model(X, model.begin_state(len(X), lesson.ctx))
+    losses = token_losses(logits, Y).reshape(length, len(X)).asnumpy().mean(axis=1)
     perplexities = numpy.exp(losses.astype("float64"))
     print(" ".join(f"{place}: {value:,.3g}" for place, value in enumerate(perplexities, 1)))
     figure, (panel,) = new_figure(lesson.title(f"Perplexity at each place of {len(lines)} held-out lines"))
@@ -203,13 +204,24 @@ def main(argv=None):
         argv,
         model=d2lrnn.ModelConfig(cell="lstm", num_hiddens=128),
         training=d2lrnn.TrainConfig(
-            num_epochs=6, batch_size=64, num_lines=1, optimizer="adam", lr=2e-3, theta=5.0, pred_period=2
+            num_epochs=6,
+            batch_size=64,
+            num_lines=1,
+            optimizer="adam",
+            lr=2e-3,
+            theta=5.0,
+            pred_period=2,
+            pred_temperature=0.8,
         ),
         fixed=["cell", "num_layers", "use_random_iter", "num_steps", "level", "held_out"],
         corpus="couplets",
     )
     common.opening("Poems, couplets and acrostics", lesson)
     corpus = lesson.corpus.hold_out(HELD_OUT)
+    try:
+        d2lrnn.FORMS["quatrain"].mask(corpus.vocab)
+    except d2lrnn.UnknownTokenError as error:
+        raise SystemExit(f"these are no poems with a comma and a full stop: {error}") from None
     rows(corpus)
     model = training(lesson, corpus)
     places(lesson, corpus, model)

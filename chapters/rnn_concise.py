@@ -3,8 +3,8 @@
 #
 # (d2l-zh v1, section 6.5; d2l 1.0, section 9.6)
 #
-# The network from scratch runs one small operator after another: for each time step two products, two sums and a
-# tanh. `gluon.rnn.RNN` computes the same equation
+# The network from scratch runs one small operator after another: for each time step a product, sums and a tanh.
+# `gluon.rnn.RNN` computes the same equation
 #
 # $$\mathbf{H}_t = \tanh(\mathbf{X}_t \mathbf{W}_{xh} + \mathbf{b}_{xh} + \mathbf{H}_{t-1} \mathbf{W}_{hh} +
 # \mathbf{b}_{hh})$$

@@ -49,8 +49,8 @@ def one_hot(lesson):
 # %% [markdown]
 # ## Parameters, state, and the equations
 #
-# All weights start as small random numbers, the biases and the state $\mathbf{H}_0$ as zeros. In
-# `d2lrnn/scratch.py`, `rnn_step` is the first equation and `rnn` repeats it over the time steps.
+# All weights start as small random numbers, the biases and the state $\mathbf{H}_0$ as zeros. `rnn_step` in
+# `d2lrnn/cells.py` is the first equation, and `rnn` in `d2lrnn/scratch.py` repeats it over the time steps.
 
 
 # %%
