@@ -16,7 +16,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.config import Cache, Dynamic, check_whole
 from d2lrnn.decoding import check_causal
 from d2lrnn.evaluation import windows
-from d2lrnn.models import LanguageModel, get_values, named_parameters
+from d2lrnn.models import LanguageModel, get_values, trainable_parameters
 from d2lrnn.optimisation import perplexity, token_losses
 from d2lrnn.text import check_ids
 
@@ -241,7 +241,7 @@ def _gradient(param: Any):
 
 def _trainable(model: Any) -> dict[str, Any]:
     """Return the parameters that have a gradient, by name."""
-    params = {name: p for name, p in named_parameters(model).items() if getattr(p, "grad_req", "write") != "null"}
+    params = trainable_parameters(model)
     if not params or any(getattr(param, "grad_req", "write") != "write" for param in params.values()):
         raise ValueError("dynamic evaluation needs parameters with grad_req 'write': found none, or others")
     return params

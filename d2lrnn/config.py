@@ -140,6 +140,7 @@ class TrainConfig:
     With ``sum_over_steps`` the loss is that of the TensorFlow tutorial and of Zaremba et al. (arXiv 1409.2329): summed
     over the time steps, averaged over the batch.  It is num_steps times the mean over tokens, and so are its
     gradients: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and ``theta / num_steps`` on the mean.
+    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.
     """
 
     num_epochs: int = setting(160, "passes over the text")
@@ -240,8 +241,8 @@ class Dynamic:
     g is the gradient of the mean loss over the window's tokens, truncated where the window begins, with dropout off.
     MS is the mean of g * g over windows of the training text of the same length, in one row; the mean in RMSnorm is
     over the numbers of all parameters together.  The paper's code takes for MS batches of 100 rows, whose gradients
-    are about a tenth: its lr and eps are a tenth of what they are here.  With windows of another length, lr and decay
-    change in proportion.  The defaults are for words; tune them on the validation text.
+    are about a tenth: its lr and eps are a tenth of what they are here.  For windows of another length, change lr
+    and decay in proportion.  The defaults are for words; tune them on the validation text.
     """
 
     lr: float = setting(5e-4, "learning rate; at 0 nothing changes")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy
+
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.checkpoint import Checkpoint
 from d2lrnn.config import Cache, Dynamic, check_whole
@@ -17,7 +19,7 @@ from d2lrnn.device import as_ctx
 from d2lrnn.evaluation import bits_per_character
 from d2lrnn.optimisation import format_perplexity
 from d2lrnn.runs import load_run, reload_corpus
-from d2lrnn.training import perplexity_on
+from d2lrnn.training import line_end, perplexity_on
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -27,11 +29,12 @@ def evaluate(args: argparse.Namespace) -> int:
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     if args.max_tokens is not None:
         check_whole("max_tokens", args.max_tokens, 2)
-    ids, start = corpus.split(args.split)[: args.max_tokens], time.perf_counter()
+    ids, start = corpus.split(args.split), time.perf_counter()
     num_lines = checkpoint.train_config.num_lines if args.num_lines is None else args.num_lines
     if num_lines:
-        found, count = _by_lines(args, checkpoint, ids, num_lines), len(ids)
+        found, count = _by_lines(args, checkpoint, ids, num_lines)
     else:
+        ids = ids[: args.max_tokens]
         with _token_bar() as progress:
             model = checkpoint.build_model(as_ctx(args.ctx))
             found = evaluate_adaptively(model, ids, *adaptations, corpus.train, progress=progress)
@@ -44,11 +47,17 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> float:
+def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> tuple[float, int]:
+    """Return the perplexity and the number of tokens, whole lines of which there are at most ``--max-tokens``."""
     if args.cache or args.dynamic:
         raise ValueError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
+    if args.max_tokens is not None and args.max_tokens < len(ids):
+        ends = numpy.flatnonzero(ids[: args.max_tokens] == line_end(checkpoint.vocab))
+        if not len(ends):
+            raise ValueError(f"max_tokens is {args.max_tokens}: expected at least the tokens of the first line")
+        ids = ids[: ends[-1] + 1]
     config = replace(checkpoint.train_config, num_lines=num_lines, vary_steps=False, use_random_iter=False)
-    return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config)
+    return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config), len(ids)
 
 
 def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:

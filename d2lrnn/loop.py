@@ -14,7 +14,7 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.config import TrainConfig
 from d2lrnn.history import History, Position
-from d2lrnn.models import LanguageModel, named_parameters
+from d2lrnn.models import LanguageModel, trainable_parameters
 from d2lrnn.optimisation import Average, cross_entropy, gradient_norm, learning_rate, make_update, perplexity
 from d2lrnn.progress import ProgressBar, say
 
@@ -61,11 +61,7 @@ class Training:
         self.model, self.config = model, config
         self.history, self.position = History(), Position()
         self.carried: tuple | None = None  # the state after the last batch; None: zero
-        self._params = {
-            name: param
-            for name, param in named_parameters(model).items()
-            if getattr(param, "grad_req", "write") != "null"
-        }
+        self._params = trainable_parameters(model)
         self.update = make_update(self._params.values(), config.optimizer, config.weight_decay)
         self.average = Average(self._params.values())
 
@@ -77,7 +73,7 @@ class Training:
     ) -> History:
         """Train to the end, from where the run stands.
 
-        The state is carried from batch to batch within an epoch, or made afresh for each with ``use_random_iter``.
+        The state is carried from batch to batch within an epoch, or made afresh for each: ``config.carries_state``.
         Ctrl-C ends training cleanly: the history of the finished epochs is returned.
 
         Args:
@@ -184,7 +180,9 @@ class Training:
             logits, state = model(X, state)
             loss = cross_entropy(logits, Y, counted)
         loss.backward()
-        factor = X.shape[1] if config.sum_over_steps else 1
+        factor = 1.0
+        if config.sum_over_steps:
+            factor = (Y.size if counted is None else float(counted.sum())) / len(X)
         norm = factor * float(gradient_norm(self._params.values()))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0

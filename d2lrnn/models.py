@@ -100,6 +100,11 @@ def named_parameters(model) -> dict[str, Any]:
         return {f"params.{i}": param for i, param in enumerate(model.params)}
 
 
+def trainable_parameters(model) -> dict[str, Any]:
+    """Return those of :func:`named_parameters` that have a gradient."""
+    return {name: p for name, p in named_parameters(model).items() if getattr(p, "grad_req", "write") != "null"}
+
+
 def get_values(param):
     """Return the numbers of one of :func:`named_parameters`, an MXNet array that changes with them."""
     return param.data() if isinstance(param, mx.gluon.Parameter) else param

@@ -79,6 +79,8 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
         return compose(texts, form, model, vocab, sampling, args.skip_unknown)
     num_lines = checkpoint.train_config.num_lines
     if num_lines:
+        for text in begin:
+            vocab.encode(text)  # raises, with the position in what the user wrote
         texts, sampling = as_lines(texts, sampling, num_lines)
     return generate(texts, PRED_LEN if args.pred_len is None else args.pred_len, model, vocab, sampling)
 

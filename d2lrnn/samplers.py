@@ -165,7 +165,8 @@ def data_iter_lines(
         CorpusTooShortError: if there are fewer rows than a batch has.
         ValueError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
     """
-    rows = rows_of_lines(_checked(corpus_indices, batch_size=batch_size, num_lines=num_lines), end, num_lines)
+    ids = _checked(corpus_indices, batch_size=batch_size, num_lines=num_lines)
+    rows = rows_of_lines(ids, end, num_lines) if len(ids) else []
     if len(rows) < batch_size:
         raise CorpusTooShortError(
             f"the corpus has {len(rows)} rows of {num_lines} lines; one batch needs {batch_size}: take a longer corpus "

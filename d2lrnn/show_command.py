@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from d2lrnn.checkpoint import Checkpoint
-from d2lrnn.decoding import predict
+from d2lrnn.config import Sampling
 from d2lrnn.device import as_ctx
 from d2lrnn.inspection import embedding_map, gate_activations, next_token_probabilities
 from d2lrnn.plotting import plot_embedding, plot_gates, plot_next
 from d2lrnn.runs import load_run, name_of
+from d2lrnn.sampling import as_lines, generate
 from d2lrnn.text import tokenize
 
 NUM_PREDS = 30  # tokens that the model writes for a picture of its gates where no text is given
@@ -30,16 +31,16 @@ def show(args: argparse.Namespace) -> int:
 
 
 def _show_next(args: argparse.Namespace, checkpoint: Checkpoint, model, path: Path) -> None:
-    prefix = _prefix_from(args, checkpoint)
+    prefix, _ = _beginning(args, checkpoint)
     probabilities = next_token_probabilities(prefix, model, checkpoint.vocab, *_count(args))
     shown = prefix if len(prefix) <= 16 else f"... {prefix[-16:]}"  # or the title would be cut off
     plot_next(probabilities, path, f"{name_of(args.run)}: what follows {shown!r}")
 
 
 def _show_gates(args: argparse.Namespace, checkpoint: Checkpoint, model, path: Path) -> None:
-    text, layer = _prefix_from(args, checkpoint), args.layer or 0
+    (text, sampling), layer = _beginning(args, checkpoint), args.layer or 0
     if args.prefix is None:
-        text = predict(text, NUM_PREDS, model, checkpoint.vocab)
+        text = generate([text], NUM_PREDS, model, checkpoint.vocab, sampling)[0].text
     gates = gate_activations(text, model, checkpoint.vocab, layer)
     title = f"{name_of(args.run)}: gates of the {checkpoint.model_config.cell}, layer {layer}"
     plot_gates(gates, tokenize(text, checkpoint.vocab.level), path, title, *_count(args))
@@ -57,11 +58,16 @@ def _count(args: argparse.Namespace) -> tuple[int, ...]:
     return () if args.count is None else (args.count,)
 
 
-def _prefix_from(args: argparse.Namespace, checkpoint: Checkpoint) -> str:
+def _beginning(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[str, Sampling]:
+    """Return what the model is to read first, and how it writes on: always with the likeliest token."""
     prefixes = checkpoint.train_config.prefixes if args.prefix is None else (args.prefix,)
     if not prefixes:
         raise ValueError(f"{args.run} was trained without prefixes: say what the model is to read, --prefix TEXT")
-    return prefixes[0]
+    sampling, num_lines = Sampling(temperature=0.0), checkpoint.train_config.num_lines
+    if not num_lines:
+        return prefixes[0], sampling
+    (prefix,), sampling = as_lines(prefixes[:1], sampling, num_lines)
+    return prefix, sampling
 
 
 PICTURES = {"next": _show_next, "gates": _show_gates, "embedding": _show_embedding}

@@ -76,7 +76,10 @@ def line_end(vocab: Vocab) -> int:
         ValueError: if the vocabulary has none.
     """
     if LINE_END not in vocab:
-        raise ValueError("num_lines is for a corpus of lines: load it with its line ends, load_corpus(..., lines=True)")
+        raise ValueError(
+            "num_lines is for a corpus of lines, and this one was read without its line ends: train with num_lines, "
+            "or load_corpus(..., lines=True)"
+        )
     return vocab.token_to_idx[LINE_END]
 
 
@@ -121,18 +124,20 @@ def train_and_predict(
                 history.valid_perplexity.append(found)
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
-                for prefix, sample in zip(config.prefixes, _samples(model, corpus, config)):
+                for prefix, sample in _samples(model, corpus, config):
                     history.samples.append((epoch, prefix, sample))
                     say(config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
 
     return training.run(make_batches, report, on_segment)
 
 
-def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[str]:
-    """Return what the model writes after each of the prefixes."""
-    if not config.prefixes:
+def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[tuple[str, str]]:
+    """Return prefixes, and what the model writes after each; greedily it writes after the same one the same text."""
+    prefixes = list(config.prefixes if config.pred_temperature else dict.fromkeys(config.prefixes))
+    if not prefixes:
         return []
-    prefixes, sampling = list(config.prefixes), Sampling(config.pred_temperature, seed=config.seed)
+    starts, sampling = prefixes, Sampling(config.pred_temperature, seed=config.seed)
     if config.num_lines:
-        prefixes, sampling = as_lines(prefixes, sampling, config.num_lines)
-    return [sample.text for sample in generate(prefixes, config.pred_len, model, corpus.vocab, sampling)]
+        starts, sampling = as_lines(starts, sampling, config.num_lines)
+    samples = generate(starts, config.pred_len, model, corpus.vocab, sampling)
+    return [(prefix, sample.text) for prefix, sample in zip(prefixes, samples)]

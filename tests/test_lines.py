@@ -78,6 +78,8 @@ def test_types_and_errors():
     data_iter_lines([1, 0, 2, 0, 3, 4, 0, 5, 0], 1, END, 2, 5)
     with pytest.raises(ValueError, match="num_lines is 0: expected a positive whole number"):
         data_iter_lines([1, 0], 1, END, 0)
+    with pytest.raises(d2lrnn.CorpusTooShortError, match="the corpus has 0 rows of 1 lines; one batch needs 1"):
+        data_iter_lines([], 1, END)
 
 
 @pytest.mark.parametrize("kind", ["scratch", "fast", "gluon"])
@@ -103,6 +105,17 @@ def test_padding_counts_neither_in_the_loss_nor_in_a_gradient(corpus, kind):
     assert whole[0] == pytest.approx((5 * parts[0][0] + parts[1][0]) / 6, rel=1e-5)
     for name, found in whole[1].items():
         numpy.testing.assert_allclose(found, (5 * parts[0][1][name] + parts[1][1][name]) / 6, rtol=2e-4, atol=1e-6)
+
+
+def test_a_sum_over_steps_counts_no_padding(corpus):
+    X, Y = (
+        mx.np.array([[0, 1, 2, 3], [0, 2, 0, 0]], dtype="int32"),
+        mx.np.array([[1, 2, 3, 0], [2, 0, 0, 0]], dtype="int32"),
+    )
+    counted = mx.np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype="float32")
+    steps = [Training(make(corpus), quiet(sum_over_steps=summed)).step for summed in (False, True)]
+    (_, mean, _), (_, summed, _) = (step(X, Y, None, counted=counted) for step in steps)
+    assert summed == pytest.approx(mean * 6 / 2, rel=1e-6)  # six tokens in two rows
 
 
 def nats(model, corpus, row):
@@ -166,10 +179,14 @@ def test_samples_of_a_temperature_are_the_seeds(corpus):
 
     assert samples() == samples() and len(set(samples())) == 3
     assert {len(text) for text in samples()} == {11}
+    config = quiet(num_epochs=1, prefixes=("\n",) * 3)  # always the likeliest: once says it all
+    assert len(d2lrnn.train_and_predict(make(corpus), corpus, config).samples) == 1
 
 
 def test_a_corpus_without_lines_is_refused(corpus, tiny_corpus):
-    with pytest.raises(ValueError, match=r"load it with its line ends, load_corpus\(..., lines=True\)"):
+    with pytest.raises(
+        ValueError, match=r"read without its line ends: train with num_lines, or load_corpus\(..., lines"
+    ):
         d2lrnn.train_and_predict(build_model(ModelConfig(), 28), tiny_corpus, quiet())
     with pytest.raises(ValueError, match="three ways to make batches: choose one"):
         quiet(vary_steps=True)
@@ -212,5 +229,12 @@ def test_the_command_evaluates_line_by_line(corpus, tmp_path, capsys):
         assert f"{math.log2(expected):.3f} bits per character" in printed
     assert f"test     perplexity {evaluate_lines(checkpoint.build_model(), text.test, end):.2f}" in trained
     assert "in validation" in trained and f"{len(text.valid)}\n" in trained
+    few = 1 + numpy.flatnonzero(text.test == end)[0]
+    for max_tokens in (few, few + 1):  # whole lines only: one in both cases
+        assert cli.main(["evaluate", str(out), "--max-tokens", str(max_tokens)]) == 0
+        expected = evaluate_lines(checkpoint.build_model(), text.test[:few], end)
+        assert f"test: perplexity {expected:.2f} over {few} tokens" in capsys.readouterr().out
+    assert cli.main(["evaluate", str(out), "--max-tokens", str(few - 1)]) == 1
+    assert f"max_tokens is {few - 1}: expected at least the tokens of the first line" in capsys.readouterr().err
     assert cli.main(["evaluate", str(out), "--cache"]) == 1
     assert "with nothing to adapt to: leave --cache and --dynamic out" in capsys.readouterr().err

@@ -9,11 +9,14 @@ from matplotlib.image import imread
 
 from d2lrnn import (
     ModelConfig,
+    Sampling,
     TrainConfig,
     build_model,
     cli,
     embedding_map,
     gate_activations,
+    generate,
+    load_text,
     next_token_probabilities,
     plot_gates,
     predict,
@@ -110,6 +113,21 @@ def test_gates_over_what_the_model_writes_where_no_text_is_given(save, show):
     run = load_run(folder)
     text = predict("the quick", 30, run.build_model(), run.vocab)
     assert labels_of(figure.axes[0].xaxis) == list(text.replace(" ", "␣"))
+
+
+def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
+    path = tmp_path / "rain.txt"
+    path.write_text("rain\nin spain\nfalls\n" * 3)
+    corpus = load_text(path, lines=True)
+    config, training = ModelConfig(num_hiddens=20, init_scale=0.8), TrainConfig(prefixes=("\n",), num_lines=1)
+    model = build_model(config, corpus.vocab_size)
+    save_checkpoint(tmp_path / "run" / "model.d2lrnn", Checkpoint.of(model, config, training, corpus))
+    status, _, figure = show(tmp_path / "run", "--prefix", "in", "--count", 5)
+    expected = next_token_probabilities("\nin", model, corpus.vocab, 5)
+    assert status == 0 and widths(figure)[:-1] == [p for _, p in expected]
+    status, _, figure = show(tmp_path / "run", "--what", "gates")
+    (written,) = generate(["\n"], 30, model, corpus.vocab, Sampling(temperature=0.0, stop="\n"))
+    assert status == 0 and labels_of(figure.axes[0].xaxis) == list(written.text.replace("\n", "↵").replace(" ", "␣"))
 
 
 @pytest.mark.parametrize(
