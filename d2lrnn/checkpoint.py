@@ -42,6 +42,7 @@ class Checkpoint:
     parameters: dict[str, numpy.ndarray]  # by name, as named_parameters gives them
     origin: dict[str, Any] = field(default_factory=dict)  # what the corpus was loaded by; its digest
     training: tuple[dict, dict] | None = None  # of Training.snapshot; None: a model that only writes
+    reached: dict[str, Any] = field(default_factory=dict)  # by the best model: its epoch, its valid_perplexity
 
     def build_model(self, ctx: ContextLike = None):
         """Make the model and give it the checkpoint's parameters.
@@ -81,6 +82,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
         "corpus": checkpoint.corpus,
         "origin": checkpoint.origin,
         "training": None if checkpoint.training is None else checkpoint.training[0],
+        "reached": checkpoint.reached,
         "vocab": {"level": checkpoint.vocab.level, "tokens": list(checkpoint.vocab.idx_to_token)},
     }
     payload, memory = io.BytesIO(), {} if checkpoint.training is None else checkpoint.training[1]
@@ -122,6 +124,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             arrays,
             dict(meta["origin"]),
             None if meta["training"] is None else (meta["training"], memory),
+            dict(meta.get("reached", {})),
         )
     except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
         raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {error!r}") from error

@@ -173,7 +173,7 @@ def _add_train(commands) -> None:
         f"{configs}\n\nwith the book's settings:\n"
         "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
     )
-    train.add_argument("--config", choices=tuple(CONFIGS), default="lyrics", help="what to begin with (%(default)s)")
+    train.add_argument("--config", choices=tuple(CONFIGS), help="what to begin with (lyrics)")
     train.add_argument(
         "--resume",
         type=Path,
@@ -198,7 +198,8 @@ def _add_evaluate(commands) -> None:
         "evaluate",
         help="measure a trained model's perplexity",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure the perplexity on a split of the corpus: every token once, the state carried all through.",
+        description="Measure the perplexity on a split of the corpus: every token once, the state carried all\n"
+        "through, or through as many lines as in training.",
     )
     _add_run(evaluate)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), default="test", help="(%(default)s)")
@@ -211,7 +212,9 @@ def _add_evaluate(commands) -> None:
         "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"
     )
     evaluate.add_argument("--max-tokens", type=int, metavar="N", help="measure on so many tokens (all)")
-    evaluate.add_argument("--num-lines", type=int, metavar="N", help="lines that go on with one state (as in training)")
+    evaluate.add_argument(
+        "--num-lines", type=int, metavar="N", help="lines that go on with one state; 0: all through (as in training)"
+    )
     add_ctx(evaluate)
 
 

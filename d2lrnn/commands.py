@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from d2lrnn import _runtime  # noqa: F401 (before NumPy, so that a Python which can have neither is told why)
+from d2lrnn._runtime import mx  # before NumPy, so that a Python which can have neither is told why
 from d2lrnn.comparison import compare, comparison_table, largest_difference, plot_comparison
 from d2lrnn.config import ModelConfig, TrainConfig, settings_in
 from d2lrnn.configs import CONFIGS, NamedConfig
 from d2lrnn.corpora import load_corpus
 from d2lrnn.device import as_ctx
 from d2lrnn.evaluate_command import evaluate
-from d2lrnn.history import History
+from d2lrnn.history import History, Position
 from d2lrnn.loop import Training, TrainingDivergedError, set_seed
 from d2lrnn.models import build_model, named_parameters
 from d2lrnn.optimisation import format_perplexity
@@ -40,6 +40,10 @@ from d2lrnn.sample_command import sample
 from d2lrnn.show_command import show
 from d2lrnn.text import LINE_END, Corpus, tokenize
 from d2lrnn.training import batches_for, perplexity_on, train_and_predict
+
+# What says which batches an epoch has; and the settings that one learning rate schedule alone looks at.
+CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
+SCHEDULED = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
@@ -82,15 +86,14 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _begin(args: argparse.Namespace) -> int:
-    named = CONFIGS[args.config]
-    given, folder = args.corpus or named.corpus, args.out or Path("runs") / args.config
-    if (folder / LAST).exists() and not args.overwrite:
-        raise RunError(
-            f"{folder} holds a run already: go on with it (--resume {folder}), name another folder (--out), or give it "
-            "up (--overwrite)"
-        )
+    name = args.config or "lyrics"
+    named = CONFIGS[name]
+    given, folder = args.corpus or named.corpus, args.out or Path("runs") / name
+    if any((folder / file).exists() for file in (LAST, BEST)) and not args.overwrite:
+        go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if (folder / LAST).exists() else ""
+        raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
     model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
-    config = dataclasses.replace(named.training, **settings_in(TrainConfig, vars(args)))
+    config = _changed(named.training, args)
     options = _corpus_options(args, named, config)
     corpus = load_corpus(given, args.data_dir, **options)
     config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
@@ -106,6 +109,19 @@ def _begin(args: argparse.Namespace) -> int:
     return _carry_out(run, training, corpus)
 
 
+def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
+    """Return a training with the settings that the arguments hold."""
+    given = settings_in(TrainConfig, vars(args))
+    changed = dataclasses.replace(config, **given)
+    for name in given.keys() & SCHEDULED.keys():
+        if changed.lr_schedule != SCHEDULED[name]:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for --lr-schedule {SCHEDULED[name]}, and this one is "
+                f"{changed.lr_schedule}: leave it out, or give the other schedule too"
+            )
+    return changed
+
+
 def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
     """Return the settings of the model that the arguments hold, and what they entail."""
     given = settings_in(ModelConfig, vars(args))
@@ -117,7 +133,7 @@ def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, A
 
 
 def _go_on(args: argparse.Namespace) -> int:
-    for what in ("out", "max_tokens", "level", "held_out"):
+    for what in ("config", "out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
     if settings_in(ModelConfig, vars(args)) or args.overwrite:
@@ -128,10 +144,9 @@ def _go_on(args: argparse.Namespace) -> int:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     check_origin(checkpoint, corpus)
-    given = settings_in(TrainConfig, vars(args))
+    config = _changed(checkpoint.train_config, args)
     if args.prefix:
-        given["prefixes"] = tuple(args.prefix)
-    config = dataclasses.replace(checkpoint.train_config, **given)
+        config = dataclasses.replace(config, prefixes=tuple(args.prefix))
     ctx = as_ctx(args.ctx)
     model = checkpoint.build_model(ctx)
     training = Training(model, config)
@@ -139,9 +154,21 @@ def _go_on(args: argparse.Namespace) -> int:
     batches_for(model, corpus, config)
     run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
     _describe(model, checkpoint.model_config, corpus, ctx)
-    position = training.position
-    print(f"going on in epoch {position.epoch} of {config.num_epochs}, after {position.batch} batches of it")
+    _settle_position(training, checkpoint.train_config)
     return _carry_out(run, training, corpus)
+
+
+def _settle_position(training: Training, before: TrainConfig) -> None:
+    """Begin the epoch anew if its batches are others now, and say where the run goes on."""
+    config, epoch = training.config, training.position.epoch
+    cuts = [name for name in CUTS if getattr(config, name) != getattr(before, name)]
+    if cuts and training.position.batch:
+        training.position, training.carried = Position(epoch), None
+        print(f"another {' and '.join(cuts)}: epoch {epoch} of {config.num_epochs} begins anew")
+    elif training.exhausted or epoch > config.num_epochs:
+        print(f"nothing is left to do after {epoch - 1} epochs: ask for more, --num-epochs")
+    else:
+        print(f"going on in epoch {epoch} of {config.num_epochs}, after {training.position.batch} batches of it")
 
 
 def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
@@ -156,7 +183,7 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
 
 def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
-    model, config, failure = training.model, training.config, ""
+    model, config, failure, folder = training.model, training.config, "", shlex.quote(str(run.folder))
     run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
     try:
         history = train_and_predict(model, corpus, config, training, run.keep)
@@ -164,21 +191,22 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         history = error.history
         failure = str(error)
         if (run.folder / LAST).exists():
-            failure += f"; {run.folder / LAST} is the last good position: go on with --resume {run.folder} --lr ..."
-    print(f"model    {run.finish()}")
+            failure += f"; {run.folder / LAST} is the last good position: go on with --resume {folder} --lr ..."
+    print(f"model    {run.finish(bool(failure))}")
     if history.perplexity:
         title = f"run {run.folder.name}, corpus {corpus.name}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")
     if corpus.test is not None and not history.stopped:
-        best = load_run(run.folder).build_model(as_ctx(model.begin_state(1)[0].ctx))
-        found = perplexity_on(best, corpus.test, corpus.vocab, config)
-        run.log(event="test", perplexity=found, of_epoch=history.best_epoch)
-        print(f"test     perplexity {format_perplexity(found)}, of epoch {history.best_epoch}, the best in validation")
+        best = load_run(run.folder)
+        found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, config)
+        epoch = best.reached.get("epoch", history.best_epoch)
+        run.log(event="test", perplexity=found, of_epoch=epoch)
+        print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
     prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
-    print(f"let it write:  {_python()} -m d2lrnn sample {run.folder}{prefix}")
+    print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
     if history.stopped and (run.folder / LAST).exists():
-        print(f"go on with it: {_python()} -m d2lrnn train --resume {run.folder}")
+        print(f"go on with it: {_python()} -m d2lrnn train --resume {folder}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
@@ -238,6 +266,12 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError, TrainingDivergedError) as error:
         # What the user can mend; every other exception is a defect of d2lrnn.
         print(f"d2lrnn: {error}", file=sys.stderr)
+        return 1
+    except mx.MXNetError as error:
+        reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
+        if "alloc" not in reason.lower():
+            raise
+        print(f"d2lrnn: MXNet has not the memory, take a smaller model or batch: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("d2lrnn: interrupted", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -31,7 +32,7 @@ class RunError(ValueError):
 
 def name_of(run: Path) -> str:
     """Return what to call a run, of which its folder or a file in it is given."""
-    return run.name if run.is_dir() else run.parent.name or run.stem
+    return run.resolve().name if run.is_dir() else run.resolve().parent.name
 
 
 def load_run(run: Path, name: str = BEST) -> Checkpoint:
@@ -101,8 +102,8 @@ def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
 class RunFolder:
     """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
 
-    The best model and the last position are written as soon as there are any, then every minute, or as seldom as is
-    needed for saving to take no more than a fiftieth of the time, and at the end.
+    The best model and the last position are written where the run can first be halted, then every minute, or as seldom
+    as is needed for saving to take no more than a fiftieth of the time, and at the end.
 
     Args:
         folder: where; made if need be.
@@ -122,6 +123,7 @@ class RunFolder:
         self._corpus, self._origin = corpus, origin
         self._best: Checkpoint | None = None  # still to be written
         self._has_best = False  # whether one was seen at all
+        self._least = math.inf  # the perplexity in validation that a new one must not exceed
         self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -129,6 +131,9 @@ class RunFolder:
         """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
         history, resumed = self._training.history, self._training.update.steps > 0
         done = len(history.perplexity)
+        if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
+            self._has_best = True
+            self._least = load_checkpoint(self.folder / BEST).reached.get("valid_perplexity", math.inf)
         event = {
             "event": "resume" if resumed else "begin",
             "command": command,
@@ -147,7 +152,6 @@ class RunFolder:
         beside = self.folder / f"{LOG}.part"
         beside.write_text(lines)
         os.replace(beside, self.folder / LOG)
-        self._has_best = resumed and (self.folder / BEST).exists()
 
     def log(self, **entry: Any) -> None:
         """Add a line to the log."""
@@ -160,7 +164,8 @@ class RunFolder:
         if self._training.position.batch == 0:
             epoch = len(history.perplexity)
             self.log(**epoch_entry(history, epoch))
-            if history.best_epoch == epoch:
+            found = history.valid_perplexity[-1] if history.valid_perplexity else -math.inf
+            if history.best_epoch == epoch and found <= self._least:
                 self._note_best()
         if time.monotonic() - self._saved > self._pause:
             self.save()
@@ -173,23 +178,27 @@ class RunFolder:
         self._saved = time.monotonic()
         self._pause = max(PERIOD, (self._saved - start) / LARGEST_SHARE)
 
-    def finish(self) -> Path:
+    def finish(self, diverged: bool = False) -> Path:
         """Write what is still to be written; return the file of the best model.
 
         A run that was stopped halts where it was saved last, but its model is the best, or without validation the
-        newest.
+        newest; where it diverged, the newest one of an epoch that was finished.
         """
         history = self._training.history
+        if not self._has_best or (history.stopped and not diverged and not history.valid_perplexity):
+            self._note_best()
         if not history.stopped:
             self.save()
-        elif not self._has_best or not history.valid_perplexity:
-            self._best = self._checkpoint()
         self._save_best()
         return self.folder / BEST
 
     def _note_best(self) -> None:
+        history = self._training.history
+        reached: dict[str, Any] = {"epoch": len(history.perplexity)}
+        if history.valid_perplexity and self._training.position.batch == 0:
+            self._least = reached["valid_perplexity"] = history.valid_perplexity[-1]
         with self._training.average.in_place():
-            self._best, self._has_best = self._checkpoint(), True
+            self._best, self._has_best = self._checkpoint(reached=reached), True
 
     def _save_best(self) -> None:
         if self._best is not None:

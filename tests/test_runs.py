@@ -190,6 +190,11 @@ def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
     assert (finished / LAST).read_bytes() == before
     assert here("train", *SMALL, "--num-epochs", 1, "--out", finished, "--overwrite") == 0
     assert len(read_history(finished).perplexity) == 1
+    (finished / LAST).unlink()  # a trained model alone is no less dear
+    before = (finished / BEST).read_bytes()
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished) == 1
+    assert f"{finished} holds a run already: name another folder (--out)" in capsys.readouterr().err
+    assert (finished / BEST).read_bytes() == before
 
 
 def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, monkeypatch):
@@ -208,6 +213,84 @@ def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, mo
     training = Training(last.build_model(), TrainConfig(**{**vars(last.train_config), "lr": 1e-3, "num_epochs": 3}))
     training.restore(*last.training)
     assert math.isfinite(go_on(training).perplexity[-1])
+
+
+@pytest.fixture
+def saving_always(monkeypatch):
+    monkeypatch.setattr(runs, "PERIOD", 0)
+    monkeypatch.setattr(runs, "LARGEST_SHARE", math.inf)
+
+
+def interrupt(monkeypatch, norms):
+    """Let the gradient's norms be these; after the last one comes Ctrl-C."""
+
+    def norm(params):
+        for value in norms:
+            return value
+        raise KeyboardInterrupt
+
+    norms = iter(norms)
+    monkeypatch.setattr(d2lrnn.loop, "gradient_norm", norm)
+
+
+@pytest.mark.parametrize(("option", "value"), [("num_steps", 20), ("batch_size", 2), ("seed", 7)])
+def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeypatch, saving_always, option, value):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt(patch, [1.0] * 30)
+        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
+    assert load_run(folder, LAST).training[0]["position"]["batch"] == 28
+    capsys.readouterr()
+    assert here("train", "--resume", folder, f"--{option.replace('_', '-')}", value) == 0
+    assert f"another {option}: epoch 1 of 1 begins anew" in capsys.readouterr().out
+    sizes = {"batch_size": 4, "num_steps": 10, option: value}
+    batches = d2lrnn.data_iter_consecutive(CORPUS.train, sizes["batch_size"], sizes["num_steps"])
+    (entry,) = [entry for entry in runs.read_log(folder / LOG) if entry["event"] == "epoch"]
+    read = entry["tokens_per_second"] * entry["seconds"]
+    assert read == pytest.approx(batches.num_batches * sizes["batch_size"] * sizes["num_steps"])
+
+
+def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, tmp_path, monkeypatch, saving_always):
+    plain = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train)
+    monkeypatch.setattr(commands, "load_corpus", lambda *arguments, **options: plain)
+    batches = d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10).num_batches
+    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "two") == 0
+    with monkeypatch.context() as patch:
+        true = d2lrnn.loop.gradient_norm
+        steps = iter(range(2 * batches + 10))
+        patch.setattr(d2lrnn.loop, "gradient_norm", lambda p: math.nan if next(steps, None) is None else true(p))
+        assert here("train", *SMALL, "--num-epochs", 9, "--out", tmp_path / "nine") == 1
+    two, nine = load_run(tmp_path / "two"), load_run(tmp_path / "nine")
+    assert nine.reached == two.reached == {"epoch": 2}
+    assert all((nine.parameters[name] == array).all() for name, array in two.parameters.items())
+
+
+def test_an_older_position_does_not_replace_a_better_model(here, tmp_path, capsys, monkeypatch):
+    learnt = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:300], CORPUS.test)  # always better
+    for module in (commands, runs):
+        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: learnt)
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 0
+    early = (folder / LAST).read_bytes()
+    assert here("train", "--resume", folder, "--num-epochs", 4) == 0
+    best, before = load_run(folder), (folder / BEST).read_bytes()
+    assert best.reached["epoch"] > 1 and best.reached["valid_perplexity"] == min(read_history(folder).valid_perplexity)
+    (folder / LAST).write_bytes(early)
+    capsys.readouterr()
+    assert here("train", "--resume", folder, "--num-epochs", 2, "--lr", 1e-6) == 0
+    history = read_history(folder)
+    assert history.valid_perplexity[0] > history.valid_perplexity[1] > best.reached["valid_perplexity"]
+    assert (folder / BEST).read_bytes() == before
+    assert f", of epoch {best.reached['epoch']}, the best in validation" in capsys.readouterr().out
+
+
+def test_a_position_without_its_best_model_gives_one(here, finished, tmp_path, capsys):
+    (finished / BEST).unlink()
+    assert here("train", "--resume", finished) == 0
+    assert "nothing is left to do after 3 epochs: ask for more, --num-epochs" in capsys.readouterr().out
+    last, best = load_run(finished, LAST), load_run(finished)
+    assert all((best.parameters[name] == array).all() for name, array in last.parameters.items())
+    assert best.reached == {"epoch": 3, "valid_perplexity": read_history(finished).valid_perplexity[-1]}
 
 
 def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
@@ -303,6 +386,8 @@ def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monke
     [
         (["--num-hiddens", "9"], "the model cannot be changed where a run goes on"),
         (["--overwrite"], "the model cannot be changed where a run goes on: leave out its settings, and --overwrite"),
+        (["--config", "lyrics"], "--config cannot be changed where a run goes on"),
+        (["--warm-up", "0.3"], "--warm-up is for --lr-schedule one-cycle, and this one is constant: leave it out"),
         (["--out", "elsewhere"], "--out cannot be changed where a run goes on"),
         (["--max-tokens", "5"], "--max-tokens cannot be changed where a run goes on"),
         (["--optimizer", "sgd"], "the run's memory is of another model or optimizer than sgd"),
@@ -311,6 +396,28 @@ def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monke
 def test_what_cannot_be_changed_is_refused(here, finished, capsys, arguments, message):
     assert here("train", "--resume", finished, *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--lr-decay", "--constant-epochs"])
+def test_a_setting_of_another_schedule_is_refused(here, tmp_path, capsys, option):
+    arguments = ["train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", option, 1]
+    assert here(*arguments) == 1
+    assert f"{option} is for --lr-schedule decay, and this one is constant" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert here(*arguments, "--lr-schedule", "decay") == 0
+
+
+def test_a_model_too_large_for_mxnet_is_refused_in_a_line(here, tmp_path, capsys):
+    assert here("train", *SMALL, "--num-hiddens", 10**8, "--embed-size", 8, "--out", tmp_path / "run") == 1
+    error = capsys.readouterr().err
+    assert (
+        error.startswith("d2lrnn: MXNet has not the memory, take a smaller model or batch: ") and error.count("\n") == 1
+    )
+
+
+def test_commands_that_are_printed_can_be_pasted(here, tmp_path, capsys):
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "my run") == 0
+    assert f"sample '{tmp_path / 'my run'}' --prefix the" in capsys.readouterr().out
 
 
 def test_a_model_without_a_position_cannot_go_on(here, finished, tmp_path, capsys):
