@@ -87,6 +87,31 @@ def test_sample_ships_with_the_project():
     assert start.vocab_size == len(set(text[:100]))
 
 
+def test_the_sample_is_what_its_page_says():
+    folder = Path(__file__).parent.parent / "data"
+    content, page = (folder / "lyrics_zh.txt").read_bytes(), (folder / "README.md").read_text()
+    text = content.decode()
+    lines = text.splitlines()
+    for said in (
+        f"| {len(text):,} including newlines |",
+        f"| {len(set(text) - set(chr(10)))}, plus the newline |",
+        f"| Lines | {len(lines)} |",
+        f"| Bytes | {len(content)} |",
+        "| Licence | CC0-1.0.",
+        f"`{hashlib.sha256(content).hexdigest()}`",
+    ):
+        assert said in page
+    assert len(text) >= 12_000 and len(set(lines)) > 0.7 * len(lines)
+
+
+def test_the_sample_has_no_line_of_the_books_lyrics(real_data):
+    own = (Path(__file__).parent.parent / "data" / "lyrics_zh.txt").read_text(encoding="utf-8")
+    with zipfile.ZipFile(Path(real_data("jaychou_lyrics.txt.zip")) / "jaychou_lyrics.txt.zip") as archive:
+        book = archive.read("jaychou_lyrics.txt").decode()
+    lines, others = ({line.strip() for line in text.splitlines() if len(line.strip()) > 4} for text in (own, book))
+    assert min(len(lines), len(others)) > 500 and not lines & others
+
+
 def test_jaychou_has_the_counts_of_the_book(real_data):
     folder = real_data("jaychou_lyrics.txt.zip")
     corpus = load_corpus("jaychou", folder)

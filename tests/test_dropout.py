@@ -91,6 +91,19 @@ class TestMasks:
         assert len({row.tobytes() for row in first[0]}) > 1
         assert len({column.tobytes() for column in first[0].T}) > 1
 
+    @masks_of_numbers
+    def test_locked_ones_fit_batches_of_other_lengths(self, place):
+        """A compiled graph is one for each shape; a mask of another call's would be no new one."""
+        model = see_through(Dropout(**{place: 0.5}, locked=True))
+        model.hybridize(static_alloc=True, static_shape=True)
+        ids, seen = numpy.random.default_rng(2).integers(0, VOCAB_SIZE, (ROWS + 2, 20)), set()
+        for rows, steps in ((ROWS, 7), (ROWS, 4), (ROWS, 9), (ROWS, 7), (ROWS + 2, 7), (ROWS, 4)):
+            found = mask(model, mx.np.array(ids[:rows, :steps], dtype="int32"))
+            assert found.shape == (steps, rows, SIZE) and (found == found[0]).all()
+            assert 0.2 < found[0].mean() < 0.8
+            seen.add(found[0].tobytes())
+        assert len(seen) == 6
+
     @compiled
     @masks_of_numbers
     def test_others_differ_from_step_to_step(self, place, compiled):

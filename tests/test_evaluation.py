@@ -32,6 +32,14 @@ MODELS = {
 }
 
 
+def test_bits_per_character():
+    """A pair of characters shares its bits between two."""
+    assert d2lrnn.bits_per_character(16.0, "char") == 4.0
+    assert d2lrnn.bits_per_character(16.0, "bigram") == 2.0
+    with pytest.raises(ValueError, match="found the level 'word'"):
+        d2lrnn.bits_per_character(16.0, "word")
+
+
 def make(name, scale=1.0):
     """Return a model whose state matters: half its parameters are beyond a half."""
     d2lrnn.set_seed(3)

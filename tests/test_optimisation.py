@@ -334,6 +334,15 @@ TUTORIAL = {  # as ptb_word_lm.py has them; keep_prob is the share that is not d
 EPOCHS = {"small": (4, 13, 0.5), "medium": (6, 39, 0.8), "large": (14, 55, 1 / 1.15)}
 
 
+def test_poetry_is_what_keras_examples_do():
+    named = CONFIGS["poetry"]
+    shape = d2lrnn.ModelConfig(embed_size=128, num_hiddens=128, num_layers=2, dropout=0.5)
+    assert (named.corpus, named.model, named.held_out) == ("couplets", shape, 0.05)
+    training = named.training
+    assert (training.optimizer, training.lr, training.lr_schedule) == ("adam", 1e-3, "constant")
+    assert (training.num_lines, training.batch_size, training.pred_period) == (1, 64, 1) and training.patience > 0
+
+
 @pytest.mark.parametrize("name", TUTORIAL)
 def test_the_named_configurations_are_the_tutorials(name):
     wanted, (max_epoch, max_max_epoch, lr_decay) = TUTORIAL[name], EPOCHS[name]

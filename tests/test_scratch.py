@@ -129,34 +129,67 @@ def test_the_two_forms_of_the_gru_differ():
     assert numpy.abs(numpy.array(before) - numpy.array(after)).max() > 0.05
 
 
-def test_stack_of_two_layers_is_one_layer_after_another():
-    rng = numpy.random.default_rng(4)
-    stack = Stack("lstm", num_layers=2)
-    params = [rng.normal(0, 0.5, shape) for shape in stack.param_shapes(6, 4)]
-    inputs = [rng.normal(0, 1, (2, 6)) for _ in range(5)]
-    outputs, state = stack(to_mx(inputs), tuple(to_mx(numpy.zeros((4, 2, 4)))), to_mx(params))
-    names = CELLS["lstm"].param_names
-    zero = (numpy.zeros((2, 4)),) * 2
-    identity = {"W_hq": numpy.eye(4), "b_q": 0}
-    hiddens, first = numpy_model("lstm", inputs, zero, {**dict(zip(names, params[:12])), **identity})
-    top = {**dict(zip(names, params[12:24])), "W_hq": params[24], "b_q": params[25]}
-    expected, second = numpy_model("lstm", hiddens, zero, top)
-    numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
-    numpy.testing.assert_allclose([s.asnumpy() for s in state], [*first, *second], rtol=1e-12)
+def numpy_stack(cell, inputs, state, params, num_layers, bidirectional):
+    """Return the outputs of stacked layers, each direction of each a cell with parameters and states of its own."""
+    names, count, k = CELLS[cell].param_names, CELLS[cell].num_states, 0
+    identity = {"W_hq": numpy.eye(state[0].shape[-1]), "b_q": 0}
+    for _ in range(num_layers):
+        directions = []
+        for step in (1, -1)[: 1 + bidirectional]:
+            own = dict(zip(names, params[k * len(names) : (k + 1) * len(names)]))
+            hiddens, _ = numpy_model(cell, inputs[::step], state[k * count : (k + 1) * count], {**own, **identity})
+            directions.append(hiddens[::step])
+            k += 1
+        inputs = [numpy.hstack(hiddens) for hiddens in zip(*directions)]
+    return [y @ params[-2] + params[-1] for y in inputs]
 
 
-def test_bidirectional_stack_reads_from_both_ends():
-    rng = numpy.random.default_rng(5)
-    stack = Stack("gru", bidirectional=True, num_outputs=2)
+SHAPES = [(2, False), (1, True), (2, True)]
+
+
+def random_stack(cell, num_layers, bidirectional, rng):
+    """Return a stack, and inputs, state and parameters in its order, float64."""
+    stack = Stack(cell, num_layers, bidirectional, num_outputs=2)
     params = [rng.normal(0, 0.5, shape) for shape in stack.param_shapes(6, 4)]
-    inputs = [rng.normal(0, 1, (2, 6)) for _ in range(5)]
-    outputs, _ = stack(to_mx(inputs), tuple(to_mx(numpy.zeros((2, 2, 4)))), to_mx(params))
-    names, zero = CELLS["gru"].param_names, (numpy.zeros((2, 4)),)
-    identity = {"W_hq": numpy.eye(4), "b_q": 0}
-    left, _ = numpy_model("gru", inputs, zero, {**dict(zip(names, params[:9])), **identity})
-    right, _ = numpy_model("gru", inputs[::-1], zero, {**dict(zip(names, params[9:18])), **identity})
-    expected = [numpy.hstack(pair) @ params[18] + params[19] for pair in zip(left, right[::-1])]
+    state = tuple(rng.normal(0, 0.5, array.shape) for array in stack.init_state(3, 4, None))
+    return stack, [rng.normal(0, 1, (3, 6)) for _ in range(5)], state, params
+
+
+@pytest.mark.parametrize(("num_layers", "bidirectional"), SHAPES)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in WIDTHS])
+def test_a_stack_is_one_layer_after_another_from_both_ends(cell, num_layers, bidirectional):
+    stack, inputs, state, params = random_stack(cell, num_layers, bidirectional, numpy.random.default_rng(4))
+    expected = numpy_stack(cell, inputs, state, params, num_layers, bidirectional)
+    outputs, _ = stack(to_mx(inputs), tuple(to_mx(state)), to_mx(params))
     numpy.testing.assert_allclose([y.asnumpy() for y in outputs], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("num_layers", "bidirectional"), SHAPES)
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_gradients_of_a_stack_and_of_its_state_equal_finite_differences(cell, num_layers, bidirectional):
+    rng = numpy.random.default_rng(6)
+    stack, inputs, state, params = random_stack(cell, num_layers, bidirectional, rng)
+    weights = [rng.normal(0, 1, (3, 2)) for _ in inputs]
+    values = [*state, *params]
+
+    def loss(values):
+        outputs = numpy_stack(cell, inputs, values[: len(state)], values[len(state) :], num_layers, bidirectional)
+        return sum((w * y).sum() for w, y in zip(weights, outputs))
+
+    arrays = to_mx(values)
+    for array in arrays:
+        array.attach_grad()
+    with mx.autograd.record():
+        outputs, _ = stack(to_mx(inputs), tuple(arrays[: len(state)]), arrays[len(state) :])
+        total = sum((w * y).sum() for w, y in zip(to_mx(weights), outputs))
+    total.backward()
+    for i, value in enumerate(values):
+        for index in [tuple(rng.integers(0, value.shape)) for _ in range(2)]:
+            moved = [[v.copy() for v in values] for _ in range(2)]
+            moved[0][i][index] += 1e-6
+            moved[1][i][index] -= 1e-6
+            slope = (loss(moved[0]) - loss(moved[1])) / 2e-6
+            assert arrays[i].grad[index].item() == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
 def test_parameters_come_in_the_books_order():
