@@ -67,9 +67,15 @@ def _check_packages() -> None:
         )
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use (its CPU affinity, not the machine's size)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+def usable_cores(cgroup: str = "/sys/fs/cgroup") -> int:
+    """Return how many cores this process may use: its CPU affinity, and a container's limit, rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # version 2, version 1
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            quota, period = (int(number) for file in files for number in Path(cgroup, file).read_text().split())
+            if quota > 0 and period > 0:
+                cores = min(cores, -(-quota // period))
+    return cores
 
 
 def _set_threads() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.device import ContextLike
+from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.fast import GreedyWriter
 from d2lrnn.models import LanguageModel, greedy_writer
 from d2lrnn.text import Vocab
@@ -121,8 +121,20 @@ def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageMode
 
 
 def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | ProtocolWriter:
-    """Return what writes one token after another with a model: its equations compiled, or else the model itself."""
-    return greedy_writer(model) or ProtocolWriter(model, ctx)
+    """Return what writes one token after another with a model: its equations compiled, or else the model itself.
+
+    Raises:
+        ValueError: if ``ctx`` is not where the parameters of a model whose equations are known are.
+    """
+    writer = greedy_writer(model)
+    if writer is None:
+        return ProtocolWriter(model, ctx)
+    own = model.begin_state(1)[0].ctx
+    if ctx is not None and as_ctx(ctx) != own:
+        raise ValueError(
+            f"ctx is {ctx}, but the model's parameters are on {own}: leave ctx out, or make the model there"
+        )
+    return writer
 
 
 def _write(writer, rows: list, num_preds: int) -> list[list[int]]:

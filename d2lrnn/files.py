@@ -63,7 +63,8 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
             for path in (folder / name for name in (source.filename, *source.alternatives)):
                 if path.is_file():
                     return _verified(path, source)
-    missing = f"{source.filename} is not in {', '.join(map(str, folders))}"
+    others = f" (or {', '.join(source.alternatives)})" if source.alternatives else ""
+    missing = f"{source.filename}{others} is not in {', '.join(map(str, folders))}"
     if source.sha256 is None:
         raise CorpusNotFoundError(f"{missing}: {source.elsewhere}")
     import pooch  # not above, where every import of d2lrnn would wait for it

@@ -72,8 +72,10 @@ def _data_and_grad(param, ctx: mx.Context | None):
     return param.data(ctx), param.grad(ctx)
 
 
-def _trainable(params: Iterable) -> list:
-    params = params.values() if hasattr(params, "values") else params
+def _trainable(params) -> list:
+    if isinstance(params, mx.gluon.Block):
+        params = params.collect_params()
+    params = params.values() if hasattr(params, "values") else getattr(params, "params", params)
     return [p for p in params if getattr(p, "grad_req", "write") != "null"]
 
 
@@ -82,7 +84,7 @@ def gradient_norm(params: Iterable, ctx: ContextLike = None):
 
     Args:
         params: arrays with gradients, or Gluon parameters, such as ``net.collect_params()`` (those with ``grad_req``
-            "null" are passed over).
+            "null" are passed over); or the model that has them.
         ctx: where to look for Gluon parameters that live on several devices.
 
     Raises:
@@ -112,7 +114,7 @@ def grad_clipping(params: Iterable, theta: float, ctx: ContextLike = None):
 
     Args:
         params: arrays with gradients, or Gluon parameters, such as ``net.collect_params()`` (those with ``grad_req``
-            "null" are passed over).
+            "null" are passed over); or the model that has them.
         theta: the largest norm.
         ctx: where to clip Gluon parameters that live on several devices.
 

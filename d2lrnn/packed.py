@@ -15,13 +15,13 @@ def check_layer(layer) -> None:
     """Refuse a ``gluon.rnn`` layer with an option that the CPU ignores without a word.
 
     Raises:
-        FusedLayerError: for dropout between fused layers, state clipping, sequence lengths, a projection, or the
+        FusedLayerError: for dropout of the fused layer's own, state clipping, sequence lengths, a projection, or the
             layout NTC.
     """
     faults = {
         "dropout": (
-            layer._dropout and layer._num_layers > 1,
-            "it is ignored on the CPU: use RecurrentStack(..., dropout=...)",
+            layer._dropout,
+            "it is ignored on the CPU: use RNNModel(..., dropout=...) or RecurrentStack(..., dropout=...)",
         ),
         "lstm_state_clip_min/max": (
             layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None,

@@ -256,6 +256,7 @@ def test_to_onehot_refuses_ids_out_of_range():
     "layer, option",
     [
         (lambda: rnn.LSTM(4, num_layers=2, dropout=0.5), "dropout"),
+        (lambda: rnn.LSTM(4, dropout=0.5), "dropout"),
         (lambda: rnn.LSTM(4, state_clip_min=-1, state_clip_max=1), "state_clip"),
         (lambda: rnn.LSTM(4, use_sequence_length=True), "use_sequence_length"),
         (lambda: rnn.LSTM(4, projection_size=2), "projection_size"),

@@ -4,21 +4,27 @@ import numpy
 import pytest
 
 from d2lrnn import (
+    Corpus,
     LooksAheadError,
     ModelConfig,
     RNNModelScratch,
+    TrainConfig,
     UnknownTokenError,
     Vocab,
     build_model,
+    evaluate,
+    generate,
+    grad_clipping,
     init_rnn_state,
     named_parameters,
     predict,
     predict_batch,
     set_seed,
+    train_and_predict,
 )
 from d2lrnn._runtime import mx
 from d2lrnn.config import CELL_NAMES, KINDS, PROJECTED_CELLS
-from d2lrnn.models import greedy_writer
+from d2lrnn.models import get_values, greedy_writer
 
 VOCAB = Vocab("abcde")
 
@@ -39,6 +45,34 @@ class SuccessorModel:
 @pytest.mark.parametrize("prefix, expected", [("a", "abcdeab"), ("cd", "cdeabcde"), ("e", "eabcdea")])
 def test_a_model_that_is_known(prefix, expected):
     assert predict(prefix, 6, SuccessorModel(), VOCAB) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_device_where_the_parameters_are_not_is_refused(kind):
+    model = build_model(ModelConfig(kind, num_hiddens=6), 5)
+    assert predict("a", 3, model, VOCAB, mx.cpu(0)) == predict("a", 3, model, VOCAB)
+    with pytest.raises(ValueError, match=r"ctx is cpu\(1\), but the model's parameters are on cpu\(0\): leave ctx out"):
+        predict("a", 3, model, VOCAB, mx.cpu(1))
+    with pytest.raises(ValueError, match="tpu"):
+        predict("a", 3, model, VOCAB, "tpu")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_works_on_another_device(kind):
+    """On a second CPU context, as on a GPU: training, clipping, prediction and evaluation, with the same numbers."""
+    corpus, found = Corpus("letters", VOCAB, VOCAB.encode("abcde" * 30)), []
+    for ctx in (mx.cpu(0), mx.cpu(1)):
+        set_seed(3)
+        model = build_model(ModelConfig(kind, "lstm", num_hiddens=6, init_scale=0.5), 5, ctx)
+        config = TrainConfig(
+            num_epochs=3, batch_size=2, num_steps=5, lr=1.0, theta=0.5, verbose=False, prefixes=("ab",)
+        )
+        history = train_and_predict(model, corpus, config)
+        assert {param.ctx for param in map(get_values, named_parameters(model).values())} == {ctx}
+        grad_clipping(model, 1e-3, ctx)
+        samples = generate(["abc"] * 2, 5, model, VOCAB)
+        found.append([*history.perplexity, evaluate(model, corpus.train), *samples[1].log_probs])
+    numpy.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
 def test_nothing_to_add():

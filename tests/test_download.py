@@ -96,7 +96,8 @@ def test_what_is_missing_without_a_network_is_told_with_all_that_helps(tmp_path,
         load_corpus("ptb", folders[0])
     message = str(caught.value)
     for part in (
-        f"ptb.zip is not in {folders[0]}, {folders[1]}, {checkout / 'data'} or {cache}, and downloading",
+        "ptb.zip (or simple-examples.tgz, ptb.train.txt, ptb/ptb.train.txt, simple-examples/data/ptb.train.txt) is not",
+        f" is not in {folders[0]}, {folders[1]}, {checkout / 'data'} or {cache}, and downloading",
         "https://d2l-data.s3-accelerate.amazonaws.com/ptb.zip failed (ConnectionError:",
         "no way to d2l-data.s3-accelerate.amazonaws.com",
         "name that folder by --data-dir, data_dir= or D2LRNN_DATA",

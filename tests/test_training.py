@@ -9,6 +9,7 @@ import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
 from d2lrnn.loop import Training
+from d2lrnn.models import get_values
 from d2lrnn.optimisation import gradient_norm, make_update
 
 TEXT = "the rain in spain stays mainly in the plain " * 8
@@ -80,6 +81,20 @@ class TestGradClipping:
             data = param.data() if isinstance(param, mx.gluon.Parameter) else param
             assert (data.asnumpy() == 1).all()
 
+    def test_the_host_does_not_wait(self, make_params, monkeypatch):
+        params = make_params([3.0, 4.0])
+
+        def wait(*arguments):
+            raise AssertionError("the host waits")
+
+        with monkeypatch.context() as patch:
+            for kind, names in ((mx.nd.NDArray, "asnumpy asscalar wait_to_read"), (mx.np.ndarray, "asnumpy item")):
+                for name in names.split():
+                    patch.setattr(kind, name, wait)
+            patch.setattr(mx.nd, "waitall", wait)
+            norm = grad_clipping(params, 1)
+        assert norm.item() == 5
+
     def test_errors(self, make_params):
         for theta in (0, -1, math.nan):
             with pytest.raises(ValueError, match="theta is"):
@@ -88,6 +103,23 @@ class TestGradClipping:
             grad_clipping([], 1)
         with pytest.raises(ValueError, match=r"shape \(3,\) has no gradient: call its attach_grad"):
             grad_clipping([mx.np.ones(3)], 1)
+
+
+@pytest.mark.parametrize("kind", ["scratch", "gluon"])
+def test_a_model_stands_for_its_parameters(kind):
+    model = d2lrnn.build_model(d2lrnn.ModelConfig(kind, num_hiddens=4), 5)
+    X = mx.np.array([[1, 2]], dtype="int32")
+    with mx.autograd.record():
+        loss = d2lrnn.cross_entropy(model(X, model.begin_state(1))[0], X)
+    loss.backward()
+    params = list(d2lrnn.named_parameters(model).values())
+    before, norm = grads(params), grad_clipping(model, 1e-3).item()
+    assert norm > 1e-3 and grad_clipping(params, 1).item() == pytest.approx(1e-3)
+    values = [get_values(param).asnumpy() for param in params]
+    sgd(model, 2.0, 1)
+    for param, value, grad in zip(params, values, before):
+        expected = value - 2.0 * numpy.array(grad, "float32") * (1e-3 / norm)
+        numpy.testing.assert_allclose(get_values(param).asnumpy(), expected, atol=1e-6)
 
 
 def test_sgd():
