@@ -43,6 +43,7 @@ class Checkpoint:
     origin: dict[str, Any] = field(default_factory=dict)  # what the corpus was loaded by; its digest
     training: tuple[dict, dict] | None = None  # of Training.snapshot; None: a model that only writes
     reached: dict[str, Any] = field(default_factory=dict)  # by the best model: its epoch, its valid_perplexity
+    path: Path | None = field(default=None, compare=False)  # where it was read
 
     def build_model(self, ctx: ContextLike = None):
         """Make the model and give it the checkpoint's parameters.
@@ -56,7 +57,8 @@ class Checkpoint:
         found = {name: (array.shape, array.dtype) for name, array in self.parameters.items()}
         if found != expected:
             names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-            raise CheckpointError(f"the parameters {', '.join(names)} do not fit the model {self.model_config}")
+            where = f"{self.path}: " if self.path else ""
+            raise CheckpointError(f"{where}the parameters {', '.join(names)} do not fit the model {self.model_config}")
         for name, target in targets.items():
             set_values(target, self.parameters[name])
         return model
@@ -125,6 +127,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             dict(meta["origin"]),
             None if meta["training"] is None else (meta["training"], memory),
             dict(meta.get("reached", {})),
+            path,
         )
     except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
         raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {error!r}") from error

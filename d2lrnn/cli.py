@@ -20,6 +20,19 @@ CHAPTER_TRAINING = tuple(
 )
 
 
+# What the TensorFlow tutorial and Keras call it.
+ELSEWHERE = {
+    "--keep-prob": "--dropout, which is 1 - keep_prob",
+    "--learning-rate": "--lr",
+    "--max-grad-norm": "--theta",
+    "--clip": "--theta",
+    "--hidden-size": "--num-hiddens",
+    "--max-epoch": "--constant-epochs",
+    "--max-max-epoch": "--num-epochs",
+    "--epochs": "--num-epochs",
+}
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that names the options nearest to one that it does not know."""
 
@@ -32,7 +45,12 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             parser = self._chosen(found)
             options = [text.split("=")[0] for text in unknown if text.startswith("--")]
-            near = [name for text in options for name in difflib.get_close_matches(text, parser._option_string_actions)]
+            known = parser._option_string_actions
+            near = [
+                name
+                for text in (option.replace("_", "-") for option in options)
+                for name in ([ELSEWHERE[text]] if text in ELSEWHERE else difflib.get_close_matches(text, known))
+            ]
             parser.error(
                 f"unrecognized arguments: {' '.join(unknown)}"
                 + (f"; the nearest are {', '.join(near)}" if near else "")

@@ -150,7 +150,10 @@ def _go_on(args: argparse.Namespace) -> int:
     ctx = as_ctx(args.ctx)
     model = checkpoint.build_model(ctx)
     training = Training(model, config)
-    training.restore(*checkpoint.training)
+    try:
+        training.restore(*checkpoint.training)
+    except ValueError as error:
+        raise RunError(f"{checkpoint.path}: {error}") from error
     batches_for(model, corpus, config)
     run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
     _describe(model, checkpoint.model_config, corpus, ctx)
@@ -241,7 +244,9 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
     print(f"\n{comparison_table(histories)}")
     finished = [history for history in histories.values() if history.perplexity]
     if len(histories) == 2 and len(finished) == 2:
-        print(f"largest relative difference in perplexity: {largest_difference(*finished):.1e}")
+        difference = f"largest relative difference in perplexity: {largest_difference(*finished):.1e}"
+        print(difference)
+        title += f"\n{difference}"
     if finished:
         plot_comparison(histories, picture, title)
         print(f"picture  {picture}")

@@ -52,16 +52,18 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
 
 
 def comparison_table(histories: Mapping[str, History]) -> str:
-    """Return a table with a line for each run: epochs, last perplexity, speed and time."""
+    """Return a table with a line for each run: epochs, last perplexities, speed and time."""
     width = max(len(name) for name in histories)
-    lines = [f"{'model':{width}}  epochs  perplexity  tokens/s  seconds"]
+    held_out = any(history.valid_perplexity for history in histories.values())
+    lines = [f"{'model':{width}}  epochs  perplexity  {'validation  ' if held_out else ''}tokens/s  seconds"]
     for name, history in histories.items():
         epochs, seconds = len(history.perplexity), sum(history.seconds)
         last = format_perplexity(history.perplexity[-1]) if epochs else "-"
         speed = (
             f"{sum(map(float.__mul__, history.tokens_per_second, history.seconds)) / seconds:,.0f}" if epochs else "-"
         )
-        lines.append(f"{name:{width}}  {epochs:6}  {last:>10}  {speed:>8}  {seconds:7.1f}")
+        valid = f"{format_perplexity(history.valid_perplexity[-1]) if history.valid_perplexity else '-':>10}  "
+        lines.append(f"{name:{width}}  {epochs:6}  {last:>10}  {valid * held_out}{speed:>8}  {seconds:7.1f}")
     return "\n".join(lines)
 
 
@@ -89,7 +91,9 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
     """
     figure, panels = new_figure(title, 2)
     curves = {name: history.perplexity for name, history in histories.items()}
-    draw_curves(panels[0], curves, ("epoch", "training perplexity"), log=True)
+    valid = {name: history.valid_perplexity for name, history in histories.items() if history.valid_perplexity}
+    what = "perplexity; dashed: in validation" if valid else "training perplexity"
+    draw_curves(panels[0], curves, ("epoch", what), log=True, dashed=valid or None)
     speed = {name: history.tokens_per_second for name, history in histories.items()}
     draw_curves(panels[1], speed, ("epoch", "tokens per second"))
     panels[1].set_ylim(bottom=0)

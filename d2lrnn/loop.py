@@ -173,6 +173,11 @@ class Training:
             parameters as they were.
         """
         model, config = self.model, self.config
+        for name, array in (("Y", Y), ("counted", counted)):
+            if array is not None and array.shape != X.shape:
+                raise ValueError(
+                    f"{name} has shape {array.shape}, X {X.shape}, which is (batch_size, num_steps): expected the same"
+                )
         if state is None or not config.carries_state:
             state = model.begin_state(X.shape[0], X.ctx)
         state = tuple(s.detach() for s in state)  # gradients end where the batch begins
@@ -233,6 +238,8 @@ class Training:
         try:
             samples = [tuple(sample) for sample in facts["history"]["samples"]]
             history, position = History(**{**facts["history"], "samples": samples}), Position(**facts["position"])
+            if not all(isinstance(value, (int, float)) for value in vars(position).values()):
+                raise TypeError(f"{position}: expected numbers")
             steps = {name: int(facts["steps"][name]) for name in ("update", "average")}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the run's history or position is not what it should be: {error!r}") from error
@@ -240,7 +247,11 @@ class Training:
         for name, array in arrays.items():
             kind, _, of = name.partition(".")
             kinds.setdefault(kind, {})[of] = array
-        carried = [mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in kinds.pop("state", {}).values()]
+        carried = list(kinds.pop("state", {}).values())
+        rows = carried[0].shape[-2] if carried and carried[0].ndim > 1 else 1
+        fitting = [(array.shape, array.dtype) for array in self.model.begin_state(rows)]
+        if carried and [(array.shape, array.dtype) for array in carried] != fitting:
+            raise ValueError("the run's carried state is of another model")
         if steps["average"]:
             self.average.start()
         memory = self._memory()
@@ -250,7 +261,8 @@ class Training:
         for kind, targets in memory.items():
             for name, target in targets.items():
                 target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
-        self.history, self.position, self.carried = history, position, tuple(carried) or None
+        self.history, self.position = history, position
+        self.carried = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
         self.update.steps, self.average.steps = steps["update"], steps["average"]
 
     def _memory(self) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,20 @@ def machine() -> dict[str, Any]:
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
         "python": platform.python_version(),
         "mxnet": mx.__version__,
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that d2lrnn is run from, with "-dirty" if files differ; "" for none."""
+    package = Path(__file__).parent
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    if not (package.parent / ".git").exists():
+        return ""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _processor() -> str:

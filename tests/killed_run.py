@@ -3,6 +3,7 @@
 Importing MXNet takes longer than a run of the tests, so it is done once, and each run is a fork.
 """
 
+import itertools
 import json
 import math
 import os
@@ -11,7 +12,9 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -25,8 +28,14 @@ IDS = VOCAB.encode(TEXT)
 CORPUS = d2lrnn.Corpus("rain", VOCAB, IDS, valid=IDS[:300][::-1], test=IDS[-200:])
 
 
-def fork(arguments: list[str]) -> int:
-    """Run a command of d2lrnn in a child that saves as often as it can; return the child's id."""
+WRITING = ("fsync", "replace")  # the steps of a write that a kill may come before
+
+
+def fork(arguments: list[str], fatal: str = "", count: int = 0) -> int:
+    """Run a command of d2lrnn in a child that saves as often as it can; return the child's id.
+
+    It kills itself before it calls ``os.fsync`` or ``os.replace`` for the ``count``-th time, if one is ``fatal``.
+    """
     child = os.fork()
     if child:
         return child
@@ -34,11 +43,25 @@ def fork(arguments: list[str]) -> int:
     try:
         runs.PERIOD, runs.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
         os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
+        if fatal:
+            setattr(os, fatal, deadly(getattr(os, fatal), count))
         commands.load_corpus = runs.load_corpus = lambda *arguments, **options: CORPUS
         sys.stdout = open(os.devnull, "w")
         status = cli.main(arguments)
     finally:
         os._exit(status)
+
+
+def deadly(function: Callable, count: int) -> Callable:
+    """Return a function that does the same, and the ``count``-th time nothing, since the process is killed."""
+    calls = itertools.count(1)
+
+    def call(*arguments: Any) -> Any:
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+
+    return call
 
 
 def finish(child: int) -> None:
@@ -51,14 +74,20 @@ def finish(child: int) -> None:
 def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: float) -> dict:
     """Kill a run again and again, at random moments at most ``longest`` seconds after its start, then let it end.
 
+    One kill of three comes in the middle of writing a checkpoint.
+
     If it ends by itself before, since the machine has become faster, all begins anew with half the time.
     """
     killed_in_writing, positions = 0, []
     while len(positions) < num_kills:
         begun = (folder / runs.LAST).exists()
-        child = fork(["train", "--resume", str(folder)] if begun else begin)
-        time.sleep(random.uniform(0, longest))
-        os.kill(child, signal.SIGKILL)
+        command = ["train", "--resume", str(folder)] if begun else begin
+        if len(positions) % 3 == 2:
+            child = fork(command, random.choice(WRITING), random.randrange(2, 6))
+        else:
+            child = fork(command)
+            time.sleep(random.uniform(0, longest))
+            os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if status == 0:
             shutil.rmtree(folder)

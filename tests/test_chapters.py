@@ -452,6 +452,27 @@ def test_on_real_data(corpus, name, run, real_data):
     check_training(name, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "corpus"),
+    [
+        ("language_model_data", "jaychou"),
+        ("the_same_numbers_faster", "jaychou"),
+        ("the_same_numbers_faster", "ptb"),
+        ("decoding_strategies", "jaychou"),
+        ("bigram_lstm", "jaychou"),
+        ("bigram_lstm", "timemachine"),
+        ("poetry", "couplets"),
+    ],
+)
+def test_the_others_on_real_data(corpus, name, run, real_data):
+    assert re.search(rf"^corpus {corpus}: [\d,]+ tokens, ", run(name, "--corpus", corpus), re.MULTILINE)
+
+
+def test_poems_that_are_none_are_refused_before_training(run):
+    with pytest.raises(SystemExit, match="these are no poems with a comma and a full stop: unknown character '，'"):
+        run("poetry", "--corpus", "sample")
+
+
 def test_decoding_of_words(run, real_data):
     text = run("decoding_strategies", "--corpus", "ptb", "--data-dir", str(real_data))
     assert len(table(text, "how  ")) == 8

@@ -404,6 +404,8 @@ def test_settings_that_are_given_replace_those_of_the_configuration(d2lrnn, tmp_
     ("arguments", "complaint"),
     [
         (["--num-hidden", "3"], "unrecognized arguments: --num-hidden 3; the nearest are --num-hiddens"),
+        (["--keep_prob", "0.5"], "--keep_prob 0.5; the nearest are --dropout, which is 1 - keep_prob"),
+        (["--max-grad-norm=5"], "--max-grad-norm=5; the nearest are --theta"),
         (["--dropuot=0.5"], "unrecognized arguments: --dropuot=0.5; the nearest are --dropout"),
         (["--zzz"], "unrecognized arguments: --zzz\n"),
         (["--config", "huge"], "argument --config: invalid choice: 'huge'"),
