@@ -63,6 +63,7 @@ def main() -> None:
                 rows.append(run(kind, cell, seed, corpus))
                 with args.log.open("a") as log:
                     log.write(json.dumps(rows[-1]) + "\n")
+    print(f"{len(rows)} runs, {len(done)} of them read from {args.log}")
     print("model                    epochs  perplexity of each seed       median  at most")
     for (kind, cell), (epochs, limit) in CASES.items():
         found = [row["perplexity"] for row in rows if (row["kind"], row["cell"]) == (kind, cell)]
