@@ -258,6 +258,13 @@ def _add_sample(commands) -> None:
     sample.add_argument(
         "--stop", default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
     )
+    sample.add_argument(
+        "--without",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="TOKEN",
+        help="never write this, such as '<unk>'; may be repeated (all is written)",
+    )
     sample.add_argument("--log-probs", action="store_true", help="show how likely the model holds each token")
     add_ctx(sample)
     add_settings(sample, Sampling(), given_only=True)

@@ -281,6 +281,7 @@ class Sampling:
     length_penalty: float = setting(0.0, "beam: texts are ranked by log p / length ** this; 0: by log p")
     seed: int = setting(0, "of chance; text i of a batch has seed + i")
     stop: str | None = None  # the token at which a text ends; it is not part of the text
+    without: tuple[str, ...] = ()  # tokens that are never written
 
     def __post_init__(self) -> None:
         for name in ("temperature", "length_penalty"):
@@ -295,6 +296,10 @@ class Sampling:
             raise ValueError("repetition_penalty is 0: expected above 0, since logits are divided by it")
         if self.stop is not None and not (isinstance(self.stop, str) and self.stop):
             raise ValueError(f"stop is {self.stop!r}: expected a token of the vocabulary, or None")
+        if isinstance(self.without, str):
+            raise ValueError(
+                f"without is the text {self.without!r}: expected several tokens, such as ({self.without!r},)"
+            )
         self._check_combination()
 
     def _check_combination(self) -> None:

@@ -87,8 +87,9 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
 
 def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
     """Return the settings that were given; by chance if there are any, or several samples, else greedy."""
-    if num_samples is None and not given.keys() - {"stop"}:
-        given = {**given, "temperature": 0.0}
+    given = {**given, "without": tuple(given.get("without", ()))}
+    if num_samples is None and not given.keys() - {"stop", "without"}:
+        given["temperature"] = 0.0
     check_whole("num_samples", 1 if num_samples is None else num_samples)
     sampling = Sampling(**given)
     needless = {"num-samples": (num_samples or 1) > 1, "seed": "seed" in given}

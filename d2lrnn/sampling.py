@@ -90,7 +90,7 @@ def generate(
 
     Raises:
         ValueError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.decoding.predict_batch`.
-        UnknownTokenError: if the vocabulary does not have the stop token.
+        UnknownTokenError: if the vocabulary does not have the stop token, or one of ``without``.
         ValueError: for a mask that leaves no token, or logits that are not numbers.
     """
     written = stream(prefixes, num_preds, model, vocab, sampling, mask)
@@ -191,16 +191,14 @@ class _Rules:
     """What may come next in each text, and how likely it is."""
 
     def __init__(self, sampling: Sampling, vocab: Vocab, mask: Mask | None) -> None:
-        self.sampling, self._mask, self.stop = sampling, mask, None
-        if sampling.stop is not None:
-            if sampling.stop not in vocab:
-                raise UnknownTokenError(
-                    f"stop is {sampling.stop!r}: expected one of the {len(vocab):,} tokens of the vocabulary"
-                )
-            self.stop = vocab.token_to_idx[sampling.stop]
+        self.sampling, self._mask = sampling, mask
+        self.stop = None if sampling.stop is None else _id_of(sampling.stop, vocab, "stop")
+        self._never = [_id_of(token, vocab, "without") for token in sampling.without]
+        if len(set(self._never)) == len(vocab):
+            raise ValueError("without has all tokens of the vocabulary: expected at least one to be left")
 
     def apply(self, logits: numpy.ndarray, lines: Sequence[_Line]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Return log-probabilities (rows, vocab_size): the model's own, and those after penalty and mask."""
+        """Return log-probabilities (rows, vocab_size): the model's own, and those after all that rules them."""
         logits = logits.astype("float64")
         own = scores = log_softmax(logits)
         if self.sampling.repetition_penalty != 1:
@@ -208,6 +206,9 @@ class _Rules:
             for row, line in zip(seen, lines):
                 row[line.tokens] = True
             scores = log_softmax(penalised(logits, seen, self.sampling.repetition_penalty))
+        if self._never:
+            scores = scores.copy()
+            scores[:, self._never] = -numpy.inf
         if self._mask is not None:
             scores = numpy.stack([self._masked(row, line, self._mask) for row, line in zip(scores, lines)])
         return own, scores
@@ -228,6 +229,12 @@ class _Rules:
                 "token that the model gives a probability above 0"
             )
         return scores
+
+
+def _id_of(token: str, vocab: Vocab, name: str) -> int:
+    if token not in vocab:
+        raise UnknownTokenError(f"{name} is {token!r}: expected one of the {len(vocab):,} tokens of the vocabulary")
+    return vocab.token_to_idx[token]
 
 
 def _draw_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:

@@ -251,6 +251,16 @@ def test_a_form_of_verse_is_not_for_lyrics(sample):
     )
 
 
+def test_tokens_that_are_never_written(runs, sample):
+    model, vocab = restored(runs, "novel")
+    rare = vocab.idx_to_token[:3]
+    options = [text for token in rare for text in ("--without", token)]
+    (expected,) = generate([TIME[:3]], 100, model, vocab, Sampling(temperature=0, without=tuple(rare)))
+    assert sample("novel", *options) == f"{expected.text}\n"
+    assert not set(rare) & {vocab.idx_to_token[i] for i in expected.ids}
+    assert "without is '龘': expected one of the" in sample("novel", "--without", "龘")
+
+
 @pytest.mark.parametrize("num_lines", [1, 2])
 def test_a_model_of_lines_reads_a_line_end_before_each_text_and_a_single_line_ends_with_one(runs, sample, num_lines):
     (runs / "lines.txt").write_text(VERSE, encoding="utf-8")

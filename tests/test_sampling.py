@@ -460,6 +460,31 @@ def seeded(sampling, seed):
     return Sampling(**{**vars(sampling), "seed": seed})
 
 
+@pytest.mark.parametrize("sampling", CHOICES)
+def test_what_is_never_written_leaves_its_share_to_the_others(sampling):
+    """The chain without b is the chain whose b nothing follows, shared out anew; the log-probabilities are its own."""
+    without = Sampling(**{**vars(sampling), "without": ("b", "e")})
+    left = CHAIN * [1, 0, 1, 1, 0]
+    found = generate(["a"] * 200, 6, chain(), VOCAB, without)
+    expected = generate(["a"] * 200, 6, chain(left / left.sum(axis=1, keepdims=True)), VOCAB, sampling)
+    if sampling.repetition_penalty == 1 and not sampling.beam_width:  # which look at the model's own probabilities
+        assert [sample.text for sample in found] == [sample.text for sample in expected]
+    assert not {"b", "e"} & set("".join(sample.text for sample in found))
+    for sample in found[:5]:
+        steps = [0, *sample.ids]
+        own = [math.log(CHAIN[i, j]) for i, j in zip(steps, steps[1:])]
+        numpy.testing.assert_allclose(sample.log_probs, own, atol=1e-6)
+
+
+def test_what_cannot_be_left_out():
+    with pytest.raises(ValueError, match="without is 'f': expected one of the 5 tokens"):
+        generate(["a"], 1, chain(), VOCAB, Sampling(without=("f",)))
+    with pytest.raises(ValueError, match="without has all tokens of the vocabulary"):
+        generate(["a"], 1, chain(), VOCAB, Sampling(without=tuple("abcde")))
+    with pytest.raises(ValueError, match=r"without is the text 'ab': expected several tokens, such as \('ab',\)"):
+        Sampling(without="ab")
+
+
 def test_a_seed_repeats_a_text_and_another_gives_another():
     texts = [[s.text for s in generate(["a"] * 50, 10, chain(), VOCAB, Sampling(seed=s))] for s in (0, 0, 50)]
     assert texts[0] == texts[1]
