@@ -42,9 +42,11 @@ class Position:
 
 
 def report_line(epoch: int, history: History) -> str:
-    """Return what an epoch has shown, in a line."""
+    """Return what an epoch has shown, in a line; the learning rate too, once it has changed."""
     numbers = [f"perplexity {format_perplexity(history.perplexity[-1])}"]
     if history.valid_perplexity:
         numbers.append(f"in validation {format_perplexity(history.valid_perplexity[-1])}")
+    if len(set(history.lr)) > 1:
+        numbers.append(f"lr {history.lr[-1]:.3g}")
     numbers += [f"gradient norm {history.grad_norm[-1]:.3f}", f"{history.tokens_per_second[-1]:,.0f} tokens/s"]
     return f"epoch {epoch}, {', '.join(numbers)}, {sum(history.seconds):.1f} s"

@@ -8,6 +8,7 @@ import pytest
 import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
+from d2lrnn.history import report_line
 from d2lrnn.loop import Training
 from d2lrnn.models import get_values
 from d2lrnn.optimisation import gradient_norm, make_update
@@ -120,6 +121,16 @@ def test_a_model_stands_for_its_parameters(kind):
     for param, value, grad in zip(params, values, before):
         expected = value - 2.0 * numpy.array(grad, "float32") * (1e-3 / norm)
         numpy.testing.assert_allclose(get_values(param).asnumpy(), expected, atol=1e-6)
+
+
+def test_the_report_tells_a_learning_rate_that_changes():
+    history = d2lrnn.History([9.0], [0.5], [1000.0], [2.0], lr=[1.0], valid_perplexity=[8.0])
+    assert (
+        report_line(1, history)
+        == "epoch 1, perplexity 9.00, in validation 8.00, gradient norm 0.500, 1,000 tokens/s, 2.0 s"
+    )
+    history.lr.append(0.123456)
+    assert ", in validation 8.00, lr 0.123, gradient norm" in report_line(2, history)
 
 
 def test_sgd():
