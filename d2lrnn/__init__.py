@@ -39,6 +39,7 @@ if not _is_command_line():
     from d2lrnn.corpora import load_data_lyrics_sample as load_data_lyrics_sample
     from d2lrnn.corpora import load_data_ptb as load_data_ptb
     from d2lrnn.corpora import load_data_time_machine as load_data_time_machine
+    from d2lrnn.corpora import load_ids as load_ids
     from d2lrnn.corpora import load_text as load_text
     from d2lrnn.decoding import LooksAheadError as LooksAheadError
     from d2lrnn.decoding import predict as predict

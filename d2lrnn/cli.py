@@ -220,7 +220,10 @@ def _add_evaluate(commands) -> None:
         "through, or through as many lines as in training.",
     )
     _add_run(evaluate)
-    evaluate.add_argument("--split", choices=("train", "valid", "test"), default="test", help="(%(default)s)")
+    evaluate.add_argument("--split", choices=("train", "valid", "test"), help="of the corpus (test)")
+    evaluate.add_argument(
+        "--text", type=Path, metavar="FILE", help="measure on all of this UTF-8 text file instead; it needs no corpus"
+    )
     evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
     evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
     add_settings(evaluate, Cache(), given_only=True, prefix="cache_")

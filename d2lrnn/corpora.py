@@ -6,6 +6,8 @@ import difflib
 import re
 from pathlib import Path
 
+import numpy
+
 from d2lrnn.config import CORPUS_NAMES
 from d2lrnn.files import (
     CorpusError,
@@ -17,7 +19,7 @@ from d2lrnn.files import (
     read_texts,
     reading,
 )
-from d2lrnn.text import EOS, LINE_END, Corpus, UnknownTokenError, Vocab, tokenize
+from d2lrnn.text import EOS, LINE_END, UNK, Corpus, UnknownTokenError, Vocab, tokenize
 
 BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
 
@@ -174,7 +176,7 @@ def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = Non
     """
     path = fetch(PTB, data_dir)
     texts = read_texts(path, ["ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"])
-    tokens = [tokenize((text.removesuffix("\n") + "\n").replace("\n", f" {EOS} "), "word") for text in texts]
+    tokens = [_words_and_ends(text) for text in texts]
     vocab = Vocab(tokens[0], "word")
     _check_max(max_tokens)
     try:
@@ -202,14 +204,56 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
         return _corpus(path.name, decode(stream, str(path)), level, max_tokens, lines)
 
 
+def load_ids(path: PathLike, vocab: Vocab, lines: bool = False) -> tuple[numpy.ndarray, int]:
+    """Read a UTF-8 text file as a trained model does: in its vocabulary.
+
+    Where the vocabulary is of words and has ``<unk>`` or ``<eos>``, as the Penn Treebank's, a word that it lacks is
+    read as the one, a line end as the other.
+
+    Args:
+        path: the file.
+        vocab: the model's.
+        lines: keep line ends, as :func:`load_text`.
+
+    Returns:
+        the ids, and how many words were read as ``<unk>``.
+
+    Raises:
+        CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
+        UnknownTokenError: for what the vocabulary lacks.
+    """
+    path = Path(path)
+    with reading(path), path.open("rb") as stream:
+        text = _with_line_feeds(decode(stream, str(path)))
+    if vocab.level != "word":
+        return vocab.encode(_lines_of(text) if lines else text.replace("\n", " ")), 0
+    tokens = _words_and_ends(text) if EOS in vocab else tokenize(text, "word")
+    known = [token if token in vocab or UNK not in vocab else UNK for token in tokens]
+    return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
+
+
+def _words_and_ends(text: str) -> list[str]:
+    """Return words, and ``<eos>`` for each line end."""
+    return tokenize((text.removesuffix("\n") + "\n").replace("\n", f" {EOS} "), "word")
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines_of(text: str) -> str:
+    """Return lines without the empty ones, and without spaces around them."""
+    return "".join(line.strip() + LINE_END for line in text.split("\n") if line.strip())
+
+
 def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: bool = False) -> Corpus:
     """Make a corpus of a text without splits."""
     _check_max(max_tokens)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _with_line_feeds(text)
     if lines:
         if level != "char":
             raise ValueError(f"lines are of characters: found the level {level!r}")
-        text = "".join(line.strip() + LINE_END for line in text.split("\n") if line.strip())
+        text = _lines_of(text)
         text = text if max_tokens is None else text[: text.rfind(LINE_END, 0, max_tokens) + 1]
         if not text:
             raise CorpusError(f"{name} has no line within its first {max_tokens:,} characters: take more")

@@ -15,6 +15,7 @@ import numpy
 from d2lrnn.adaptive import evaluate_adaptively
 from d2lrnn.checkpoint import Checkpoint
 from d2lrnn.config import Cache, Dynamic, check_whole
+from d2lrnn.corpora import load_ids
 from d2lrnn.device import as_ctx
 from d2lrnn.evaluation import bits_per_character
 from d2lrnn.optimisation import format_perplexity
@@ -26,25 +27,42 @@ def evaluate(args: argparse.Namespace) -> int:
     """Measure and print a perplexity; return the exit status."""
     adaptations = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
     checkpoint = load_run(args.run)
-    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     if args.max_tokens is not None:
         check_whole("max_tokens", args.max_tokens, 2)
-    ids, start = corpus.split(args.split), time.perf_counter()
     num_lines = checkpoint.train_config.num_lines if args.num_lines is None else args.num_lines
+    what, ids, train_ids = _read(args, checkpoint, num_lines > 0)
+    start = time.perf_counter()
     if num_lines:
         found, count = _by_lines(args, checkpoint, ids, num_lines)
     else:
         ids = ids[: args.max_tokens]
         with _token_bar() as progress:
             model = checkpoint.build_model(as_ctx(args.ctx))
-            found = evaluate_adaptively(model, ids, *adaptations, corpus.train, progress=progress)
+            found = evaluate_adaptively(model, ids, *adaptations, train_ids, progress=progress)
         count = len(ids) - 1
-    how = _how(*adaptations)
-    print(f"{corpus.name}, {args.split}{how}: perplexity {format_perplexity(found)} over {count:,} tokens")
-    if corpus.vocab.level != "word":
-        print(f"{bits_per_character(found, corpus.vocab.level):.3f} bits per character")
+    print(f"{what}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
+    level = checkpoint.vocab.level
+    if level != "word":
+        print(f"{bits_per_character(found, level):.3f} bits per character")
     print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
     return 0
+
+
+def _read(args: argparse.Namespace, checkpoint: Checkpoint, lines: bool) -> tuple[str, Any, Any]:
+    """Return what is measured, its name and its ids; and, if they are needed or there, the ids of the training."""
+    if args.text is None:
+        corpus, split = reload_corpus(checkpoint, args.data_dir, args.corpus), args.split or "test"
+        return f"{corpus.name}, {split}", corpus.split(split), corpus.train
+    if args.split is not None:
+        raise ValueError("--split given with --text, which is measured whole: expected one of them")
+    if not args.dynamic and (args.corpus or args.data_dir):
+        raise ValueError(
+            "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
+        )
+    ids, unknown = load_ids(args.text, checkpoint.vocab, lines)
+    name = f"{args.text.name}, {unknown:,} of its words unknown" if unknown else args.text.name
+    train_ids = reload_corpus(checkpoint, args.data_dir, args.corpus).train if args.dynamic else None
+    return name, ids, train_ids
 
 
 def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> tuple[float, int]:

@@ -13,6 +13,7 @@ import numpy
 from d2lrnn.config import LEVELS
 
 EOS = "<eos>"  # ends a line of a word-level corpus
+UNK = "<unk>"  # stands for rare words of the Penn Treebank
 LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first of them
 
 

@@ -11,12 +11,13 @@ from d2lrnn._runtime import mx
 from d2lrnn.adaptive import Cache, Dynamic, evaluate_adaptively, mean_squared_gradients, token_losses_adaptively
 from d2lrnn.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.config import ModelConfig
-from d2lrnn.corpora import load_corpus
+from d2lrnn.corpora import load_corpus, load_ids
 from d2lrnn.decoding import LooksAheadError
 from d2lrnn.evaluation import evaluate
 from d2lrnn.models import build_model, get_values, named_parameters, set_values
 from d2lrnn.optimisation import perplexity
 from d2lrnn.scratch import RNNModelScratch, Stack
+from d2lrnn.text import UnknownTokenError, Vocab
 
 VOCAB_SIZE, LENGTH = 9, 53
 DROPOUT = {"dropout": 0.5, "word_dropout": 0.3, "weight_dropout": 0.3, "locked_dropout": True}
@@ -379,6 +380,35 @@ def run(tmp_path):
     origin = {"given": str(path), "max_tokens": None}
     checkpoint = Checkpoint.of(model, settings, config.TrainConfig(), corpus, origin=origin)
     return save_checkpoint(tmp_path / "model.d2lrnn", checkpoint), model, corpus
+
+
+def test_the_command_measures_any_text(run, tmp_path, capsys, monkeypatch):
+    path, model, corpus = run
+    (tmp_path / "mine.txt").write_bytes(b"the lazy fox\r\njumps")
+    monkeypatch.setattr("d2lrnn.evaluate_command.reload_corpus", None)  # it needs no corpus
+    assert cli.main(["evaluate", str(path), "--text", str(tmp_path / "mine.txt")]) == 0
+    found = evaluate(model, corpus.vocab.encode("the lazy fox jumps"))
+    assert capsys.readouterr().out.startswith(f"mine.txt: perplexity {found:.2f} over 17 tokens\n")
+    for arguments, complaint in (
+        (["--split", "test"], "--split given with --text"),
+        (["--corpus", "sample"], "given with --text, which needs no corpus but for --dynamic"),
+    ):
+        assert cli.main(["evaluate", str(path), "--text", str(tmp_path / "mine.txt"), *arguments]) == 1
+        assert complaint in capsys.readouterr().err
+    (tmp_path / "mine.txt").write_text("the Fox")
+    assert cli.main(["evaluate", str(path), "--text", str(tmp_path / "mine.txt")]) == 1
+    assert "unknown character 'F' (U+0046) at position 4" in capsys.readouterr().err
+
+
+def test_words_that_a_treebank_model_lacks(tmp_path):
+    vocab = Vocab("the <unk> <unk> sat <eos>", "word")
+    (tmp_path / "mine.txt").write_text("the cat sat\nthe dog\n")
+    ids, unknown = load_ids(tmp_path / "mine.txt", vocab)
+    assert (vocab.decode(ids), unknown) == ("the <unk> sat <eos> the <unk> <eos>", 2)
+    with pytest.raises(UnknownTokenError, match="unknown word 'cat' at position 1, and 1 other"):
+        load_ids(tmp_path / "mine.txt", Vocab("the sat", "word"))
+    lines = Vocab("the cat sat\nog d")
+    assert lines.decode(load_ids(tmp_path / "mine.txt", lines, lines=True)[0]) == "the cat sat\nthe dog\n"
 
 
 def test_the_command_measures_with_both(run, capsys):
