@@ -21,7 +21,10 @@ class NamedConfig:
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
-    """Return a configuration of the TensorFlow PTB tutorial, which are those of Zaremba et al. (arXiv 1409.2329)."""
+    """Return a configuration of the TensorFlow PTB tutorial, which are those of Zaremba et al. (arXiv 1409.2329).
+
+    The one difference is Gluon's: its LSTM has two biases a gate, which begin within ``init_scale`` as all else does.
+    """
     model = ModelConfig(num_hiddens=units, num_layers=2, embed_size=units, dropout=dropout, init_scale=init_scale)
     fixed: dict[str, Any] = {
         "batch_size": 20,
@@ -87,6 +90,36 @@ CONFIGS = {
             seed=1,
         ),
         "as Keras examples do it: poems padded, two layers of 128, Adam",
+        held_out=0.05,
+    ),
+    "poems": NamedConfig(
+        "couplets",
+        ModelConfig(
+            num_hiddens=384,
+            num_layers=2,
+            embed_size=384,
+            tie_weights=True,
+            dropout=0.25,
+            output_dropout=0.3,
+            locked_dropout=True,
+            init_scale=0.05,
+        ),
+        TrainConfig(
+            num_epochs=11,
+            batch_size=32,
+            num_lines=4,
+            num_steps=100,
+            optimizer="adam",
+            lr=3e-3,
+            lr_schedule="one-cycle",
+            weight_decay=0.05,
+            theta=1.0,
+            pred_period=1,
+            pred_len=60,
+            pred_temperature=0.8,
+            seed=1,
+        ),
+        "four couplets at a time, which mostly are of one poem; a better model than poetry",
         held_out=0.05,
     ),
     "small": NamedConfig(
