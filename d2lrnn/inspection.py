@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells import CELLS
+from d2lrnn.cells import CELLS, lstm_peephole_projected_step, lstm_peephole_step
 from d2lrnn.config import check_whole
 from d2lrnn.decoding import check_vocab, encode_prefix, encode_prefixes
 from d2lrnn.inputs import Inputs, OneHot, dot
 from d2lrnn.models import LanguageModel, equations_of
 from d2lrnn.sampling import log_softmax
-from d2lrnn.scratch import Stack, unroll
+from d2lrnn.scratch import Stack
 from d2lrnn.text import Vocab
 
 np, npx = mx.np, mx.npx
+
+# Cells of which it is known what memory their peepholes see; those of a user's cell might see another.
+PEEPHOLE_STEPS = (lstm_peephole_step, lstm_peephole_projected_step)
 
 
 class EmbeddingMap(NamedTuple):
@@ -58,7 +61,8 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
     """Return how far the gates of a layer open at each token of a text, which it reads from the zero state.
 
     Every gate is sigmoid(X W_x + H W_h + b), of the layer's input and its hidden state before the token (for the LSTM
-    equations 6.8.1, for the GRU 6.7.1); ``gru_reset_after`` adds its second bias.
+    equations 6.8.1, for the GRU 6.7.1); ``gru_reset_after`` adds its second bias, and peepholes C w_c, of the memory
+    before the token, or for the output gate after it.
 
     Args:
         text: what the model reads.
@@ -89,10 +93,13 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
     for prefix in stack.prefixes[: layer + 1]:
         own = {name: by_name[prefix + name] for name in cell.param_names}
         X = Inputs(outputs)
-        state = Stack(stack.cell).init_state(1, len(own[f"W_h{gates[0]}"]), ctx)
-        outputs, _ = unroll(cell.step, X, state, list(own.values()))
-    H = np.concatenate([state[0], *outputs[:-1]])  # before each token (num_tokens, num_hiddens)
-    return {gate: _activations(gate, X, H, own).asnumpy() for gate in gates}
+        width, num_hiddens = own[f"W_h{gates[0]}"].shape
+        empty = Stack(stack.cell, num_projections=width if cell.projected else None)
+        states = [empty.init_state(1, num_hiddens, ctx)]  # before each token, and after the last
+        for x in X:
+            states.append(cell.step(x, states[-1], list(own.values()))[1])
+        outputs = [state[0] for state in states[1:]]
+    return {gate: _activations(gate, X, states, own).asnumpy() for gate in gates}
 
 
 def _equations_of(model) -> tuple[Stack, list]:
@@ -115,8 +122,9 @@ def _plain_gates(name: str) -> str:
     gates = cell.gates[:-1]  # the last letter is that of the candidate, a tanh
     if not gates:
         raise ValueError(f"the cell {name} has no gates to look at")
-    plain = {kind + letter for letter in cell.gates for kind in ("W_x", "W_h", "b_", "c_")}
-    others = [param for param in cell.param_names if param not in plain]
+    kinds = ["W_x", "W_h", "b_", "c_"] + ["w_c"] * (cell.step in PEEPHOLE_STEPS)
+    known = {"W_mr"} | {kind + letter for letter in cell.gates for kind in kinds}
+    others = [param for param in cell.param_names if param not in known]
     if others:
         raise ValueError(
             f"the cell {name} has the parameters {', '.join(others)}, which have no place in sigmoid(X W_x + H W_h + "
@@ -125,11 +133,17 @@ def _plain_gates(name: str) -> str:
     return gates
 
 
-def _activations(gate: str, X: Inputs, H, params: dict[str, Any]):
-    """Return a gate at all tokens, (num_tokens, num_hiddens)."""
+def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, Any]):
+    """Return a gate at all tokens, (num_tokens, num_hiddens); ``states`` are those before and behind each of them."""
     X_W = np.concatenate([dot(x, params[f"W_x{gate}"]) for x in X])
-    biases = [params[kind + gate] for kind in ("b_", "c_") if kind + gate in params]
-    return npx.sigmoid(X_W + dot(H, params[f"W_h{gate}"]) + sum(biases))
+    H = np.concatenate([state[0] for state in states[:-1]])
+    total = (
+        X_W + dot(H, params[f"W_h{gate}"]) + sum(params[kind + gate] for kind in ("b_", "c_") if kind + gate in params)
+    )
+    if f"w_c{gate}" in params:
+        seen = states[1:] if gate == "o" else states[:-1]
+        total = total + np.concatenate([state[1] for state in seen]) * params[f"w_c{gate}"]
+    return npx.sigmoid(total)
 
 
 def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
