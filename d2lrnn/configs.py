@@ -115,7 +115,7 @@ CONFIGS = {
             weight_decay=0.05,
             theta=1.0,
             pred_period=1,
-            pred_len=60,
+            pred_len=52,
             pred_temperature=0.8,
             seed=1,
         ),
