@@ -119,7 +119,7 @@ CONFIGS = {
             pred_temperature=0.8,
             seed=1,
         ),
-        "four couplets at a time, which mostly are of one poem; a better model than poetry",
+        "four couplets at a time, which mostly are of one poem; half an hour, test perplexity 92",
         held_out=0.05,
     ),
     "small": NamedConfig(
