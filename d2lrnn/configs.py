@@ -166,6 +166,6 @@ CONFIGS = {
             pred_len=20,
             seed=1,
         ),
-        "a better model for the same money",
+        "our own: test perplexity 70.7 after three hours on two cores",
     ),
 }
