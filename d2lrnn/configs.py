@@ -68,7 +68,7 @@ CONFIGS = {
             pred_temperature=0.8,
             seed=1,
         ),
-        "all the book's lyrics, not by heart: a part held out says when to stop",
+        "recommended for lyrics: all of the book's, not by heart; a part held out says when to stop",
         max_tokens=63_282,
         held_out=0.1,
     ),
