@@ -46,9 +46,8 @@ CELLS = ("lstm", "lstm_peephole", "lstm_projected", "lstm_peephole_projected")
 # ## Parameters and shapes
 #
 # `CELLS` has `lstm_peephole`, `lstm_projected` (PyTorch's `nn.LSTM(proj_size=...)`), and `lstm_peephole_projected`,
-# which is the paper's LSTMP. (The paper has a second projection, which goes to the output layer alone and not back; it
-# is left out here, as in PyTorch.) Functions like `d2lrnn.lstm` there are for the book's own cells only; for every
-# cell, `Stack(cell)` does the same: it makes parameters and states, and can be called.
+# the paper's LSTMP without its second projection, which goes to the output layer alone. Functions like `d2lrnn.lstm`
+# are for the book's cells only; for every cell, `Stack(cell)` makes parameters and states, and can be called.
 
 
 # %%
@@ -141,10 +140,9 @@ def same_numbers(lesson):
 # ## Training at equal size
 #
 # All have as many parameters as the plain LSTM, and see the same batches. Adam takes the steps, which learns this text
-# in a quarter of the book's epochs. The first weights are the book's, N(0, 0.01²): small. On its way from step to step
-# a projected state meets two such matrices, where the plain one meets one, so it begins much fainter. The last of the
-# models therefore begins with $\mathbf{W}_{mr}$ from N(0, 1/n), which neither enlarges nor shrinks. See what that does.
-# With `--held-out 0.1` the table has the perplexity on a tenth of the text that no model has seen, too.
+# in a quarter of the book's epochs. The first weights are the book's, N(0, 0.01²): small. From step to step a projected
+# state meets two such matrices, where the plain one meets one, so it begins much fainter. The last model therefore
+# begins with $\mathbf{W}_{mr}$ from N(0, 1/n), which neither enlarges nor shrinks. (`--held-out 0.1` adds unseen text.)
 
 
 # %%

@@ -469,7 +469,7 @@ def test_the_others_on_real_data(corpus, name, run, real_data):
 
 
 def test_poems_that_are_none_are_refused_before_training(run):
-    with pytest.raises(SystemExit, match="these are no poems with a comma and a full stop: unknown character '，'"):
+    with pytest.raises(SystemExit, match="these are no poems with a comma and a full stop: the form needs '，'"):
         run("poetry", "--corpus", "sample")
 
 
