@@ -246,7 +246,7 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
     if len(histories) == 2 and len(finished) == 2:
         difference = f"largest relative difference in perplexity: {largest_difference(*finished):.1e}"
         print(difference)
-        title += f"\n{difference}"
+        title += f"; {difference}"
     if finished:
         plot_comparison(histories, picture, title)
         print(f"picture  {picture}")
