@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout's d2lrnn, installed or not
 
 import d2lrnn  # noqa: E402
-from d2lrnn import cli, commands  # noqa: E402
+from d2lrnn import commands, options  # noqa: E402
 from d2lrnn.config import settings_in  # noqa: E402
 from d2lrnn.decoding import encode_prefix  # noqa: E402
 from d2lrnn.progress import in_notebook  # noqa: E402
@@ -70,12 +70,12 @@ def parse_args(
         fixed: arguments that this chapter has no use for, such as ``"num_layers"``; only the default is no error.
         corpus: the default corpus.
     """
-    cli.prepare_stdout()
-    parser = cli.Parser(description=description, epilog=EPILOG if training else None)
-    cli.add_data_arguments(parser, corpus)
+    options.prepare_stdout()
+    parser = options.Parser(description=description, epilog=EPILOG if training else None)
+    options.add_data_arguments(parser, corpus)
     if model is not None:
-        cli.add_settings(parser, model, cli.CHAPTER_MODEL)
-    cli.add_settings(parser, training or d2lrnn.TrainConfig(), cli.CHAPTER_TRAINING if training else ["seed"])
+        options.add_settings(parser, model, options.CHAPTER_MODEL)
+    options.add_settings(parser, training or d2lrnn.TrainConfig(), options.CHAPTER_TRAINING if training else ["seed"])
     parser.add_argument("--quick", action="store_true", help="tiny sizes: see the chapter run in seconds")
     parser.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="for pictures (%(default)s)")
     argv = [] if argv is None and in_notebook() else argv
