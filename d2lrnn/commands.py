@@ -194,7 +194,7 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         history = error.history
         failure = str(error)
         if (run.folder / LAST).exists():
-            failure += f"; {run.folder / LAST} is the last good position: go on with --resume {folder} --lr ..."
+            failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
     print(f"model    {run.finish(bool(failure))}")
     if history.perplexity:
         title = f"run {run.folder.name}, corpus {corpus.name}"

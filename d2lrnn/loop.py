@@ -15,12 +15,22 @@ from d2lrnn._runtime import mx
 from d2lrnn.config import TrainConfig
 from d2lrnn.history import History, Position
 from d2lrnn.models import LanguageModel, trainable_parameters
-from d2lrnn.optimisation import Average, cross_entropy, gradient_norm, learning_rate, make_update, perplexity
+from d2lrnn.optimisation import (
+    Average,
+    cross_entropy,
+    format_perplexity,
+    gradient_norm,
+    learning_rate,
+    make_update,
+    perplexity,
+)
 from d2lrnn.progress import ProgressBar, say
 
 
 class TrainingDivergedError(ArithmeticError):
-    """The gradient or the perplexity became NaN or infinite; the model keeps the last good parameters.
+    """The gradient or the perplexity became NaN or infinite, or the perplexity rose where it was beyond guessing.
+
+    The model keeps the last parameters that were numbers.
 
     Attributes:
         history: what was seen until then.
@@ -87,8 +97,9 @@ class Training:
             the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
 
         Raises:
-            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite; the model keeps the last
-                good parameters.
+            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite, or the perplexity of an
+                epoch rises above that of the one before and that was above ``vocab_size``, which is to guess; the
+                model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
         history.stopped = ""
@@ -134,6 +145,12 @@ class Training:
         found = perplexity(position.loss_sum, position.num_tokens)
         if not math.isfinite(found):
             self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
+        before = self.history.perplexity[-1] if self.history.perplexity else 0.0
+        if found > before > self.model.vocab_size:  # in a first epoch alone it may well be, and come down
+            self.diverged(
+                f"the perplexity rose from {format_perplexity(before)} to {format_perplexity(found)} in epoch "
+                f"{position.epoch}, and to guess at random is one of {self.model.vocab_size:,}"
+            )
         self.history.perplexity.append(found)
         self.history.grad_norm.append(position.norm_sum / position.batch)
         self.history.seconds.append(position.seconds)

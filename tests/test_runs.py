@@ -206,7 +206,7 @@ def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, mo
     folder = tmp_path / "run"
     assert here("train", *SMALL, "--num-epochs", 9, "--out", folder) == 1
     captured = capsys.readouterr()
-    assert f"{folder / LAST} is the last good position: go on with --resume {folder} --lr" in captured.err
+    assert f"{folder / LAST} is the last position kept: go on with --resume {folder} --lr" in captured.err
     monkeypatch.undo()
     last = load_run(folder, LAST)
     assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training[1]}.values())

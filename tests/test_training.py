@@ -287,18 +287,25 @@ def test_dropout_draws_from_the_seed():
     assert runs[0] == runs[1] != runs[2]
 
 
-class Failing:
-    """A model whose logits are NaN from one call on."""
+class Scaled:
+    """A model whose logits are multiplied by a number, which ``scale`` tells of each call, from 1."""
 
-    def __init__(self, model, good_calls):
+    def __init__(self, model, scale):
         self.model, self.params, self.stack = model, model.params, model.stack
         self.vocab_size, self.bidirectional, self.begin_state = model.vocab_size, False, model.begin_state
-        self.calls, self.good_calls = 0, good_calls
+        self.calls, self.scale = 0, scale
 
     def __call__(self, X, state):
         logits, state = self.model(X, state)
         self.calls += 1
-        return (logits if self.calls <= self.good_calls else logits * mx.np.array(math.nan)), state
+        return logits * mx.np.array(self.scale(self.calls)), state
+
+
+class Failing(Scaled):
+    """A model whose logits are NaN from one call on."""
+
+    def __init__(self, model, good_calls):
+        super().__init__(model, lambda call: 1.0 if call <= good_calls else math.nan)
 
 
 def test_a_gradient_that_is_no_number_stops_training_and_keeps_the_last_good_state():
@@ -343,6 +350,19 @@ def test_a_perplexity_beyond_all_numbers_stops_training():
         d2lrnn.train_and_predict(model, CORPUS, quiet(lr=1e30, theta=1.0))
     assert all(math.isfinite(p) for p in caught.value.history.perplexity)
     assert all(numpy.isfinite(v).all() for v in values(model))
+
+
+def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
+    """Logits ever larger, and wrong: beyond the vocabulary's size from the first epoch on."""
+    model, config = make("scratch"), quiet(num_epochs=4, lr=1e-9)
+    boost(model)
+    batches = (len(CORPUS.train) // 4 - 1) // 5
+    first = d2lrnn.train_and_predict(Scaled(model, lambda call: 5 * batches / call), CORPUS, config).perplexity
+    assert first[0] > CORPUS.vocab_size and first == sorted(first, reverse=True)  # it comes down: no reason to stop
+    with pytest.raises(d2lrnn.TrainingDivergedError, match=r"rose from \S+ to \S+ in epoch 2, .* is one of") as caught:
+        d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, config)
+    assert len(caught.value.history.perplexity) == 1
+    assert caught.value.history.perplexity[0] > CORPUS.vocab_size
 
 
 def test_ctrl_c_returns_what_was_learnt():
