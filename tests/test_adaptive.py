@@ -413,12 +413,12 @@ def test_words_that_a_treebank_model_lacks(tmp_path):
 
 def test_the_command_measures_with_both(run, capsys):
     path, model, corpus = run
-    options = "--cache --cache-window 50 --cache-theta 2 --dynamic --dynamic-lr 0.01 --dynamic-num-steps 10".split()
+    options = "--cache --cache-window 50 --cache-theta 2 --dynamic --dynamic-lr 0.01 --dynamic-num-steps 5".split()
     assert cli.main(["evaluate", str(path), "--split", "train", *options]) == 0
     out, err = capsys.readouterr()
-    dynamic = Dynamic(lr=0.01, num_steps=10)
+    dynamic = Dynamic(lr=0.01, num_steps=5)
     found = evaluate_adaptively(model, corpus.train, Cache(50, 2.0), dynamic, corpus.train)
-    settings = "lr 0.01, decay 0.0005, num_steps 10, eps 0.0002, gradient_tokens 50000"
+    settings = "lr 0.01, decay 0.005, num_steps 5, eps 0.0005, gradient_tokens 20000"
     adapted = f"a cache (window 50, theta 2.0, share 0.1) and dynamic evaluation ({settings})"
     assert out.splitlines()[0] == f"text.txt, train, with {adapted}: perplexity {found:.2f} over 224 tokens"
     assert out.splitlines()[1] == f"{math.log2(found):.3f} bits per character"
