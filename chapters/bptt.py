@@ -164,7 +164,7 @@ def show_runs(histories, lesson):
     print(f"\nseconds\n{'; '.join(seconds)}")
     print(f"\nTo guess at random among {lesson.corpus.vocab_size:,} tokens is a perplexity of as many.")
     figure, panels = new_figure(lesson.title("RNN with and without clipping"))
-    norms = {run: history.grad_norm for run, history in histories.items()}
+    norms = {run: history.grad_norm for run, history in histories.items() if history.grad_norm}  # of finished epochs
     draw_curves(panels[0], norms, ("epoch", "mean gradient norm before clipping"), log=True)
     save_figure(figure, lesson.out / "bptt_training.png")
     common.saved(lesson.out / "bptt_training.png")
