@@ -244,7 +244,7 @@ class Dynamic:
     over the numbers of all parameters together.  The paper's code takes for MS batches of 100 rows, whose gradients
     are about a tenth: its lr and eps are a tenth of what they are here.  For windows of another length, change lr
     and decay in proportion.  The defaults are the best found for the configuration ``d2lrnn`` on Penn Treebank
-    (benchmarks/adaptation.py); tune them on the validation text of yours.
+    (benchmarks/adaptation.py), where a cache beside it asks for half the lr; tune them on the validation text of yours.
     """
 
     lr: float = setting(2e-3, "learning rate; at 0 nothing changes")

@@ -98,8 +98,8 @@ class Training:
 
         Raises:
             TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite, or the perplexity of an
-                epoch rises above that of the one before and that was above ``vocab_size``, which is to guess; the
-                model keeps the last parameters that were numbers.
+                epoch rises above that of the one before, that was above ``vocab_size``, which is to guess, and the
+                learning rate was not lowered; the model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
         history.stopped = ""
@@ -145,8 +145,9 @@ class Training:
         found = perplexity(position.loss_sum, position.num_tokens)
         if not math.isfinite(found):
             self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
-        before = self.history.perplexity[-1] if self.history.perplexity else 0.0
-        if found > before > self.model.vocab_size:  # in a first epoch alone it may well be, and come down
+        before, lr = (self.history.perplexity[-1], self.history.lr[-1]) if self.history.lr else (0.0, 0.0)
+        # A first epoch may well be beyond guessing, and come down; a learning rate that was lowered gets its chance.
+        if found > before > self.model.vocab_size and position.lr >= lr:
             self.diverged(
                 f"the perplexity rose from {format_perplexity(before)} to {format_perplexity(found)} in epoch "
                 f"{position.epoch}, and to guess at random is one of {self.model.vocab_size:,}"

@@ -363,6 +363,9 @@ def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
         d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, config)
     assert len(caught.value.history.perplexity) == 1
     assert caught.value.history.perplexity[0] > CORPUS.vocab_size
+    lowered = quiet(num_epochs=3, lr=1e-9, lr_schedule="decay", constant_epochs=1, lr_decay=0.5)
+    risen = d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, lowered).perplexity
+    assert CORPUS.vocab_size < risen[0] < risen[1] < risen[2]  # a learning rate that was lowered gets its chance
 
 
 def test_ctrl_c_returns_what_was_learnt():
