@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+import numpy
+
 from d2lrnn._runtime import mx
 from d2lrnn.compiled import dot
 from d2lrnn.config import Dropout, check_projections
@@ -237,7 +239,7 @@ class RNNModel(StepGraphs):
     def hybrid_forward(self, F, X, state, params):
         """Compute what :meth:`with_outputs` documents."""
         ids = F.np.transpose(X)  # (num_steps, batch_size)
-        inputs = F.npx.one_hot(ids, self.vocab_size) if self.embedding is None else self._embed(F, ids)
+        inputs = self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids)
         fused = {layer: packed.bind(F, whole) for (layer, packed), whole in zip(self._packed.items(), params)}
         layers = [fused.get(layer, layer) for layer in self.layers]
         if isinstance(self.rnn, RecurrentStack):
@@ -255,6 +257,10 @@ class RNNModel(StepGraphs):
         params = self.dense.weight, self.dense.bias
         weight, bias = (param.var() if F is mx.sym else param.data(outputs.ctx) for param in params)
         return dot(F, outputs, weight, bias, self.num_outputs, frozen=True)
+
+    def _one_hot(self, F, ids):
+        """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size), of the precision of the parameters."""
+        return F.npx.one_hot(ids, self.vocab_size, dtype=numpy.dtype(self.dense.weight.dtype).name)
 
     def _embed(self, F, ids):
         """Return the ids embedded, (num_steps, batch_size, embed_size), with words and numbers dropped."""

@@ -100,7 +100,7 @@ class TestMasks:
         for rows, steps in ((ROWS, 7), (ROWS, 4), (ROWS, 9), (ROWS, 7), (ROWS + 2, 7), (ROWS, 4)):
             found = mask(model, mx.np.array(ids[:rows, :steps], dtype="int32"))
             assert found.shape == (steps, rows, SIZE) and (found == found[0]).all()
-            assert 0.2 < found[0].mean() < 0.8
+            assert 0.05 < found[0].mean() < 0.95  # of 40 numbers: else once in 10^8
             seen.add(found[0].tobytes())
         assert len(seen) == 6
 
