@@ -140,7 +140,9 @@ class TrainConfig:
     With ``sum_over_steps`` the loss is that of the TensorFlow tutorial and of Zaremba et al. (arXiv 1409.2329): summed
     over the time steps, averaged over the batch.  It is num_steps times the mean over tokens, and so are its
     gradients: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and ``theta / num_steps`` on the mean.
-    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.
+    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.  With
+    ``vary_steps`` it is the window's own length, so that a step of SGD grows with it, as in AWD-LSTM (Merity et al.
+    2017, arXiv 1708.02182), unless it is clipped: then it is ``lr * theta`` long, where AWD-LSTM's grows all the same.
     """
 
     num_epochs: int = setting(160, "passes over the text")
@@ -163,7 +165,7 @@ class TrainConfig:
     warm_up: float = setting(0.1, "one-cycle: share of the training in which lr rises; then it falls to 0")
     weight_decay: float = setting(0.0, "each step takes lr times this off the parameters (decoupled, as in AdamW)")
     sum_over_steps: bool = setting(False, "lr and theta are for a loss summed over time steps, else for the mean")
-    averaging: int = setting(0, "average parameters once validation has not improved for so many epochs; 0: never")
+    averaging: int = setting(0, "average parameters once validation is worse than so many epochs ago; 0: never")
     patience: int = setting(0, "end once validation has not improved for so many epochs; 0: never")
     pred_temperature: float = setting(0.0, "of the samples; 0: always the likeliest token")
 

@@ -28,7 +28,7 @@ from d2lrnn.progress import ProgressBar, say
 
 
 class TrainingDivergedError(ArithmeticError):
-    """The gradient or the perplexity became NaN or infinite, or the perplexity rose where it was beyond guessing.
+    """The gradient or the perplexity became NaN or infinite, or the perplexity rose beyond that of guessing.
 
     The model keeps the last parameters that were numbers.
 
@@ -97,16 +97,18 @@ class Training:
             the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
 
         Raises:
-            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite, or the perplexity of an
-                epoch rises above that of the one before, that was above ``vocab_size``, which is to guess, and the
-                learning rate was not lowered; the model keeps the last parameters that were numbers.
+            TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite, or the perplexity rises
+                from that of the last epoch by more than a tenth to beyond ``vocab_size``, which is to guess, over an
+                epoch, or to beyond its square over ``SEGMENT`` batches, and the learning rate was not lowered; the
+                model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
         history.stopped = ""
         with ProgressBar(self.config) as bar:
             try:
-                while self.position.epoch <= last and not self.exhausted:
-                    self._run_epoch(make_batches, bar, on_segment)
+                while not self.over:
+                    if len(history.perplexity) < self.position.epoch:  # or Ctrl-C came after its last step
+                        self._run_epoch(make_batches, bar, on_segment)
                     if on_epoch is not None:
                         on_epoch(self.position.epoch, history)
                     self._maybe_average()
@@ -121,6 +123,11 @@ class Training:
         return history
 
     @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.position.epoch > self.config.num_epochs or self.exhausted
+
+    @property
     def exhausted(self) -> bool:
         """Whether validation has not improved for as many epochs as ``patience`` grants."""
         history, patience = self.history, self.config.patience
@@ -131,32 +138,49 @@ class Training:
         position, taken = self.position, self.position.batch
         self._seed(0)
         batches = make_batches()
-        count = getattr(batches, "num_batches", 0)
+        count, begun = getattr(batches, "num_batches", 0), dataclasses.replace(position)
         for i, batch in enumerate(batches):
             if i and i % self.SEGMENT == 0:
                 self._seed(i)
-                if i > taken and on_segment is not None:
-                    on_segment()
+                if i > taken:
+                    self._check_segment(begun)
+                    begun = dataclasses.replace(position)
+                    if on_segment is not None:
+                        on_segment()
             if i >= taken:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
         if not position.batch:
             raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
+        self._check_segment(begun)
         found = perplexity(position.loss_sum, position.num_tokens)
-        if not math.isfinite(found):
-            self.diverged(f"the perplexity became {found} in epoch {position.epoch}")
-        before, lr = (self.history.perplexity[-1], self.history.lr[-1]) if self.history.lr else (0.0, 0.0)
-        # A first epoch may well be beyond guessing, and come down; a learning rate that was lowered gets its chance.
-        if found > before > self.model.vocab_size and position.lr >= lr:
-            self.diverged(
-                f"the perplexity rose from {format_perplexity(before)} to {format_perplexity(found)} in epoch "
-                f"{position.epoch}, and to guess at random is one of {self.model.vocab_size:,}"
-            )
+        self._check(found, self.model.vocab_size)
         self.history.perplexity.append(found)
         self.history.grad_norm.append(position.norm_sum / position.batch)
         self.history.seconds.append(position.seconds)
         self.history.tokens_per_second.append(position.num_tokens / position.seconds)
         self.history.lr.append(position.lr)
+
+    def _check_segment(self, begun: Position) -> None:
+        """Stop if the batches since ``begun`` show that the run has diverged, before it is kept where it stands."""
+        num_tokens = self.position.num_tokens - begun.num_tokens
+        if num_tokens:
+            # Far beyond guessing, since a few batches may be much worse than the mean of an epoch.
+            self._check(perplexity(self.position.loss_sum - begun.loss_sum, num_tokens), self.model.vocab_size**2)
+
+    def _check(self, found: float, limit: float) -> None:
+        """Stop if a perplexity of this epoch is no number, or has risen since the last epoch to beyond a limit."""
+        epoch, history = self.position.epoch, self.history
+        if not math.isfinite(found):
+            self.diverged(f"the perplexity became {found} in epoch {epoch}")
+        # A first epoch may well be beyond guessing, and come down; a learning rate that was lowered gets its chance;
+        # and chance, as that of dropout, moves the mean of an epoch a little.
+        before = history.perplexity[-1] if history.perplexity else math.inf
+        if found > 1.1 * max(before, limit) and self.position.lr >= history.lr[-1]:
+            self.diverged(
+                f"the perplexity rose from {format_perplexity(before)} to {format_perplexity(found)} in epoch {epoch}, "
+                f"and to guess at random is one of {self.model.vocab_size:,}"
+            )
 
     def _take_step(self, batch: tuple, share: float) -> None:
         """Take a step on a batch before which there went a share of the epoch."""
@@ -219,9 +243,12 @@ class Training:
         set_seed(int(sequence.generate_state(1)[0] >> 1))  # MXNet takes 31 bits
 
     def _maybe_average(self) -> None:
-        """Begin to average if validation has not improved for ``averaging`` epochs (NT-ASGD, arXiv 1708.02182)."""
-        history, patience = self.history, self.config.averaging
-        if patience and not self.average.steps and len(history.valid_perplexity) - history.best_epoch >= patience:
+        """Begin to average if validation is worse than the best of more than ``averaging`` epochs ago.
+
+        This is NT-ASGD (Merity et al. 2017, arXiv 1708.02182) as its authors' code has it.
+        """
+        found, patience = self.history.valid_perplexity, self.config.averaging
+        if patience and found and not self.average.steps and found[-1] > min(found[: -1 - patience], default=math.inf):
             self.average.start()
             say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
 

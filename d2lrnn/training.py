@@ -117,7 +117,7 @@ def train_and_predict(
 
     def report(epoch: int, history: History) -> None:
         with training.average.in_place():
-            if corpus.valid is not None:
+            if corpus.valid is not None and len(history.valid_perplexity) < epoch:
                 found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
                 if math.isnan(found):
                     training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")

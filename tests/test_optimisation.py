@@ -1,6 +1,7 @@
 """Updates, learning rates, averages, and losses summed over steps, each against arithmetic by hand."""
 
 import contextlib
+import itertools
 
 import numpy
 import pytest
@@ -392,11 +393,30 @@ class TestAveraging:
 
     ANSWERS = [9.0, 8.0, 8.5, 8.2, 8.3, 7.0]  # the second is the best for long; averaging begins but once
 
-    def test_it_begins_when_validation_no_longer_improves(self, train):
+    def test_it_begins_where_the_authors_code_begins(self):
+        """Validation v is compared before it enters the log: ``len(log) > n and v > min(log[:-n])``."""
+        rng = numpy.random.default_rng(5)
+        curves = [[8, 9, 9, 9, 9, 9, 7.9, 8.1], [8, 7.5, 9, 9, 9, 9, 7.4, 7.6], [3, 2, 1], [1, 2, 3]]
+        curves += (numpy.linspace(9, 7, 12) + rng.normal(0, 0.5, (100, 12))).tolist()
+        begun = []
+        for curve, patience in itertools.product(curves, (1, 2, 5)):
+            training, log, expected = Training(make(), quiet(averaging=patience)), [], None
+            for epoch, v in enumerate(curve, 1):
+                if expected is None and len(log) > patience and v > min(log[:-patience]):
+                    expected = epoch
+                log.append(v)
+                training.history.valid_perplexity.append(v)
+                training._maybe_average()
+                assert (training.average.steps > 0) == (expected is not None)
+            begun.append(expected)
+        assert begun[2] == begun[5] == 8 and begun[6:9] == [None] * 3 and begun[9] == 3
+        assert len({*begun}) > 6
+
+    def test_it_begins_when_validation_is_worse_than_before(self, train):
         raw, walked, twin, _ = train(self.ANSWERS)
         per_epoch = len(walked) // 6
         assert per_epoch == 4
-        seen, steps, model, history = train(self.ANSWERS, averaging=2)
+        seen, steps, model, history = train(self.ANSWERS, averaging=1)
         assert history.valid_perplexity == self.ANSWERS
         for epoch in (1, 2, 3, 4):  # not before the fourth is over
             assert all((a == b).all() for a, b in zip(seen[epoch - 1], raw[epoch - 1]))
@@ -419,5 +439,5 @@ class TestAveraging:
             assert all((a == b).all() for a, b in zip(found, walked[4 * epoch - 1]))
 
     def test_it_says_from_which_epoch_on(self, train, capsys):
-        train(self.ANSWERS, averaging=2, verbose=True, pred_period=100)
+        train(self.ANSWERS, averaging=1, verbose=True, pred_period=100)
         assert "from epoch 5 on, the parameters are averaged\n" in capsys.readouterr().out

@@ -368,6 +368,81 @@ def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
     assert CORPUS.vocab_size < risen[0] < risen[1] < risen[2]  # a learning rate that was lowered gets its chance
 
 
+@pytest.mark.parametrize("wrong", [1, 5])
+def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training(wrong):
+    """Logits of 0, and wrong ones later: in all of the second epoch, or in ever more of its last batches."""
+    model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
+    boost(model)
+    scaled = Scaled(model, lambda call: 0.0 if call <= batches + (wrong > 1) * batches // 2 else float(wrong))
+    with pytest.raises(
+        d2lrnn.TrainingDivergedError, match=r"rose from 13.00 to \S+ in epoch 2, .* one of 13"
+    ) as caught:
+        d2lrnn.train_and_predict(scaled, CORPUS, quiet(num_epochs=4, lr=1e-9))
+    assert caught.value.history.perplexity == [pytest.approx(13, rel=1e-4)]
+
+
+def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept(monkeypatch):
+    """In the middle of the second epoch, whose mean over all batches is below guessing still."""
+    monkeypatch.setattr(Training, "SEGMENT", 2)
+    model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
+    boost(model)
+    training, kept = Training(Scaled(model, lambda call: 0.0 if call <= batches + 4 else 50.0), quiet(lr=1e-9)), []
+
+    def keep():
+        kept.append((training.position.epoch, training.position.batch))
+
+    with pytest.raises(d2lrnn.TrainingDivergedError, match=r"rose from 13.00 to \S+ in epoch 2"):
+        d2lrnn.train_and_predict(training.model, CORPUS, training.config, training, keep)
+    assert kept[-1] == (2, 4) and training.position.batch == 6
+
+
+def test_each_epoch_begins_with_the_zero_state():
+    """Nothing is learnt, so with the same state an epoch is as good as the next."""
+    model = make("scratch", "rnn")
+    boost(model)
+    found = d2lrnn.train_and_predict(model, CORPUS, quiet(lr=1e-30)).perplexity
+    assert found[0] == found[1] == found[2]
+
+
+def test_dropout_is_another_one_in_each_epoch_and_segment(monkeypatch):
+    """Nothing is learnt, and all batches are one: what differs is what was dropped."""
+    losses, step = [], Training.step
+
+    def noted(*args):
+        result = step(*args)
+        losses.append(result[0].item())
+        return result
+
+    monkeypatch.setattr(Training, "SEGMENT", 1)
+    monkeypatch.setattr(Training, "step", noted)
+    X = mx.np.array(numpy.arange(20).reshape(4, 5) % CORPUS.vocab_size, dtype="int32")
+    d2lrnn.set_seed(1)
+    model = build_model(ModelConfig(embed_size=8, num_hiddens=16, dropout=0.5, init_scale=0.5), CORPUS.vocab_size)
+    d2lrnn.train(model, lambda: [(X, X)] * 3, quiet(lr=1e-30, use_random_iter=True))
+    assert len(losses) == len(set(losses)) == 9
+
+
+def test_ctrl_c_in_validation_leaves_nothing_to_do_twice(monkeypatch):
+    """The same training goes on with the epoch's validation, not with its steps once more."""
+    corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:100])
+    whole = d2lrnn.train_and_predict(make(), corpus, quiet())
+    training, answer = Training(make(), quiet()), d2lrnn.training.evaluate
+
+    def interrupted(*args):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def first(*args):
+        monkeypatch.setattr("d2lrnn.training.evaluate", interrupted)
+        return answer(*args)
+
+    monkeypatch.setattr("d2lrnn.training.evaluate", first)
+    history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
+    assert (len(history.perplexity), len(history.valid_perplexity)) == (2, 1)
+    history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
+    assert history.perplexity == whole.perplexity and history.valid_perplexity == whole.valid_perplexity
+
+
 def test_ctrl_c_returns_what_was_learnt():
     model, twin = make(), make()
 
