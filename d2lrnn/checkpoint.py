@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from d2lrnn.config import ModelConfig, TrainConfig
 from d2lrnn.device import ContextLike
 from d2lrnn.models import build_model, get_values, named_parameters, set_values
 from d2lrnn.text import Corpus, Vocab
+from d2lrnn.whole_file import whole_file
 
 _MAGIC = b"d2lrnn checkpoint 2\n"
 _META = "meta.json"
@@ -74,7 +74,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint beside its place and move it there, so that there is never half a file.
 
     Raises:
-        OSError: if the folder cannot be written to.
+        OSError: if it cannot be written; it names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,15 +91,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
     memory = {_TRAINING + name: array for name, array in memory.items()}
     numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters, **memory)
     body = payload.getvalue()
-    beside = path.with_name(path.name + f".{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     return path
 
 

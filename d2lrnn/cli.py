@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -235,6 +236,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
     prepare_stdout()
     args = make_parser().parse_args(argv)
-    from d2lrnn import commands  # brings MXNet, which neither --help nor a wrong option should wait for
+    try:
+        from d2lrnn import commands  # brings MXNet, which neither --help nor a wrong option should wait for
 
-    return commands.run(args)
+        return commands.run(args)
+    except KeyboardInterrupt:
+        print("d2lrnn: interrupted", file=sys.stderr)
+        return 130

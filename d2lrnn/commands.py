@@ -23,17 +23,16 @@ from d2lrnn.models import build_model, named_parameters
 from d2lrnn.optimisation import format_perplexity
 from d2lrnn.play_command import play
 from d2lrnn.plotting import plot_history
+from d2lrnn.run_log import RunError, read_history
 from d2lrnn.runs import (
     BEST,
     LAST,
     PICTURE,
-    RunError,
     RunFolder,
     check_origin,
     load_run,
     name_of,
     origin_of,
-    read_history,
     reload_corpus,
 )
 from d2lrnn.sample_command import sample
@@ -88,7 +87,7 @@ def _train(args: argparse.Namespace) -> int:
 def _begin(args: argparse.Namespace) -> int:
     name = args.config or "lyrics"
     named = CONFIGS[name]
-    given, folder = args.corpus or named.corpus, args.out or Path("runs") / name
+    given, folder = named.corpus if args.corpus is None else args.corpus, args.out or Path("runs") / name
     if any((folder / file).exists() for file in (LAST, BEST)) and not args.overwrite:
         go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if (folder / LAST).exists() else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
@@ -102,7 +101,7 @@ def _begin(args: argparse.Namespace) -> int:
     model = build_model(model_config, corpus.vocab_size, ctx)
     training = Training(model, config)
     batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
-    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, options))
+    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, options, args.data_dir))
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
@@ -138,6 +137,8 @@ def _go_on(args: argparse.Namespace) -> int:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
     if settings_in(ModelConfig, vars(args)) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
+    if args.resume.is_file() and args.resume.name != LAST:
+        raise RunError(f"--resume {args.resume}: expected the folder of a run, or {LAST} in it, where it is to go on")
     checkpoint = load_run(args.resume, LAST)
     folder = args.resume if args.resume.is_dir() else args.resume.parent
     if checkpoint.training is None:
@@ -168,7 +169,7 @@ def _settle_position(training: Training, before: TrainConfig) -> None:
     if cuts and training.position.batch:
         training.position, training.carried = Position(epoch), None
         print(f"another {' and '.join(cuts)}: epoch {epoch} of {config.num_epochs} begins anew")
-    elif training.exhausted or epoch > config.num_epochs:
+    elif training.over:
         print(f"nothing is left to do after {epoch - 1} epochs: ask for more, --num-epochs")
     else:
         print(f"going on in epoch {epoch} of {config.num_epochs}, after {training.position.batch} batches of it")
@@ -191,11 +192,15 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     try:
         history = train_and_predict(model, corpus, config, training, run.keep)
     except TrainingDivergedError as error:
-        history = error.history
-        failure = str(error)
-        if (run.folder / LAST).exists():
+        history, failure = error.history, str(error)
+        if run.kept:
             failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
-    print(f"model    {run.finish(bool(failure))}")
+    except OSError:
+        _say_where_to_go_on(run)
+        raise
+    best_model = run.finish(bool(failure))
+    if best_model is not None:
+        print(f"model    {best_model}")
     if history.perplexity:
         title = f"run {run.folder.name}, corpus {corpus.name}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
@@ -206,14 +211,22 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         epoch = best.reached.get("epoch", history.best_epoch)
         run.log(event="test", perplexity=found, of_epoch=epoch)
         print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
-    prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
-    print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
-    if history.stopped and (run.folder / LAST).exists():
-        print(f"go on with it: {_python()} -m d2lrnn train --resume {folder}")
+    if best_model is not None:
+        prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
+        print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
+    if history.stopped:
+        _say_where_to_go_on(run)
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
     return 130 if history.stopped else 0
+
+
+def _say_where_to_go_on(run: RunFolder) -> None:
+    """Print the command that goes on with a run that was stopped, if a position was kept."""
+    if run.kept:
+        where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
+        print(f"go on with it: {_python()} -m d2lrnn train --resume {shlex.quote(str(run.folder))}  # {where}")
 
 
 def _python() -> str:
@@ -265,7 +278,7 @@ COMMANDS = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
     try:
         return COMMANDS[args.command](args)
     except (ValueError, OSError, TrainingDivergedError) as error:
@@ -278,6 +291,3 @@ def run(args: argparse.Namespace) -> int:
             raise
         print(f"d2lrnn: MXNet has not the memory, take a smaller model or batch: {reason}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("d2lrnn: interrupted", file=sys.stderr)
-        return 130

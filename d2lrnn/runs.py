@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 import math
 import os
-import platform
-import subprocess
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
-from d2lrnn._runtime import mx
 from d2lrnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.config import CORPUS_NAMES, ModelConfig
 from d2lrnn.corpora import load_corpus
-from d2lrnn.history import History
+from d2lrnn.history import Position
 from d2lrnn.loop import Training
+from d2lrnn.run_log import LOG, RunError, epoch_entry, machine, read_log
 from d2lrnn.text import Corpus
+from d2lrnn.whole_file import naming, remove_parts, whole_file
 
-BEST, LAST, LOG, PICTURE = "model.d2lrnn", "last.d2lrnn", "log.jsonl", "loss.png"
+BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"
 CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # of load_corpus, which the checkpoint keeps
 PERIOD = 60  # seconds between two savings
 LARGEST_SHARE = 0.02  # of the time that saving may take
-
-
-class RunError(ValueError):
-    """A folder holds no run, or another one than is asked for."""
 
 
 def name_of(run: Path) -> str:
@@ -49,16 +46,18 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def origin_of(corpus: Corpus, given: str, options: dict[str, Any]) -> dict[str, Any]:
+def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str | None = None) -> dict[str, Any]:
     """Return what a checkpoint says of a corpus, so that it can be found again and told from another.
 
     Args:
         corpus: as it was loaded.
         given: its name or file.
         options: what else :func:`load_corpus` was given, those of ``CORPUS_OPTIONS``.
+        data_dir: the folder to look in first, if one was named.
     """
     given = given if given in CORPUS_NAMES else str(Path(given).resolve())
-    return {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
+    origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
+    return {**origin, "data_dir": str(Path(data_dir).expanduser().resolve())} if data_dir else origin
 
 
 def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
@@ -66,7 +65,7 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: st
 
     Args:
         checkpoint: of the run.
-        data_dir: the folder to look in first.
+        data_dir: the folder to look in first; None: as in training, if that folder is still there.
         given: another corpus or file, or the same in a new place; None: as in training.
 
     Raises:
@@ -77,7 +76,9 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: st
     if given is None and not origin:
         raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
     options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}
-    corpus = load_corpus(given or origin["given"], data_dir, **options)
+    if data_dir is None and "data_dir" in origin and Path(origin["data_dir"]).is_dir():
+        data_dir = origin["data_dir"]
+    corpus = load_corpus(origin["given"] if given is None else given, data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
             f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "
@@ -104,7 +105,8 @@ class RunFolder:
     """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
 
     The best model and the last position are written where the run can first be halted, then every minute, or as seldom
-    as is needed for saving to take no more than a fiftieth of the time, and at the end.
+    as is needed for saving to take no more than a fiftieth of the time, and at the end.  Until the object or its
+    process is gone, no other can be made of the folder.
 
     Args:
         folder: where; made if need be.
@@ -113,8 +115,12 @@ class RunFolder:
         corpus: what it is trained on.
         origin: of the corpus, by :func:`origin_of`.
 
+    Attributes:
+        kept: the position that was written last, or from which the run went on; None: none yet.
+
     Raises:
         OSError: if the folder cannot be made.
+        RunError: if another process is training there.
     """
 
     def __init__(
@@ -126,7 +132,22 @@ class RunFolder:
         self._has_best = False  # whether one was seen at all
         self._least = math.inf  # the perplexity in validation that a new one must not exceed
         self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
+        self.kept: Position | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+
+    def _lock(self) -> None:
+        """Keep other processes out; where this one ends, by a kill too, the lock ends."""
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another process is training in {self.folder}: wait until it ends, or name another folder (--out)"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
 
     def begin(self, command: str) -> None:
         """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
@@ -135,6 +156,8 @@ class RunFolder:
         if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
             self._has_best = True
             self._least = load_checkpoint(self.folder / BEST).reached.get("valid_perplexity", math.inf)
+        if resumed:
+            self.kept = dataclasses.replace(self._training.position)
         event = {
             "event": "resume" if resumed else "begin",
             "command": command,
@@ -144,19 +167,20 @@ class RunFolder:
             "machine": machine(),
         }
         entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
-        entries = [entry for entry in entries if entry.get("epoch", 0) <= done]
+        again = {"test"} if self._training.over else set()  # what is done once more
+        entries = [entry for entry in entries if entry.get("epoch", 0) <= done and entry.get("event") not in again]
         logged = {entry.get("epoch") for entry in entries}
         entries += [epoch_entry(history, epoch) for epoch in range(1, done + 1) if epoch not in logged]
         lines = "".join(json.dumps(entry) + "\n" for entry in [*entries, event])
-        for left in self.folder.glob("*.part"):  # by a run that was killed while it wrote
-            left.unlink()
-        beside = self.folder / f"{LOG}.part"
-        beside.write_text(lines)
-        os.replace(beside, self.folder / LOG)
+        for name in (BEST, LAST, LOG):
+            remove_parts(self.folder / name)
+        with whole_file(self.folder / LOG) as file:
+            file.write(lines.encode())
 
     def log(self, **entry: Any) -> None:
         """Add a line to the log."""
-        with open(self.folder / LOG, "a") as file:
+        path = self.folder / LOG
+        with naming(path), open(path, "a") as file:
             file.write(json.dumps(entry) + "\n")
 
     def keep(self) -> None:
@@ -176,22 +200,24 @@ class RunFolder:
         start = time.monotonic()
         self._save_best()
         save_checkpoint(self.folder / LAST, self._checkpoint(training=self._training.snapshot()))
+        self.kept = dataclasses.replace(self._training.position)
         self._saved = time.monotonic()
         self._pause = max(PERIOD, (self._saved - start) / LARGEST_SHARE)
 
-    def finish(self, diverged: bool = False) -> Path:
-        """Write what is still to be written; return the file of the best model.
+    def finish(self, diverged: bool = False) -> Path | None:
+        """Write what is still to be written; return the file of the best model, None if there is none.
 
         A run that was stopped halts where it was saved last, but its model is the best, or without validation the
         newest; where it diverged, the newest one of an epoch that was finished.
         """
         history = self._training.history
-        if not self._has_best or (history.stopped and not diverged and not history.valid_perplexity):
+        newest = not self._has_best or (history.stopped and not history.valid_perplexity)
+        if newest and not diverged:
             self._note_best()
         if not history.stopped:
             self.save()
         self._save_best()
-        return self.folder / BEST
+        return self.folder / BEST if self._has_best else None
 
     def _note_best(self) -> None:
         history = self._training.history
@@ -209,88 +235,3 @@ class RunFolder:
     def _checkpoint(self, **more: Any) -> Checkpoint:
         model, config = self._training.model, self._training.config
         return Checkpoint.of(model, self._model_config, config, self._corpus, origin=self._origin, **more)
-
-
-def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
-    """Return a log's line for an epoch, from 1."""
-    entry = {"event": "epoch", "epoch": epoch}
-    for name in ("perplexity", "valid_perplexity", "lr", "grad_norm", "tokens_per_second", "seconds"):
-        values = getattr(history, name)
-        if len(values) >= epoch:
-            entry[name] = values[epoch - 1]
-    return entry
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a run's log; a last line that a kill cut short is left out.
-
-    Raises:
-        RunError: if it is not there, or no such log.
-    """
-    if not path.is_file():
-        raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
-    entries = []
-    lines = path.read_text(errors="replace").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line:  # behind the last line end
-            continue
-        try:
-            entry = json.loads(line)
-            if not isinstance(entry, dict):
-                raise ValueError
-        except ValueError:
-            if number == len(lines):
-                break
-            raise RunError(f"{path}, line {number} is not a line of a run's log: {line[:50]!r}") from None
-        entries.append(entry)
-    return entries
-
-
-def read_history(run: Path) -> History:
-    """Return what a run's log tells of its epochs.
-
-    Raises:
-        RunError: as :func:`read_log`; also if no epoch is over.
-    """
-    path = run / LOG if run.is_dir() else run
-    history = History()
-    for entry in read_log(path):
-        if entry.get("event") == "epoch":
-            for name, values in vars(history).items():
-                if isinstance(values, list) and isinstance(entry.get(name), (int, float)):
-                    values.append(entry[name])
-    if not history.perplexity:
-        raise RunError(f"{path} tells of no epoch yet: wait until the first one is over")
-    return history
-
-
-def machine() -> dict[str, Any]:
-    """Return what a log says of the machine and the software."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": os.environ.get("OMP_NUM_THREADS", ""),
-        "python": platform.python_version(),
-        "mxnet": mx.__version__,
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str:
-    """Return the commit of the checkout that d2lrnn is run from, with "-dirty" if files differ; "" for none."""
-    package = Path(__file__).parent
-    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    if not (package.parent / ".git").exists():
-        return ""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -11,10 +11,10 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 # Lowest first: a module may import what stands before it.
 FLOORS = (
-    "_launch config configs options _runtime device text originality files corpora samplers inputs compiled cells "
-    "scratch fast packed unrolled concise models decoding distributions sampling forms inspection optimisation "
-    "evaluation adaptive history progress loop training checkpoint runs fonts plotting comparison evaluate_command "
-    "sample_command show_command playing page_server play_command commands cli __main__"
+    "_launch config configs options whole_file _runtime device text originality files corpora samplers inputs compiled "
+    "cells scratch fast packed unrolled concise models decoding distributions sampling forms inspection optimisation "
+    "evaluation adaptive history progress loop training checkpoint run_log runs fonts plotting comparison "
+    "evaluate_command sample_command show_command playing page_server play_command commands cli __main__"
 ).split()
 FORBIDDEN = {
     "text": {"_runtime", "device"},  # know no MXNet

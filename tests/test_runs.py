@@ -1,7 +1,9 @@
 """Runs that are halted, killed, resumed, and refused."""
 
+import errno
 import json
 import math
+import os
 import random
 import shutil
 import subprocess
@@ -14,7 +16,8 @@ from killed_run import CORPUS
 
 import d2lrnn
 from d2lrnn import ModelConfig, TrainConfig, Training, checkpoint, cli, commands, runs
-from d2lrnn.runs import BEST, LAST, LOG, RunError, RunFolder, load_run, origin_of, read_history
+from d2lrnn.run_log import LOG, RunError, read_history, read_log
+from d2lrnn.runs import BEST, LAST, RunFolder, load_run, origin_of
 
 REGULARISED = ModelConfig(
     num_hiddens=8,
@@ -120,7 +123,7 @@ def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, se
     print(seen)
     assert seen["killed_in_writing"] >= 6
     assert seen["positions"][-1] > [1, 0]  # it got on between the kills
-    whole, killed = ([e for e in runs.read_log(tmp_path / folder / LOG)] for folder in ("whole", "killed"))
+    whole, killed = ([e for e in read_log(tmp_path / folder / LOG)] for folder in ("whole", "killed"))
     clocks = {"seconds", "tokens_per_second"}
     whole, killed = (
         [{k: v for k, v in entry.items() if k not in clocks} for entry in log if entry["event"] in ("epoch", "test")]
@@ -182,6 +185,107 @@ def test_a_finished_run_can_be_given_more_epochs(here, finished, tmp_path):
     assert read_history(tmp_path / "at once").perplexity == after.perplexity
     events = [json.loads(line)["event"] for line in (finished / LOG).read_text().splitlines()]
     assert events == ["begin", "epoch", "epoch", "epoch", "test", "resume", "epoch", "epoch", "test"]
+
+
+def test_the_test_of_a_run_that_is_over_stands_in_the_log_once(here, finished):
+    before = (finished / LOG).read_text().splitlines()
+    assert here("train", "--resume", finished) == 0
+    events = [json.loads(line)["event"] for line in (finished / LOG).read_text().splitlines()]
+    assert events == ["begin", "epoch", "epoch", "epoch", "resume", "test"]
+    assert before[-1] == (finished / LOG).read_text().splitlines()[-1]
+
+
+def test_the_best_model_has_the_averaged_parameters(tmp_path):
+    training = training_of("sgd with decay")
+    training.average.start()
+    run = RunFolder(tmp_path / "run", training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    run.begin("a test")
+    history = go_on(training, run.keep)
+    best = load_run(run.finish())
+    assert best.reached == {"epoch": history.best_epoch, "valid_perplexity": min(history.valid_perplexity)}
+    assert d2lrnn.evaluate(best.build_model(), CORPUS.valid, 4, 10) == best.reached["valid_perplexity"]
+    with training.average.in_place():
+        averaged = d2lrnn.evaluate(training.model, CORPUS.valid, 4, 10)
+    assert averaged == history.valid_perplexity[-1] != d2lrnn.evaluate(training.model, CORPUS.valid, 4, 10)
+
+
+def test_two_processes_do_not_train_in_one_folder(here, finished, capsys):
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    training = training_of("sgd with decay")
+    other = RunFolder(finished, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    for arguments in (["--resume", finished], [*SMALL, "--out", finished, "--overwrite"]):
+        assert here("train", *arguments) == 1
+        assert f"another process is training in {finished}: wait until it ends" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+    del other
+    assert here("train", "--resume", finished) == 0
+
+
+def test_files_of_others_are_left_alone(here, tmp_path):
+    (tmp_path / "film.mkv.part").write_text("precious")
+    for name in (BEST, LAST, LOG):
+        (tmp_path / f"{name}.123.part").write_text("left by a kill")
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", tmp_path) == 0
+    assert [path.name for path in tmp_path.glob("*.part")] == ["film.mkv.part"]
+
+
+@pytest.mark.parametrize("name", [LAST, BEST, LOG])
+def test_a_full_disk_is_named_and_loses_nothing(here, finished, capsys, monkeypatch, name):
+    before, replace = {path: path.read_bytes() for path in finished.iterdir()}, os.replace
+
+    def full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(runs, "PERIOD", 1e9)  # only the end is kept
+    command = ["train", "--resume", finished, "--num-epochs", 5]
+    if name == BEST:
+        (finished / BEST).unlink()  # another one is to be written
+        del before[finished / BEST]
+    assert here(*command) == 1
+    assert f"No space left on device: '{finished / name}'" in capsys.readouterr().err
+    for file in {LAST, BEST} - {name} if name == LOG else {LAST}:
+        assert load_run(finished, file)
+    assert not list(finished.glob("*.part"))
+    monkeypatch.undo()
+
+
+def test_where_a_stopped_run_goes_on_is_said(here, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt(patch, [1.0] * 30)
+        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
+    position = load_run(folder, LAST).training[0]["position"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
+    assert line.endswith(f"train --resume {folder}  # epoch 1, after {position['batch']} batches")
+    assert position["batch"] == 4  # kept at once, and then a minute later only
+
+
+def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(d2lrnn.loop, "gradient_norm", lambda params: math.nan)
+    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "run") == 1
+    captured = capsys.readouterr()
+    assert "the gradient's norm became nan in epoch 1, batch 1: training stopped" in captured.err
+    assert "let it write" not in captured.out and "model " not in captured.out and "go on" not in captured.out
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [LOG]
+
+
+def test_the_folder_of_the_data_is_remembered(tmp_path, capsys):
+    """The corpus `sample` is one with a vocabulary of its own there."""
+    data, folder = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    (data / "lyrics_zh.txt").write_text("the quick brown fox " * 40)
+    assert cli.main(["train", *SMALL, "--num-epochs", "1", "--data-dir", str(data), "--out", str(folder)]) == 0
+    for command in (["train", "--num-epochs", "2", "--resume"], ["evaluate", "--split", "train"]):
+        assert cli.main([*command, str(folder)]) == 0
+    data.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(folder), "--split", "train"]) == 1
+    assert "the vocabulary of sample (1,193 tokens) is not the one" in capsys.readouterr().err
+    again = ["evaluate", str(folder), "--split", "train", "--data-dir", str(tmp_path / "elsewhere")]
+    assert cli.main(again) == 0
 
 
 def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
@@ -246,7 +350,7 @@ def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeyp
     assert f"another {option}: epoch 1 of 1 begins anew" in capsys.readouterr().out
     sizes = {"batch_size": 4, "num_steps": 10, option: value}
     batches = d2lrnn.data_iter_consecutive(CORPUS.train, sizes["batch_size"], sizes["num_steps"])
-    (entry,) = [entry for entry in runs.read_log(folder / LOG) if entry["event"] == "epoch"]
+    (entry,) = [entry for entry in read_log(folder / LOG) if entry["event"] == "epoch"]
     read = entry["tokens_per_second"] * entry["seconds"]
     assert read == pytest.approx(batches.num_batches * sizes["batch_size"] * sizes["num_steps"])
 
@@ -430,6 +534,9 @@ def test_a_model_without_a_position_cannot_go_on(here, finished, tmp_path, capsy
     for folder in (tmp_path / "other", tmp_path / "nowhere", tmp_path):
         assert here("train", "--resume", folder) == 1
     errors = capsys.readouterr().err.splitlines()
+    for file in (finished / BEST, shutil.copy(finished / LAST, tmp_path / "copy.d2lrnn")):
+        assert here("train", "--resume", file) == 1
+        assert f"--resume {file}: expected the folder of a run, or last.d2lrnn in it" in capsys.readouterr().err
     assert "holds a model but no position to go on from" in errors[0]
     assert all("is not there: expected a folder that `train` wrote" in error for error in errors[1:])
 
@@ -445,6 +552,7 @@ def test_a_log_cut_short_is_read_and_another_file_is_refused(finished, tmp_path)
         ("", "tells of no epoch yet"),
         ("a poem\nof two lines\n", "line 1 is not a line of a run's log: 'a poem'"),
         ("[1]\n", "line 1 is not a line of a run's log"),
+        ('{"event": "epoch", "epoch": "one"}\n', "line 1 is not a line of a run's log"),
     ):
         (tmp_path / "log").write_text(content)
         with pytest.raises(RunError, match=message):
@@ -459,6 +567,10 @@ def test_plot_draws_runs_together(here, finished, tmp_path, capsys):
     assert (tmp_path / "new" / "both.png").read_bytes().startswith(b"\x89PNG")
     assert here("plot", tmp_path, "--out", tmp_path / "none.png") == 1
     assert not (tmp_path / "none.png").exists()
+    for out in (finished, tmp_path / "none"):
+        assert here("plot", finished, "--out", out) == 1
+        assert f"{out}: expected the name of a file that ends in .png, .svg or .pdf" in capsys.readouterr().err
+    assert not list(tmp_path.glob("run.*")) and not list(tmp_path.glob("none*"))
 
 
 def test_evaluate_measures_the_best_model(here, finished, capsys):

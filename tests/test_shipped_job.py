@@ -2,7 +2,8 @@
 
 import d2lrnn
 from d2lrnn import cli
-from d2lrnn.runs import load_run, read_history
+from d2lrnn.run_log import read_history
+from d2lrnn.runs import load_run
 
 
 def test_the_shipped_job_writes_what_reads_like_its_corpus(tmp_path, capsys):
