@@ -35,7 +35,13 @@ PTB = Source(
     ("simple-examples.tgz", "ptb.train.txt", "ptb/ptb.train.txt", "simple-examples/data/ptb.train.txt"),
 )
 TIME_MACHINE = Source("timemachine.txt", "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516")
-COUPLETS = Source("tang_couplets.txt", elsewhere="name a file of your own, one poem a line, as the corpus")
+COUPLETS = Source(
+    "tang_couplets.txt",
+    elsewhere=(
+        "name the folder that it is in by --data-dir, data_dir= or D2LRNN_DATA, or name, as the corpus, a file of your "
+        "own with one poem a line"
+    ),
+)
 
 
 def load_corpus(
@@ -204,7 +210,9 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
         return _corpus(path.name, decode(stream, str(path)), level, max_tokens, lines)
 
 
-def load_ids(path: PathLike, vocab: Vocab, lines: bool = False) -> tuple[numpy.ndarray, int]:
+def load_ids(
+    path: PathLike, vocab: Vocab, lines: bool = False, max_tokens: int | None = None
+) -> tuple[numpy.ndarray, int]:
     """Read a UTF-8 text file as a trained model does: in its vocabulary.
 
     Where the vocabulary is of words and has ``<unk>`` or ``<eos>``, as the Penn Treebank's, a word that it lacks is
@@ -214,6 +222,7 @@ def load_ids(path: PathLike, vocab: Vocab, lines: bool = False) -> tuple[numpy.n
         path: the file.
         vocab: the model's.
         lines: keep line ends, as :func:`load_text`.
+        max_tokens: keep at most so many tokens; None: all.
 
     Returns:
         the ids, and how many words were read as ``<unk>``.
@@ -226,8 +235,8 @@ def load_ids(path: PathLike, vocab: Vocab, lines: bool = False) -> tuple[numpy.n
     with reading(path), path.open("rb") as stream:
         text = _with_line_feeds(decode(stream, str(path)))
     if vocab.level != "word":
-        return vocab.encode(_lines_of(text) if lines else text.replace("\n", " ")), 0
-    tokens = _words_and_ends(text) if EOS in vocab else tokenize(text, "word")
+        return vocab.encode(_lines_of(text) if lines else text.replace("\n", " "))[:max_tokens], 0
+    tokens = (_words_and_ends(text) if EOS in vocab else tokenize(text, "word"))[:max_tokens]
     known = [token if token in vocab or UNK not in vocab else UNK for token in tokens]
     return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
 

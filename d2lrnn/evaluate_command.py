@@ -59,7 +59,7 @@ def _read(args: argparse.Namespace, checkpoint: Checkpoint, lines: bool) -> tupl
         raise ValueError(
             "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
         )
-    ids, unknown = load_ids(args.text, checkpoint.vocab, lines)
+    ids, unknown = load_ids(args.text, checkpoint.vocab, lines, None if lines else args.max_tokens)
     name = f"{args.text.name}, {unknown:,} of its words unknown" if unknown else args.text.name
     train_ids = reload_corpus(checkpoint, args.data_dir, args.corpus).train if args.dynamic else None
     return name, ids, train_ids
@@ -96,7 +96,10 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise ValueError(f"{options} given without --{flag}: expected both or neither")
         return None
-    return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
+    try:
+        return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
+    except ValueError as error:
+        raise ValueError(f"--{flag}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
             near = [
                 name
                 for text in (option.replace("_", "-") for option in options)
-                for name in ([ELSEWHERE[text]] if text in ELSEWHERE else difflib.get_close_matches(text, known))
+                for name in ([ELSEWHERE[text]] if text in ELSEWHERE else _nearest(text, known))
             ]
             parser.error(
                 f"unrecognized arguments: {' '.join(unknown)}"
@@ -54,11 +54,21 @@ class Parser(argparse.ArgumentParser):
             )
         return found
 
+    def error(self, message):
+        """Exit with status 2 and a line; the usage of all options would push it off the screen."""
+        self.exit(2, f"{self.prog}: error: {message} (all options: --help)\n")
+
     def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
                 return action.choices[getattr(found, action.dest)]
         return self
+
+
+def _nearest(option: str, known: Collection[str]) -> list[str]:
+    """Return the known options that end like one that is not, as ``--dynamic-lr`` ends like ``--lr``, or are near."""
+    same_end = [name for name in known if name.endswith(option[1:])]
+    return same_end or difflib.get_close_matches(option, known)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sample") -> None:

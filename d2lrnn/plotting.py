@@ -83,9 +83,15 @@ def draw_curves(
 
 
 def save_figure(figure, path: str | Path | None):
-    """Write a figure to ``path``, whose ending says the format (.png, .svg, .pdf), unless it is None; return it."""
+    """Write a figure to ``path``, whose ending says the format (.png, .svg, .pdf), unless it is None; return it.
+
+    Raises:
+        ValueError: if ``path`` has no such ending, or is a folder.
+    """
     if path is not None:
         path = Path(path)
+        if not path.suffix or path.is_dir():
+            raise ValueError(f"{path}: expected the name of a file that ends in .png, .svg or .pdf")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
     return figure

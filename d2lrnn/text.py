@@ -238,7 +238,7 @@ class Corpus:
             share: of the tokens, 0 to below 0.5; 0 changes nothing.
 
         Raises:
-            ValueError: if the corpus has splits already, or one would be empty.
+            ValueError: if the corpus has splits already, or one would have less than two tokens.
         """
         if not 0 <= share < 0.5:
             raise ValueError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
@@ -251,9 +251,9 @@ class Corpus:
             lines = 1 + numpy.flatnonzero(ids == self.vocab.token_to_idx[LINE_END])
             ends = [int(lines[lines <= end].max(initial=0)) for end in ends]
         parts = numpy.split(ids, ends)
-        if not all(part.size for part in parts):
+        if min(part.size for part in parts) < 2:
             sizes = ", ".join(f"{part.size:,}" for part in parts)
-            raise ValueError(f"held_out {share} would part {self.name} into {sizes} tokens: expected at least one each")
+            raise ValueError(f"held_out {share} would part {self.name} into {sizes} tokens: expected at least two each")
         return replace(self, train=parts[0], valid=parts[1], test=parts[2])
 
     def split(self, name: str) -> numpy.ndarray:

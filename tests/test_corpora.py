@@ -260,7 +260,8 @@ def test_what_a_corpus_cannot_be_asked_for(tmp_path):
         with pytest.raises(ValueError, match=f"{name} has no lines"):
             load_corpus(name, tmp_path, lines=True)
     with pytest.raises(
-        CorpusNotFoundError, match="tang_couplets.txt is not in .*: name a file of your own, one poem a"
+        CorpusNotFoundError,
+        match="tang_couplets.txt is not in .*: name the folder .* a file of your own with one poem a line",
     ):
         load_corpus("couplets", tmp_path)
 

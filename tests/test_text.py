@@ -46,7 +46,7 @@ def test_bigrams_are_pairs_that_do_not_overlap():
     "text, share, splits",
     [
         ("abcdefghij", 0.0, ("abcdefghij", None, None)),
-        ("abcdefghij", 0.1, ("abcdefgh", "i", "j")),
+        ("abcdefghij", 0.2, ("abcdef", "gh", "ij")),
         ("abcdefghij", 0.3, ("abcd", "efg", "hij")),
         ("ab\nc\ndef\ng\nh\n", 0.2, ("ab\nc\n", "def\n", "g\nh\n")),  # 12 tokens: cut at 7 and 10, or before
     ],
@@ -65,7 +65,8 @@ def test_held_out_are_the_last_tokens_or_lines(text, share, splits):
     [
         ("abcdefghij", 0.5, "held_out is 0.5: expected a share of the text, at least 0 and below 0.5"),
         ("abcdefghij", -0.1, "held_out is -0.1"),
-        ("abc", 0.1, "held_out 0.1 would part letters into 2, 1, 0 tokens: expected at least one each"),
+        ("abcdefghij", 0.1, "held_out 0.1 would part letters into 8, 1, 1 tokens: expected at least two each"),
+        ("abc", 0.1, "held_out 0.1 would part letters into 2, 1, 0 tokens: expected at least two each"),
         ("a\nbcdefgh\n", 0.2, "would part letters into 2, 0, 8 tokens"),
     ],
 )
