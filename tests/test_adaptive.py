@@ -199,7 +199,7 @@ def test_dynamic_evaluation_is_the_equation(ids, train_ids, name, dynamic):
         numpy.testing.assert_allclose(both, losses_of(reference_cache(p, h, ids, CACHE), ids), rtol=2e-4, atol=2e-5)
     plain = token_losses_adaptively(model, ids, num_steps=dynamic.num_steps)
     numpy.testing.assert_allclose(found[: dynamic.num_steps], plain[: dynamic.num_steps], rtol=1e-5)  # scored first
-    assert abs(found - plain)[dynamic.num_steps :].min() > 0
+    assert (found != plain)[dynamic.num_steps :].mean() > 0.9  # all but those that are equal by chance
     assert abs(found - plain).max() > 0.02
 
 
@@ -262,7 +262,8 @@ def test_a_token_changes_no_prediction_of_itself_or_before(ids, train_ids, cache
         for found in changed:
             assert (found[: t - 1] == expected[: t - 1]).all()
         assert sum(numpy.exp(-found[t - 1]) for found in changed) == pytest.approx(1, rel=1e-5)
-        assert (changed[0] != changed[1])[t - 1 : t + 1].all()
+        for losses_there in numpy.transpose(changed)[t - 1 : t + 1]:
+            assert len(set(losses_there)) > 1
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
@@ -434,7 +435,7 @@ def test_the_command_measures_with_both(run, capsys):
     [
         ("--cache-window 5 --cache-theta 1", "--cache-window, --cache-theta given without --cache"),
         ("--cache --dynamic-num-steps 5", "--dynamic-num-steps given without --dynamic"),
-        ("--cache --cache-share 2", "share is 2.0: expected a number, at least 0 and below 1"),
+        ("--cache --cache-share 2", "--cache: share is 2.0: expected a number, at least 0 and below 1"),
         (
             "--dynamic --dynamic-num-steps 300",
             "train_ids has shape (225,): expected one dimension, at least 301 tokens",
