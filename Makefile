@@ -75,8 +75,9 @@ dev: .venv/dev.done
 run: venv
 	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample --overwrite
 
+# Most tests are of models too small for two threads, so two processes take little more than half the time of one.
 test: dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: dev
 	$(BIN)/ruff check .
