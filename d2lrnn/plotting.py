@@ -53,7 +53,7 @@ def draw_curves(
         panel: one of :func:`new_figure`.
         curves: values by the name that the legend gives them.
         labels: of the two axes.
-        log: whether the vertical axis is logarithmic.
+        log: whether the vertical axis is logarithmic, if the values are far enough apart to label it well.
         dashed: further curves, drawn dashed in the colours of those with the same names, which are solid then.
 
     Raises:
@@ -72,12 +72,15 @@ def draw_curves(
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlabel(labels[0])
     panel.set_ylabel(labels[1])
-    if log and any(0 < value < math.inf for value in drawn):
+    drawn += [value for name in curves for value in (dashed or {}).get(name, ())]
+    shown = [value for value in drawn if 0 < value < math.inf]
+    if log and shown and max(shown) > 3 * min(shown):
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         low, high = panel.get_ylim()
         if high < 30 * low:  # at most one power of ten to label
-            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+            digits = "235" if high > 8 * low else "2345678"
+            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else "")
     if len(curves) > 1:
         panel.legend(frameon=False, prop={"family": families})
 

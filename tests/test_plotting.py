@@ -58,6 +58,16 @@ def test_perplexity_is_on_a_logarithmic_axis_and_speed_starts_at_0():
     assert figure.axes[1].get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize("low", [1.2, 4.4, 6.1, 9.7])
+@pytest.mark.parametrize("ratio", [1.1, 1.7, 2.9, 3.1, 5, 12, 40, 1e4])
+def test_a_vertical_axis_has_two_labels_or_more(low, ratio):
+    panel = plot_history({"lstm": History([low, low * ratio], [1.0, 1.0])}).axes[0]
+    begin, end = panel.get_ylim()
+    labels = panel.yaxis.get_ticklabels(which="both")
+    assert sum(bool(label.get_text()) for label in labels if begin <= label.get_position()[1] <= end) >= 2
+    assert panel.get_yscale() == ("log" if ratio > 3 else "linear")
+
+
 def test_one_run_needs_no_legend_and_one_epoch_gets_a_mark():
     (panel, _) = plot_history({"lstm": History([90.0], [0.5])}).axes
     assert curves(panel) == {"lstm": [90.0]}
