@@ -214,12 +214,13 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     if best_model is not None:
         prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
         print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
-    if history.stopped:
-        _say_where_to_go_on(run)
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
-    return 130 if history.stopped else 0
+    if history.stopped:
+        _say_where_to_go_on(run)
+        return 130
+    return 0
 
 
 def _say_where_to_go_on(run: RunFolder) -> None:

@@ -99,8 +99,8 @@ class Training:
         Raises:
             TrainingDivergedError: if a gradient or the perplexity becomes NaN or infinite, or the perplexity rises
                 from that of the last epoch by more than a tenth to beyond ``vocab_size``, which is to guess, over an
-                epoch, or to beyond its square over ``SEGMENT`` batches, and the learning rate was not lowered; the
-                model keeps the last parameters that were numbers.
+                epoch, or to beyond its square over ``SEGMENT`` batches, and the learning rate was not cut to less than
+                a half; the model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
         history.stopped = ""
@@ -173,10 +173,10 @@ class Training:
         epoch, history = self.position.epoch, self.history
         if not math.isfinite(found):
             self.diverged(f"the perplexity became {found} in epoch {epoch}")
-        # A first epoch may well be beyond guessing, and come down; a learning rate that was lowered gets its chance;
-        # and chance, as that of dropout, moves the mean of an epoch a little.
+        # A first epoch may well be beyond guessing, and come down; chance, as that of dropout, moves the mean of an
+        # epoch a little; and a learning rate that was cut, more than schedules do, gets its chance.
         before = history.perplexity[-1] if history.perplexity else math.inf
-        if found > 1.1 * max(before, limit) and self.position.lr >= history.lr[-1]:
+        if found > 1.1 * max(before, limit) and self.position.lr >= 0.5 * history.lr[-1]:
             self.diverged(
                 f"the perplexity rose from {format_perplexity(before)} to {format_perplexity(found)} in epoch {epoch}, "
                 f"and to guess at random is one of {self.model.vocab_size:,}"

@@ -363,14 +363,18 @@ def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
         d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, config)
     assert len(caught.value.history.perplexity) == 1
     assert caught.value.history.perplexity[0] > CORPUS.vocab_size
-    lowered = quiet(num_epochs=3, lr=1e-9, lr_schedule="decay", constant_epochs=1, lr_decay=0.5)
+    for gently in ({"lr_schedule": "decay", "lr_decay": 0.5}, {"lr_schedule": "one-cycle", "warm_up": 0}):
+        with pytest.raises(d2lrnn.TrainingDivergedError, match=r"in epoch 2"):
+            scheduled = quiet(num_epochs=4, lr=1e-9, **gently)
+            d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, scheduled)
+    lowered = quiet(num_epochs=3, lr=1e-9, lr_schedule="decay", constant_epochs=1, lr_decay=0.4)
     risen = d2lrnn.train_and_predict(Scaled(model, lambda call: 5 + call / batches), CORPUS, lowered).perplexity
-    assert CORPUS.vocab_size < risen[0] < risen[1] < risen[2]  # a learning rate that was lowered gets its chance
+    assert CORPUS.vocab_size < risen[0] < risen[1] < risen[2]  # a learning rate that was cut gets its chance
 
 
 @pytest.mark.parametrize("wrong", [1, 5])
 def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training(wrong):
-    """Logits of 0, and wrong ones later: in all of the second epoch, or in ever more of its last batches."""
+    """Logits of 0, and wrong ones later: in all of the second epoch, or in its second half."""
     model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
     boost(model)
     scaled = Scaled(model, lambda call: 0.0 if call <= batches + (wrong > 1) * batches // 2 else float(wrong))
@@ -382,7 +386,7 @@ def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training
 
 
 def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept(monkeypatch):
-    """In the middle of the second epoch, whose mean over all batches is below guessing still."""
+    """In the middle of the second epoch, at the first place where it could be halted."""
     monkeypatch.setattr(Training, "SEGMENT", 2)
     model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
     boost(model)
