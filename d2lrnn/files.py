@@ -89,7 +89,7 @@ def _folders(data_dir: PathLike | None) -> list[Path]:
             if not folders[-1].is_dir():
                 raise CorpusNotFoundError(f"{what} names {named}: expected a folder that is there")
     package = Path(__file__).parent
-    installed = package / "data"  # where the wheel puts it
+    installed = package / "shipped"  # where the wheel puts data/
     return [*folders, installed if installed.is_dir() else package.parent / "data"]
 
 

@@ -55,13 +55,13 @@ def test_folders_are_searched_in_order(tmp_path, monkeypatch, checkout, cache):
     content = b"the same everywhere"
     source = Source("text.txt", hashlib.sha256(content).hexdigest())
     monkeypatch.setenv("D2LRNN_DATA", str(tmp_path / "environment"))
-    folders = [tmp_path / "argument", tmp_path / "environment", checkout / "d2lrnn" / "data", checkout / "data", cache]
+    folders = [tmp_path / "argument", tmp_path / "environment", checkout / "d2lrnn" / "shipped", checkout / "data", cache]
     for folder in folders:
         write(folder / "text.txt", content)
     for folder in folders[:3]:
         assert fetch(source, tmp_path / "argument") == folder / "text.txt"
         (folder / "text.txt").unlink()
-    (checkout / "d2lrnn" / "data").rmdir()
+    (checkout / "d2lrnn" / "shipped").rmdir()
     for folder in folders[3:]:
         assert fetch(source, tmp_path / "argument") == folder / "text.txt"
         (folder / "text.txt").unlink()
