@@ -114,7 +114,7 @@ def mean_squared_gradients(
     for i, (X, Y, _) in enumerate(windows(train_ids[: total + 1], 1, dynamic.num_steps), 1):
         losses, _, state = _read(model, X, Y, state, True)
         for name, param in params.items():
-            grad = _gradient(param)
+            grad = gradient_of(param)
             grad *= grad
             squares[name] += grad
         losses.wait_to_read()  # or the engine's queue would grow and grow
@@ -218,7 +218,7 @@ class _Learner:
     def step(self) -> None:
         """Take a step with the gradients as they are, which it overwrites."""
         for param, origin, rate, decay, change in self._parts:
-            weight, grad = get_values(param).as_nd_ndarray(), _gradient(param)
+            weight, grad = get_values(param).as_nd_ndarray(), gradient_of(param)
             mx.nd.elemwise_sub(origin, weight, out=change)
             change *= decay
             grad *= rate
@@ -235,7 +235,8 @@ class _Learner:
                 origin.copyto(get_values(param).as_nd_ndarray())
 
 
-def _gradient(param: Any):
+def gradient_of(param: Any):
+    """Return the gradient of one of :func:`named_parameters`, as an ``nd`` array."""
     return (param.grad() if isinstance(param, mx.gluon.Parameter) else param.grad).as_nd_ndarray()
 
 

@@ -80,7 +80,8 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     return known or (vocab.decode(corpus.train[:4]),)
 
 
-def _train(args: argparse.Namespace) -> int:
+def train(args: argparse.Namespace) -> int:
+    """Train a model, or go on with a run, and return the exit status."""
     return _go_on(args) if args.resume else _begin(args)
 
 
@@ -236,7 +237,8 @@ def _python() -> str:
     return str(python.relative_to(here)) if here in python.parents else "python"
 
 
-def _plot(args: argparse.Namespace) -> int:
+def plot(args: argparse.Namespace) -> int:
+    """Draw the perplexity of runs and return the exit status."""
     names = [name_of(run) for run in args.runs]
     histories = {name if names.count(name) == 1 else str(run): read_history(run) for name, run in zip(names, args.runs)}
     plot_history(histories, args.out, ", ".join(histories))
@@ -244,7 +246,8 @@ def _plot(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compare(args: argparse.Namespace) -> int:
+def compare_kinds(args: argparse.Namespace) -> int:
+    """Train a model from scratch and its twin on Gluon, show both, and return the exit status."""
     corpus = load_corpus_from(args)
     config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
     model_config = config_from(args, ModelConfig)
@@ -268,11 +271,11 @@ def report_comparison(histories: dict[str, History], picture: Path, title: str) 
 
 
 COMMANDS = {
-    "train": _train,
+    "train": train,
     "evaluate": evaluate,
     "sample": sample,
-    "compare": _compare,
-    "plot": _plot,
+    "compare": compare_kinds,
+    "plot": plot,
     "show": show,
     "play": play,
 }

@@ -104,7 +104,7 @@ class ModelConfig:
     num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
             if value is not None or name not in ("embed_size", "num_outputs"):
@@ -170,7 +170,7 @@ class TrainConfig:
     pred_temperature: float = setting(0.0, "of the samples; 0: always the likeliest token")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name in (
             "num_epochs",
             "batch_size",
@@ -324,7 +324,8 @@ class Sampling:
         return not self.beam_width and self.temperature > 0 and self.top_k != 1
 
 
-def _check_choices(config: Any) -> None:
+def check_choices(config: Any) -> None:
+    """Refuse a configuration with a value that is not among its field's choices, with a ValueError."""
     for field in dataclasses.fields(config):
         value, choices = getattr(config, field.name), field.metadata.get("choices")
         if choices and value not in choices:

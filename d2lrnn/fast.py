@@ -55,7 +55,7 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
     return [*whole, [F.np.transpose(W_hq), b_q]]
 
 
-class _Graph(mx.gluon.HybridBlock):
+class StackGraph(mx.gluon.HybridBlock):
     """What the compiled graphs have in common: one call of the stack on inputs of all steps."""
 
     def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int) -> None:
@@ -94,7 +94,7 @@ class _Graph(mx.gluon.HybridBlock):
         return products + F.npx.embedding(F.np.zeros_like(ids), F.np.expand_dims(b, 0), input_dim=1, output_dim=width)
 
 
-class _Forward(_Graph):
+class _Forward(StackGraph):
     """From ids, state and the book's parameters to logits and state, over a fixed number of steps."""
 
     def hybrid_forward(self, F, X, state, params):
@@ -105,7 +105,7 @@ class _Forward(_Graph):
         return self.run(F, ids, state, weights, self.num_steps)
 
 
-class _Greedy(_Graph):
+class _Greedy(StackGraph):
     """From one id of each row, state and weights side by side to the ids that follow, each the likeliest."""
 
     def hybrid_forward(self, F, ids, state, weights):
@@ -118,7 +118,7 @@ class _Greedy(_Graph):
         return F.np.stack(written, axis=0), state
 
 
-class _Logits(_Graph):
+class _Logits(StackGraph):
     """From one id of each row, state and weights side by side to the logits of what follows."""
 
     def hybrid_forward(self, F, ids, state, weights):

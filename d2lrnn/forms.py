@@ -18,7 +18,7 @@ from d2lrnn.text import UnknownTokenError, Vocab
 SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
 
 
-def _is_mark(character: str) -> bool:
+def is_mark(character: str) -> bool:
     """Tell punctuation and white space from all else."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
 
@@ -45,7 +45,7 @@ class Form:
             )
         for length, end in zip(self.lengths, self.ends):
             check_whole("the length of a line", length)
-            if not end or not all(map(_is_mark, end)):
+            if not end or not all(map(is_mark, end)):
                 raise ValueError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
 
     def of_lines(self, count: int) -> Form:
@@ -278,7 +278,7 @@ def _check_known(characters: Iterable[str], vocab: Vocab) -> None:
 
 def _characters(text: str) -> list[str]:
     """Return the characters of a text but for punctuation and white space."""
-    return [character for character in text if not _is_mark(character)]
+    return [character for character in text if not is_mark(character)]
 
 
 def _id_of(mark: str, vocab: Vocab) -> int:

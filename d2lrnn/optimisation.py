@@ -62,7 +62,7 @@ def format_perplexity(value: float) -> str:
     return f"{value:.2f}" if value < 1e5 else f"{value:.3g}"
 
 
-def _data_and_grad(param, ctx: mx.Context | None):
+def data_and_grad(param, ctx: mx.Context | None):
     """Return a parameter's array and gradient; ``param`` is an array with a gradient or a Gluon parameter."""
     if not isinstance(param, mx.gluon.Parameter):
         if param.grad is None:
@@ -72,7 +72,8 @@ def _data_and_grad(param, ctx: mx.Context | None):
     return param.data(ctx), param.grad(ctx)
 
 
-def _trainable(params) -> list:
+def trainable(params) -> list:
+    """Return the parameters that have a gradient, of a list, a dictionary or a model."""
     if isinstance(params, mx.gluon.Block):
         params = params.collect_params()
     params = params.values() if hasattr(params, "values") else getattr(params, "params", params)
@@ -95,7 +96,7 @@ def gradient_norm(params: Iterable, ctx: ContextLike = None):
 
 def _flat_gradients(params: Iterable, ctx: ContextLike) -> list:
     device = as_ctx(ctx) if ctx is not None else None
-    grads = [_data_and_grad(p, device)[1].as_nd_ndarray().reshape(-1) for p in _trainable(params)]
+    grads = [data_and_grad(p, device)[1].as_nd_ndarray().reshape(-1) for p in trainable(params)]
     if not grads:
         raise ValueError("there are no gradients: params is empty, or none of them has a gradient")
     return grads
@@ -149,8 +150,8 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
         ctx: where to update Gluon parameters that live on several devices.
     """
     device = as_ctx(ctx) if ctx is not None else None
-    for param in _trainable(params):
-        data, grad = _data_and_grad(param, device)
+    for param in trainable(params):
+        data, grad = data_and_grad(param, device)
         weight = data.as_nd_ndarray()
         mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=lr, wd=0, rescale_grad=1 / batch_size, out=weight)
 
@@ -166,14 +167,14 @@ class SGD:
     """
 
     def __init__(self, params: Iterable, weight_decay: float = 0.0) -> None:
-        self.params, self.weight_decay = _trainable(params), weight_decay
+        self.params, self.weight_decay = trainable(params), weight_decay
         self.steps = 0  # taken so far
 
     def __call__(self, lr: float, scale: float = 1.0) -> None:
         """Take a step with the learning rate ``lr``."""
         self.steps += 1
         for param in self.params:
-            data, grad = _data_and_grad(param, None)
+            data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
             options = {"lr": lr, "wd": self.weight_decay, "rescale_grad": scale}
             mx.nd.sgd_update(weight, grad.as_nd_ndarray(), out=weight, **options)
@@ -192,8 +193,7 @@ class Adam(SGD):
     def __init__(self, params: Iterable, weight_decay: float = 0.0) -> None:
         super().__init__(params, weight_decay)
         self._mean, self._variance = (
-            [mx.nd.zeros_like(_data_and_grad(param, None)[0].as_nd_ndarray()) for param in self.params]
-            for _ in range(2)
+            [mx.nd.zeros_like(data_and_grad(param, None)[0].as_nd_ndarray()) for param in self.params] for _ in range(2)
         )
 
     def __call__(self, lr: float, scale: float = 1.0) -> None:
@@ -202,7 +202,7 @@ class Adam(SGD):
         unbiased = lr * math.sqrt(1 - self.BETA2**self.steps) / (1 - self.BETA1**self.steps)
         options = {"beta1": self.BETA1, "beta2": self.BETA2, "epsilon": self.EPSILON, "wd": 0, "rescale_grad": scale}
         for param, mean, variance in zip(self.params, self._mean, self._variance):
-            data, grad = _data_and_grad(param, None)
+            data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
             if self.weight_decay:
                 weight *= 1 - lr * self.weight_decay
@@ -251,19 +251,19 @@ class Average:
     """
 
     def __init__(self, params: Iterable) -> None:
-        self._params = _trainable(params)
+        self._params = trainable(params)
         self.steps = 0
         self.arrays: list = []
 
     def start(self) -> None:
         """Begin with the parameters as they are now."""
-        self.steps, self.arrays = 1, [_data_and_grad(param, None)[0].as_nd_ndarray().copy() for param in self._params]
+        self.steps, self.arrays = 1, [data_and_grad(param, None)[0].as_nd_ndarray().copy() for param in self._params]
 
     def add(self) -> None:
         """Take the parameters as they are now into the mean."""
         self.steps += 1
         for param, mean in zip(self._params, self.arrays):
-            mean += (_data_and_grad(param, None)[0].as_nd_ndarray() - mean) / self.steps
+            mean += (data_and_grad(param, None)[0].as_nd_ndarray() - mean) / self.steps
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -278,7 +278,7 @@ class Average:
 
     def _swap(self) -> None:
         for param, mean in zip(self._params, self.arrays):
-            data = _data_and_grad(param, None)[0].as_nd_ndarray()
+            data = data_and_grad(param, None)[0].as_nd_ndarray()
             kept = data.copy()
             mean.copyto(data)
             kept.copyto(mean)

@@ -53,7 +53,7 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
         CorpusTooShortError: if the windows do not fill one batch.
         ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
     """
-    ids = _checked(corpus_indices, batch_size=batch_size, num_steps=num_steps)
+    ids = checked_corpus(corpus_indices, batch_size=batch_size, num_steps=num_steps)
     num_windows = (len(ids) - 1) // num_steps
     needed = batch_size * num_steps + 1
     _require(num_windows >= batch_size, len(ids), needed, batch_size, num_steps)
@@ -64,7 +64,7 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
         order = numpy.random.permutation(num_windows)
         for i in range(0, num_windows - batch_size + 1, batch_size):
             rows = order[i : i + batch_size]
-            yield _to_device(X[rows], ctx), _to_device(Y[rows], ctx)
+            yield to_device(X[rows], ctx), to_device(Y[rows], ctx)
 
     ctx, count = as_ctx(ctx), num_windows // batch_size
     return Batches(batches(), count)
@@ -120,7 +120,7 @@ def _varied_steps(length: int, num_steps: int) -> numpy.ndarray:
 
 
 def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike, draw_steps: Callable) -> Batches:
-    ids = _checked(corpus_indices, batch_size=batch_size, num_steps=num_steps)
+    ids = checked_corpus(corpus_indices, batch_size=batch_size, num_steps=num_steps)
     row_length = len(ids) // batch_size
     needed = batch_size * (num_steps + 1)
     _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
@@ -132,7 +132,7 @@ def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLi
 
     def batches() -> Iterator:
         for begin, end in zip(ends - steps, ends):
-            yield _to_device(rows[:, begin:end], ctx), _to_device(rows[:, begin + 1 : end + 1], ctx)
+            yield to_device(rows[:, begin:end], ctx), to_device(rows[:, begin + 1 : end + 1], ctx)
 
     ctx = as_ctx(ctx)
     return Batches(batches(), len(steps))
@@ -165,7 +165,7 @@ def data_iter_lines(
         CorpusTooShortError: if there are fewer rows than a batch has.
         ValueError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
     """
-    ids = _checked(corpus_indices, batch_size=batch_size, num_lines=num_lines)
+    ids = checked_corpus(corpus_indices, batch_size=batch_size, num_lines=num_lines)
     rows = rows_of_lines(ids, end, num_lines) if len(ids) else []
     if len(rows) < batch_size:
         raise CorpusTooShortError(
@@ -185,7 +185,7 @@ def data_iter_lines(
         order = numpy.random.permutation(len(rows))
         for i in range(0, len(rows) - batch_size + 1, batch_size):
             X, Y, counted = pad_lines([rows[j] for j in order[i : i + batch_size]], end)
-            yield _to_device(X, ctx), _to_device(Y, ctx), mx.np.array(counted, dtype="float32", ctx=ctx)
+            yield to_device(X, ctx), to_device(Y, ctx), mx.np.array(counted, dtype="float32", ctx=ctx)
 
     ctx, count = as_ctx(ctx), len(rows) // batch_size
     return Batches(batches(), count)
@@ -245,7 +245,8 @@ def _from_mxnet(array) -> numpy.ndarray:
     return ids
 
 
-def _checked(corpus_indices, **sizes: int) -> numpy.ndarray:
+def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
+    """Return the ids of a text as a NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise ValueError(f"{name} is {value!r}: expected a positive whole number")
@@ -265,5 +266,6 @@ def _require(enough: bool, found: int, needed: int, batch_size: int, num_steps: 
         )
 
 
-def _to_device(ids: numpy.ndarray, ctx: mx.Context) -> mx.np.ndarray:
+def to_device(ids: numpy.ndarray, ctx: mx.Context) -> mx.np.ndarray:
+    """Return ids as an int32 array on a device."""
     return mx.np.array(ids, dtype=numpy.int32, ctx=ctx)

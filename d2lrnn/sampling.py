@@ -19,7 +19,7 @@ from d2lrnn.text import LINE_END, UnknownTokenError, Vocab
 # From the row of a text and the ids written of it so far, without its prefix, to which tokens may come next.
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
 Counts = Union[int, Sequence[int]]
-_Event = tuple[int, int, float]  # of a token: the row, its id, its log-probability
+Event = tuple[int, int, float]  # of a token: the row, its id, its log-probability
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ def stream(
         ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`, and what the arguments can tell at once.
     """
     sampling = sampling or Sampling()
-    rules = _Rules(sampling, vocab, mask)
+    rules = Rules(sampling, vocab, mask)
     counts = list(num_preds) if isinstance(num_preds, Sequence) else [num_preds] * len(prefixes)
     rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
     if len(counts) != len(rows):
         raise ValueError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
-    lines = [_Line(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
-    write = _search_all if sampling.beam_width else _draw_all
+    lines = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
+    write = search_all if sampling.beam_width else draw_all
     return _told(write(writer_of(model), lines, rules), vocab, rules.stop)
 
 
@@ -144,7 +144,7 @@ def by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
     return rows
 
 
-def _told(events: Iterator[_Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
+def _told(events: Iterator[Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
     before = " " if vocab.level == "word" else ""
     for row, token, log_prob in events:
         stopped = token == stop
@@ -159,7 +159,7 @@ def _sample(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
     return Sample(text, ids, tuple(token.log_prob for token in tokens), len(tokens) < len(written))
 
 
-class _Line:
+class Draft:
     """A text that is being written."""
 
     def __init__(self, row: int, prefix: list[int], num_preds: int) -> None:
@@ -179,7 +179,7 @@ class _Line:
         self.log_probs.append(log_prob)
         self.stopped = token == stop
 
-    def followed_by(self, token: int, log_prob: float, score: float, stop: int | None) -> _Line:
+    def followed_by(self, token: int, log_prob: float, score: float, stop: int | None) -> Draft:
         """Return a copy with one more token."""
         line = copy.copy(self)
         line.tokens, line.log_probs, line.score = list(self.tokens), list(self.log_probs), score
@@ -187,17 +187,17 @@ class _Line:
         return line
 
 
-class _Rules:
+class Rules:
     """What may come next in each text, and how likely it is."""
 
     def __init__(self, sampling: Sampling, vocab: Vocab, mask: Mask | None) -> None:
         self.sampling, self._mask = sampling, mask
-        self.stop = None if sampling.stop is None else _id_of(sampling.stop, vocab, "stop")
-        self._never = [_id_of(token, vocab, "without") for token in sampling.without]
+        self.stop = None if sampling.stop is None else id_of(sampling.stop, vocab, "stop")
+        self._never = [id_of(token, vocab, "without") for token in sampling.without]
         if len(set(self._never)) == len(vocab):
             raise ValueError("without has all tokens of the vocabulary: expected at least one to be left")
 
-    def apply(self, logits: numpy.ndarray, lines: Sequence[_Line]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def apply(self, logits: numpy.ndarray, lines: Sequence[Draft]) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Return log-probabilities (rows, vocab_size): the model's own, and those after all that rules them."""
         logits = logits.astype("float64")
         own = scores = log_softmax(logits)
@@ -213,7 +213,7 @@ class _Rules:
             scores = numpy.stack([self._masked(row, line, self._mask) for row, line in zip(scores, lines)])
         return own, scores
 
-    def _masked(self, scores: numpy.ndarray, line: _Line, mask: Mask) -> numpy.ndarray:
+    def _masked(self, scores: numpy.ndarray, line: Draft, mask: Mask) -> numpy.ndarray:
         allowed = mask(line.row, line.ids)
         if allowed is None:
             return scores
@@ -231,13 +231,14 @@ class _Rules:
         return scores
 
 
-def _id_of(token: str, vocab: Vocab, name: str) -> int:
+def id_of(token: str, vocab: Vocab, name: str) -> int:
+    """Return a token's id, or refuse one that the vocabulary lacks; ``name`` is the setting it was given as."""
     if token not in vocab:
         raise UnknownTokenError(f"{name} is {token!r}: expected one of the {len(vocab):,} tokens of the vocabulary")
     return vocab.token_to_idx[token]
 
 
-def _draw_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:
+def draw_all(writer, lines: list[Draft], rules: Rules) -> Iterator[Event]:
     """Write all lines to their ends, each token by chance."""
     sampling, state, t = rules.sampling, writer.begin_state(len(lines)), 0
     chances = [numpy.random.default_rng(sampling.seed + line.row) for line in lines]
@@ -261,14 +262,14 @@ def _draw_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:
         going = [line for line in going if not line.stopped and len(line.log_probs) < line.num_preds]
 
 
-def _search_all(writer, lines: list[_Line], rules: _Rules) -> Iterator[_Event]:
+def search_all(writer, lines: list[Draft], rules: Rules) -> Iterator[Event]:
     """Find the likeliest texts, one after the other."""
     for line in lines:
         found = _search(writer, line, rules)
         yield from ((line.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
 
 
-def _search(writer, line: _Line, rules: _Rules) -> _Line:
+def _search(writer, line: Draft, rules: Rules) -> Draft:
     """Return the likeliest text that a beam search finds (d2l, section 10.8).
 
     A hypothesis that comes to the stop token leaves the beam, which is one narrower from then on (Sutskever, Vinyals
@@ -280,9 +281,9 @@ def _search(writer, line: _Line, rules: _Rules) -> _Line:
     for token in line.tokens[:-1]:
         _, state = writer.logits(_to_mx([token] * width, state), state)
     beam, parents = [line], [0] * width
-    ended: list[_Line] = []
+    ended: list[Draft] = []
 
-    def rank(line: _Line) -> float:
+    def rank(line: Draft) -> float:
         return line.score / max(len(line.ids), 1) ** alpha
 
     for _ in range(line.num_preds):
