@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import d2lrnn
-from d2lrnn.runs import load_run, reload_corpus
+from d2lrnn.runs.origin import reload_corpus
+from d2lrnn.runs.trained import load_run
 
 LADDERS = {
     "window": (250, 500, 1000, 2000, 4000),

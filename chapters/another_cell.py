@@ -24,9 +24,8 @@ from mxnet import autograd, np, npx
 
 import d2lrnn
 from d2lrnn import build_model, copy_parameters
-from d2lrnn.compiled import sigmoid, tanh
+from d2lrnn.cells import dot, sigmoid, tanh
 from d2lrnn.config import KINDS
-from d2lrnn.inputs import dot
 
 # %% [markdown]
 # ## First piece: the equations

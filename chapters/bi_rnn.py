@@ -23,8 +23,8 @@ import numpy
 from mxnet import np
 
 import d2lrnn
+from d2lrnn.data import EOS
 from d2lrnn.plotting import COLOURS, draw_curves, new_figure, save_figure
-from d2lrnn.text import EOS
 
 DIRECTIONS = {"one direction": False, "two directions": True}
 

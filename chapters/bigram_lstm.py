@@ -83,7 +83,7 @@ def look_up(corpora, num_hiddens):
 #
 # The gates of an LSTM all multiply the same $\mathbf{X}_t$ and the same $\mathbf{H}_{t-1}$. Put the four matrices side
 # by side, multiply once, and cut the result in four: the same numbers, by one large product, which a processor does
-# faster than four small ones. `d2lrnn.fast` does it, and so do Gluon's fused layers.
+# faster than four small ones. `d2lrnn.models.compiled` does it, and so do Gluon's fused layers.
 
 
 # %%

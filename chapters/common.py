@@ -12,10 +12,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout's d2lrnn, installed or not
 
 import d2lrnn  # noqa: E402
-from d2lrnn import commands, options  # noqa: E402
+from d2lrnn.cli import (  # noqa: E402
+    compare,
+    from_arguments,
+    options,  # noqa: E402
+)
 from d2lrnn.config import settings_in  # noqa: E402
-from d2lrnn.decoding import encode_prefix  # noqa: E402
-from d2lrnn.progress import in_notebook  # noqa: E402
+from d2lrnn.generation import encode_prefix  # noqa: E402
+from d2lrnn.training import in_notebook  # noqa: E402
 
 BOOK_RNN = d2lrnn.TrainConfig(num_epochs=250, pred_period=50)  # d2l-zh v1, section 6.4
 BOOK_GATED = d2lrnn.TrainConfig(num_epochs=160, pred_period=40)  # sections 6.7 and 6.8
@@ -94,8 +98,8 @@ def parse_args(
 
 def _lesson(args: argparse.Namespace, model: d2lrnn.ModelConfig | None, training: d2lrnn.TrainConfig | None) -> Lesson:
     by_lines = training is not None and training.num_lines > 0
-    corpus, ctx = commands.load_corpus_from(args, by_lines), d2lrnn.as_ctx(args.ctx)
-    prefixes = commands.prefixes_from(args, corpus)
+    corpus, ctx = from_arguments.load_corpus_from(args, by_lines), d2lrnn.as_ctx(args.ctx)
+    prefixes = from_arguments.prefixes_from(args, corpus)
     for prefix in prefixes:
         encode_prefix(prefix, corpus.vocab)
     model = replace(model or d2lrnn.ModelConfig(), **settings_in(d2lrnn.ModelConfig, vars(args)))
@@ -184,7 +188,7 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
         SystemExit: if the reader stopped the training (Ctrl-C).
     """
     picture = lesson.out / f"{name}.png"
-    status = commands.report_comparison(dict(histories), picture, lesson.title(title))
+    status = compare.report_comparison(dict(histories), picture, lesson.title(title))
     display_in_notebook(picture)
     width = max(map(len, histories))
     for prefix in dict.fromkeys(lesson.training.prefixes):

@@ -24,9 +24,9 @@ from mxnet import np
 
 import d2lrnn
 from d2lrnn import Sampling
-from d2lrnn.distributions import distribution, log_softmax
+from d2lrnn.data import EOS
+from d2lrnn.generation import distribution, log_softmax
 from d2lrnn.plotting import COLOURS, draw_curves, new_figure, save_figure
-from d2lrnn.text import EOS
 
 STRATEGIES = {
     "greedy": Sampling(temperature=0),

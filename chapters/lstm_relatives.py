@@ -38,7 +38,7 @@ from mxnet import np
 import d2lrnn
 from d2lrnn import ModelConfig, Stack, TrainConfig, build_model, named_parameters
 from d2lrnn.config import KINDS
-from d2lrnn.optimisation import format_perplexity
+from d2lrnn.evaluation import format_perplexity
 
 CELLS = ("lstm", "lstm_peephole", "lstm_projected", "lstm_peephole_projected")
 

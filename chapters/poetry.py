@@ -23,9 +23,9 @@ import numpy
 from mxnet import np
 
 import d2lrnn
-from d2lrnn.optimisation import token_losses
+from d2lrnn.data import pad_lines, rows_of_lines
+from d2lrnn.evaluation import token_losses
 from d2lrnn.plotting import new_figure, save_figure
-from d2lrnn.samplers import pad_lines, rows_of_lines
 
 HELD_OUT = 0.05  # of the poems for validation, and as many for the test
 MODEL = {"embed_size": 128, "num_layers": 2, "dropout": 0.5}

@@ -24,10 +24,9 @@ import mxnet as mx
 from mxnet import autograd, np, npx
 
 import d2lrnn
-from d2lrnn import compiled, fast, loop
-from d2lrnn.inputs import Inputs, dot
+from d2lrnn.cells import compiled, dot, lstm_step
+from d2lrnn.models import Inputs, lstm, side_by_side, unroll
 from d2lrnn.plotting import COLOURS, new_figure, save_figure
-from d2lrnn.scratch import lstm, lstm_step, unroll
 
 # %% [markdown]
 # ## The rungs
@@ -70,7 +69,7 @@ def at_once(inputs, state, params):
 def four_in_one(inputs, state, params):
     """Rung 4: compute the LSTM with its gates side by side, still operator by operator."""
     outputs, n = [], state[0].shape[1]
-    (W_x, *rest), (W_hq, b_q) = fast.side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
+    (W_x, *rest), (W_hq, b_q) = side_by_side(mx, d2lrnn.Stack("lstm"), params, n)
     weights = compiled.Weights(mx, d2lrnn.CELLS["lstm"], n, None, rest)
     for X in Inputs(inputs):
         H, state = compiled.lstm_step(mx, dot(X, W_x), state, weights)
@@ -128,7 +127,7 @@ def ladder(lesson):
     """Compare and time a training step of each model, print the table and draw it; return the times."""
     batch, models = common.first_batch(lesson), new_models(lesson)
     common.section("1. One training step on {} x {} tokens".format(*batch[0].shape))
-    steps = {rung: loop.Training(model, lesson.training).step for rung, model in models.items()}
+    steps = {rung: d2lrnn.Training(model, lesson.training).step for rung, model in models.items()}
     gaps = differences(steps, models, batch)
     times = in_turns({rung: partial(step, *batch, None) for rung, step in steps.items()}, rounds=12)
     first = before = times["1 in place"]

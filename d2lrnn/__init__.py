@@ -5,26 +5,16 @@ from d2lrnn._launch import is_command_line as _is_command_line
 # Python imports this file before d2lrnn/__main__.py. The command line has no use for these names, and --help and a
 # wrong option are not to wait for MXNet: what a command needs, it imports itself.
 if not _is_command_line():
+    # the ground: MXNet, devices
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
-    from d2lrnn.adaptive import evaluate_adaptively as evaluate_adaptively
-    from d2lrnn.adaptive import mean_squared_gradients as mean_squared_gradients
-    from d2lrnn.adaptive import token_losses_adaptively as token_losses_adaptively
+
+    # one step of a cell
     from d2lrnn.cells import CELLS as CELLS
     from d2lrnn.cells import Cell as Cell
     from d2lrnn.cells import add_cell as add_cell
-    from d2lrnn.checkpoint import Checkpoint as Checkpoint
-    from d2lrnn.checkpoint import CheckpointError as CheckpointError
-    from d2lrnn.checkpoint import load_checkpoint as load_checkpoint
-    from d2lrnn.checkpoint import save_checkpoint as save_checkpoint
-    from d2lrnn.comparison import compare as compare
-    from d2lrnn.comparison import comparison_table as comparison_table
-    from d2lrnn.comparison import largest_difference as largest_difference
-    from d2lrnn.comparison import make_twins as make_twins
-    from d2lrnn.comparison import plot_comparison as plot_comparison
-    from d2lrnn.comparison import train_side_by_side as train_side_by_side
-    from d2lrnn.concise import RecurrentStack as RecurrentStack
-    from d2lrnn.concise import RNNModel as RNNModel
-    from d2lrnn.concise import rnn_layer as rnn_layer
+
+    # what can be set
+    from d2lrnn.config import CONFIGS as CONFIGS
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
     from d2lrnn.config import Cache as Cache
     from d2lrnn.config import Dropout as Dropout
@@ -32,90 +22,119 @@ if not _is_command_line():
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import Sampling as Sampling
     from d2lrnn.config import TrainConfig as TrainConfig
-    from d2lrnn.configs import CONFIGS as CONFIGS
-    from d2lrnn.corpora import load_corpus as load_corpus
-    from d2lrnn.corpora import load_data_couplets as load_data_couplets
-    from d2lrnn.corpora import load_data_jay_lyrics as load_data_jay_lyrics
-    from d2lrnn.corpora import load_data_lyrics_sample as load_data_lyrics_sample
-    from d2lrnn.corpora import load_data_ptb as load_data_ptb
-    from d2lrnn.corpora import load_data_time_machine as load_data_time_machine
-    from d2lrnn.corpora import load_ids as load_ids
-    from d2lrnn.corpora import load_text as load_text
-    from d2lrnn.decoding import LooksAheadError as LooksAheadError
-    from d2lrnn.decoding import predict as predict
-    from d2lrnn.decoding import predict_batch as predict_batch
+
+    # text, ids, minibatches
+    from d2lrnn.data import Corpus as Corpus
+    from d2lrnn.data import CorpusError as CorpusError
+    from d2lrnn.data import CorpusNotFoundError as CorpusNotFoundError
+    from d2lrnn.data import CorpusTooShortError as CorpusTooShortError
+    from d2lrnn.data import UnknownTokenError as UnknownTokenError
+    from d2lrnn.data import Vocab as Vocab
+    from d2lrnn.data import data_iter_consecutive as data_iter_consecutive
+    from d2lrnn.data import data_iter_lines as data_iter_lines
+    from d2lrnn.data import data_iter_random as data_iter_random
+    from d2lrnn.data import data_iter_varied as data_iter_varied
+    from d2lrnn.data import load_corpus as load_corpus
+    from d2lrnn.data import load_data_couplets as load_data_couplets
+    from d2lrnn.data import load_data_jay_lyrics as load_data_jay_lyrics
+    from d2lrnn.data import load_data_lyrics_sample as load_data_lyrics_sample
+    from d2lrnn.data import load_data_ptb as load_data_ptb
+    from d2lrnn.data import load_data_time_machine as load_data_time_machine
+    from d2lrnn.data import load_ids as load_ids
+    from d2lrnn.data import load_text as load_text
     from d2lrnn.device import DeviceError as DeviceError
     from d2lrnn.device import as_ctx as as_ctx
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
+
+    # how good a model is
     from d2lrnn.evaluation import bits_per_character as bits_per_character
+    from d2lrnn.evaluation import cross_entropy as cross_entropy
     from d2lrnn.evaluation import evaluate as evaluate
+    from d2lrnn.evaluation import evaluate_adaptively as evaluate_adaptively
     from d2lrnn.evaluation import evaluate_lines as evaluate_lines
-    from d2lrnn.fast import FastRNNModel as FastRNNModel
-    from d2lrnn.files import CorpusError as CorpusError
-    from d2lrnn.files import CorpusNotFoundError as CorpusNotFoundError
-    from d2lrnn.forms import FORMS as FORMS
-    from d2lrnn.forms import Form as Form
-    from d2lrnn.forms import acrostic as acrostic
-    from d2lrnn.forms import compose as compose
-    from d2lrnn.forms import stream_acrostic as stream_acrostic
-    from d2lrnn.forms import stream_composed as stream_composed
-    from d2lrnn.forms import usual_form as usual_form
-    from d2lrnn.history import History as History
-    from d2lrnn.inputs import to_onehot as to_onehot
-    from d2lrnn.inspection import EmbeddingMap as EmbeddingMap
-    from d2lrnn.inspection import embedding_map as embedding_map
-    from d2lrnn.inspection import gate_activations as gate_activations
-    from d2lrnn.inspection import next_token_probabilities as next_token_probabilities
-    from d2lrnn.loop import Training as Training
-    from d2lrnn.loop import TrainingDivergedError as TrainingDivergedError
-    from d2lrnn.loop import set_seed as set_seed
+    from d2lrnn.evaluation import mean_squared_gradients as mean_squared_gradients
+    from d2lrnn.evaluation import perplexity as perplexity
+    from d2lrnn.evaluation import token_losses_adaptively as token_losses_adaptively
+    from d2lrnn.generation import FORMS as FORMS
+
+    # from a model to text
+    from d2lrnn.generation import CopyIndex as CopyIndex
+    from d2lrnn.generation import Form as Form
+    from d2lrnn.generation import Novelty as Novelty
+    from d2lrnn.generation import Sample as Sample
+    from d2lrnn.generation import Written as Written
+    from d2lrnn.generation import acrostic as acrostic
+    from d2lrnn.generation import compose as compose
+    from d2lrnn.generation import distinct as distinct
+    from d2lrnn.generation import generate as generate
+    from d2lrnn.generation import marked as marked
+    from d2lrnn.generation import novelty as novelty
+    from d2lrnn.generation import predict as predict
+    from d2lrnn.generation import predict_batch as predict_batch
+    from d2lrnn.generation import stream as stream
+    from d2lrnn.generation import stream_acrostic as stream_acrostic
+    from d2lrnn.generation import stream_composed as stream_composed
+    from d2lrnn.generation import usual_form as usual_form
+    from d2lrnn.generation import usual_lengths as usual_lengths
+
+    # from ids to outputs
+    from d2lrnn.models import FastRNNModel as FastRNNModel
+    from d2lrnn.models import FusedLayerError as FusedLayerError
     from d2lrnn.models import LanguageModel as LanguageModel
+    from d2lrnn.models import LooksAheadError as LooksAheadError
+    from d2lrnn.models import RecurrentStack as RecurrentStack
+    from d2lrnn.models import RNNModel as RNNModel
+    from d2lrnn.models import RNNModelScratch as RNNModelScratch
+    from d2lrnn.models import Stack as Stack
+    from d2lrnn.models import StepGraphs as StepGraphs
+    from d2lrnn.models import UnrolledLayer as UnrolledLayer
     from d2lrnn.models import build_model as build_model
     from d2lrnn.models import copy_parameters as copy_parameters
+    from d2lrnn.models import get_gru_params as get_gru_params
+    from d2lrnn.models import get_gru_reset_after_params as get_gru_reset_after_params
+    from d2lrnn.models import get_lstm_params as get_lstm_params
+    from d2lrnn.models import get_rnn_params as get_rnn_params
+    from d2lrnn.models import gru as gru
+    from d2lrnn.models import gru_reset_after as gru_reset_after
+    from d2lrnn.models import init_gru_state as init_gru_state
+    from d2lrnn.models import init_lstm_state as init_lstm_state
+    from d2lrnn.models import init_rnn_state as init_rnn_state
+    from d2lrnn.models import lstm as lstm
+    from d2lrnn.models import make_twins as make_twins
     from d2lrnn.models import named_parameters as named_parameters
     from d2lrnn.models import read_parameters as read_parameters
-    from d2lrnn.optimisation import cross_entropy as cross_entropy
-    from d2lrnn.optimisation import grad_clipping as grad_clipping
-    from d2lrnn.optimisation import perplexity as perplexity
-    from d2lrnn.optimisation import sgd as sgd
-    from d2lrnn.originality import CopyIndex as CopyIndex
-    from d2lrnn.originality import Novelty as Novelty
-    from d2lrnn.originality import distinct as distinct
-    from d2lrnn.originality import marked as marked
-    from d2lrnn.originality import novelty as novelty
-    from d2lrnn.originality import usual_lengths as usual_lengths
-    from d2lrnn.packed import FusedLayerError as FusedLayerError
+    from d2lrnn.models import rnn as rnn
+    from d2lrnn.models import rnn_layer as rnn_layer
+    from d2lrnn.models import to_onehot as to_onehot
+
+    # pictures
+    from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
+    from d2lrnn.plotting import embedding_map as embedding_map
+    from d2lrnn.plotting import gate_activations as gate_activations
+    from d2lrnn.plotting import next_token_probabilities as next_token_probabilities
+    from d2lrnn.plotting import plot_comparison as plot_comparison
     from d2lrnn.plotting import plot_embedding as plot_embedding
     from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
     from d2lrnn.plotting import plot_next as plot_next
-    from d2lrnn.samplers import CorpusTooShortError as CorpusTooShortError
-    from d2lrnn.samplers import data_iter_consecutive as data_iter_consecutive
-    from d2lrnn.samplers import data_iter_lines as data_iter_lines
-    from d2lrnn.samplers import data_iter_random as data_iter_random
-    from d2lrnn.samplers import data_iter_varied as data_iter_varied
-    from d2lrnn.sampling import Sample as Sample
-    from d2lrnn.sampling import Written as Written
-    from d2lrnn.sampling import generate as generate
-    from d2lrnn.sampling import stream as stream
-    from d2lrnn.scratch import RNNModelScratch as RNNModelScratch
-    from d2lrnn.scratch import Stack as Stack
-    from d2lrnn.scratch import get_gru_params as get_gru_params
-    from d2lrnn.scratch import get_gru_reset_after_params as get_gru_reset_after_params
-    from d2lrnn.scratch import get_lstm_params as get_lstm_params
-    from d2lrnn.scratch import get_rnn_params as get_rnn_params
-    from d2lrnn.scratch import gru as gru
-    from d2lrnn.scratch import gru_reset_after as gru_reset_after
-    from d2lrnn.scratch import init_gru_state as init_gru_state
-    from d2lrnn.scratch import init_lstm_state as init_lstm_state
-    from d2lrnn.scratch import init_rnn_state as init_rnn_state
-    from d2lrnn.scratch import lstm as lstm
-    from d2lrnn.scratch import rnn as rnn
-    from d2lrnn.text import Corpus as Corpus
-    from d2lrnn.text import UnknownTokenError as UnknownTokenError
-    from d2lrnn.text import Vocab as Vocab
+
+    # what a training leaves
+    from d2lrnn.runs import Checkpoint as Checkpoint
+    from d2lrnn.runs import CheckpointError as CheckpointError
+    from d2lrnn.runs import load_checkpoint as load_checkpoint
+    from d2lrnn.runs import save_checkpoint as save_checkpoint
+
+    # loss, gradient, clip, update
+    from d2lrnn.training import History as History
+    from d2lrnn.training import Training as Training
+    from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
+    from d2lrnn.training import compare as compare
+    from d2lrnn.training import comparison_table as comparison_table
+    from d2lrnn.training import grad_clipping as grad_clipping
+    from d2lrnn.training import largest_difference as largest_difference
+    from d2lrnn.training import set_seed as set_seed
+    from d2lrnn.training import sgd as sgd
     from d2lrnn.training import train as train
     from d2lrnn.training import train_and_predict as train_and_predict
-    from d2lrnn.unrolled import StepGraphs as StepGraphs
-    from d2lrnn.unrolled import UnrolledLayer as UnrolledLayer
+    from d2lrnn.training import train_side_by_side as train_side_by_side

@@ -2,7 +2,7 @@
 
 import sys
 
-from d2lrnn.cli import main
+from d2lrnn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,8 +10,9 @@ from hypothesis import settings
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import d2lrnn
-from d2lrnn import config, device
+from d2lrnn import device
 from d2lrnn._runtime import mx
+from d2lrnn.cells import declaration
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
 settings.load_profile("d2lrnn")
@@ -46,11 +47,11 @@ def needs_gpu():
 @pytest.fixture
 def only_here():
     """Cells that the test adds are gone afterwards."""
-    kept = [(names, list(names)) for names in (config.CELL_NAMES, config.PROJECTED_CELLS)]
+    kept = [(names, list(names)) for names in (declaration.CELL_NAMES, declaration.PROJECTED_CELLS)]
     yield
     for names, before in kept:
         names[:] = before
-    for name in set(d2lrnn.CELLS) - set(config.CELL_NAMES):
+    for name in set(d2lrnn.CELLS) - set(declaration.CELL_NAMES):
         del d2lrnn.CELLS[name]
 
 

@@ -19,7 +19,12 @@ from typing import Any
 import numpy
 
 import d2lrnn
-from d2lrnn import cli, commands, runs
+from d2lrnn.cli import main as cli
+from d2lrnn.cli import train
+from d2lrnn.runs import folder as keeping
+from d2lrnn.runs import origin
+from d2lrnn.runs.checkpoint import LAST
+from d2lrnn.runs.trained import load_run
 
 TEXT = "the rain in spain stays mainly in the plain, the quick brown fox jumps over the lazy dog. " * 25
 VOCAB = d2lrnn.Vocab(TEXT)
@@ -41,11 +46,11 @@ def fork(arguments: list[str], fatal: str = "", count: int = 0) -> int:
         return child
     status = 1
     try:
-        runs.PERIOD, runs.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
+        keeping.PERIOD, keeping.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
         os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
         if fatal:
             setattr(os, fatal, deadly(getattr(os, fatal), count))
-        commands.load_corpus = runs.load_corpus = lambda *arguments, **options: CORPUS
+        train.load_corpus = origin.load_corpus = lambda *arguments, **options: CORPUS
         sys.stdout = open(os.devnull, "w")
         status = cli.main(arguments)
     finally:
@@ -80,7 +85,7 @@ def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: flo
     """
     killed_in_writing, positions = 0, []
     while len(positions) < num_kills:
-        begun = (folder / runs.LAST).exists()
+        begun = (folder / LAST).exists()
         command = ["train", "--resume", str(folder)] if begun else begin
         if len(positions) % 3 == 2:
             child = fork(command, random.choice(WRITING), random.randrange(2, 6))
@@ -96,8 +101,8 @@ def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: flo
             raise SystemExit(f"the run ended with status {status} before it was killed")
         killed_in_writing += any(path.name.endswith(".part") for path in folder.glob("*"))
         positions.append((1, 0))
-        if (folder / runs.LAST).exists():
-            facts, _ = runs.load_run(folder, runs.LAST).training
+        if (folder / LAST).exists():
+            facts, _ = load_run(folder, LAST).training
             positions[-1] = facts["position"]["epoch"], facts["position"]["batch"]
     finish(fork(["train", "--resume", str(folder)]))
     return {"killed_in_writing": killed_in_writing, "positions": positions}

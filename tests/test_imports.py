@@ -1,3 +1,5 @@
+"""Who may import whom, and what importing does."""
+
 import ast
 import os
 import subprocess
@@ -9,22 +11,46 @@ import pytest
 import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
-# Lowest first: a module may import what stands before it.
-FLOORS = (
-    "_launch config configs options whole_file _runtime device text originality files corpora samplers inputs compiled "
-    "cells scratch fast packed unrolled concise models decoding distributions sampling forms inspection optimisation "
-    "evaluation adaptive history progress loop training checkpoint run_log runs fonts plotting comparison "
-    "evaluate_command sample_command show_command playing page_server play_command commands cli __main__"
-).split()
-FORBIDDEN = {
-    "text": {"_runtime", "device"},  # know no MXNet
-    "originality": {"_runtime", "device"},
-    "files": {"_runtime", "device"},
-    "corpora": {"_runtime", "device"},
-    "concise": {"inputs", "scratch", "fast"},  # neither of the two ways to write a model leans on the other
-    "unrolled": {"inputs", "scratch", "fast"},
+CHAPTERS = PACKAGE.parent / "chapters"
+GROUND = {"checks", "device", "_runtime"}
+# What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
+# one file of a package; without one, all of the package.
+MAY_IMPORT = {
+    "checks": set(),
+    "_launch": set(),
+    "_runtime": set(),
+    "device": {"_runtime"},
+    "cells": {"checks", "_runtime"},
+    "config": {"checks", "cells.declaration"},
+    "data": {"config.fields", *GROUND},
+    "models": {"cells", "config", "data", *GROUND},
+    "evaluation": {"models", "data", "config", *GROUND},
+    "generation": {"models", "data", "config", *GROUND},
+    "training": {"evaluation", "models", "data", "config", *GROUND},
+    "runs": {"training", "models", "data", "config", *GROUND},
+    "plotting": {"training.history", "generation", "models", "cells", "data", "config", *GROUND},
+    "web": {"runs", "generation", "models.protocol", "data", "config", "checks"},
+    "cli": {
+        *("web", "plotting", "runs", "training", "generation", "evaluation", "models", "data", "config", "cells"),
+        *GROUND,
+    },
+    "__main__": {"cli.main"},
 }
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+# Files that may import less than their package, and those that may import more.
+LESS = {
+    "cells.declaration": {"checks"},
+    "cells.compiled": set(),
+    "data.vocabulary": {"config.fields", "checks"},  # these four know no MXNet
+    "data.corpus": {"data.vocabulary", "config.fields", "checks"},
+    "data.files": {"checks"},
+    "data.datasets": {"data.vocabulary", "data.corpus", "data.files", "config.fields", "checks"},
+    "cli.options": {"config", "checks"},
+    "cli.parser": {"cli.options", "config", "checks"},
+}
+MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}
+# Neither of the two ways to write a model leans on the other.
+APART = {"models.gluon": {"models.inputs", "models.stack", "models.scratch", "models.compiled"}}
+FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports(source):
@@ -34,15 +60,19 @@ def imports(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            package = ".".join(["d2lrnn"] * bool(node.level) + [node.module or ""] * bool(node.module))
-            names |= {f"{package}.{alias.name}" for alias in node.names}
+            assert not node.level, "relative imports hide where a name comes from"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def rooms(names):
-    """Return the modules of d2lrnn among names; ``d2lrnn`` itself where a name is of no module."""
-    inside = [name.split(".") for name in names if name.split(".")[0] == "d2lrnn"]
-    return {parts[1] if len(parts) > 1 and parts[1] in MODULES else "d2lrnn" for parts in inside}
+def inside(names):
+    """Return those names that are d2lrnn's, without ``d2lrnn.``."""
+    return {name.removeprefix("d2lrnn.") for name in names if name.split(".")[0] == "d2lrnn"}
+
+
+def covers(allowed, name):
+    """Return whether one of the packages or files that are allowed holds a name."""
+    return any(name == place or name.startswith(f"{place}.") for place in allowed)
 
 
 def python(*arguments, **options):
@@ -51,53 +81,82 @@ def python(*arguments, **options):
 
 
 def test_every_form_of_import_is_seen():
-    source = (
-        "import a.b\nfrom d2lrnn.text import Vocab\nfrom d2lrnn import cli, train\ndef f():\n    from . import device"
-    )
-    assert imports(source) == {"a.b", "d2lrnn.text.Vocab", "d2lrnn.cli", "d2lrnn.train", "d2lrnn.device"}
-    assert rooms(imports(source)) == {"text", "cli", "d2lrnn", "device"}
+    source = "import a.b\nfrom d2lrnn.data.corpus import Corpus\ndef f():\n    from d2lrnn import train"
+    assert imports(source) == {"a.b", "d2lrnn.data.corpus.Corpus", "d2lrnn.train"}
+    assert inside(imports(source)) == {"data.corpus.Corpus", "train"}
+    assert covers({"data"}, "data.corpus.Corpus") and not covers({"data.cor"}, "data.corpus.Corpus")
 
 
-def test_every_module_has_its_floor():
-    assert set(MODULES) == set(FLOORS)
+def test_every_package_has_its_row():
+    assert {name.split(".")[0] for name in FILES} == set(MAY_IMPORT) | {"__init__"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module):
-    names = imports((PACKAGE / f"{module}.py").read_text())
-    below = set(FLOORS[: FLOORS.index(module)]) - FORBIDDEN.get(module, set())
-    assert rooms(names) <= below
-    if module != "_runtime":
-        assert not {name for name in names if name.split(".")[0] == "mxnet"}
+@pytest.mark.parametrize("name", [name for name in FILES if name != "__init__"])
+def test_a_file_imports_what_its_package_may(name):
+    found = imports(FILES[name].read_text())
+    package = name.split(".")[0]
+    allowed = LESS.get(name) if name in LESS else MAY_IMPORT[package] | MORE.get(name, set()) | {package}
+    strange = {used for used in inside(found) if not covers(allowed, used)}
+    assert not strange
+    for place, others in APART.items():
+        if covers({place}, name):
+            assert not {used for used in inside(found) if covers(others, used)}
+    if name != "_runtime":
+        assert not {used for used in found if used.split(".")[0] == "mxnet"}
 
 
-def test_init_is_one_explicit_import_a_line_under_one_condition():
-    docstring, launch, condition = ast.parse((PACKAGE / "__init__.py").read_text()).body
-    assert isinstance(docstring.value, ast.Constant)
-    assert rooms(imports(ast.unparse(launch))) == {"_launch"}
-    assert isinstance(condition, ast.If)
-    assert ast.unparse(condition.test) == "not _is_command_line()"
-    assert condition.orelse == []
-    for node in condition.body:
-        (alias,) = node.names
-        assert isinstance(node, ast.ImportFrom)
-        assert node.lineno == node.end_lineno
-        assert alias.name == alias.asname
-        assert not alias.name.startswith("_")
+@pytest.mark.parametrize("name", [name for name in FILES if not name.endswith("__init__")])
+def test_a_file_imports_from_files_and_no_private_name(name):
+    for used in inside(imports(FILES[name].read_text())):
+        module, _, imported = used.rpartition(".")
+        assert module in FILES or used in FILES or f"{module}.__init__" not in FILES, f"{used} is taken from a face"
+        assert not imported.startswith("_"), f"{used} is private"
+
+
+@pytest.mark.parametrize("path", sorted(CHAPTERS.glob("*.py")), ids=lambda path: path.stem)
+def test_a_chapter_imports_from_faces(path):
+    allowed = {"cli.options", "cli.from_arguments", "cli.compare"}
+    for used in inside(imports(path.read_text())):
+        face = used.rpartition(".")[0]
+        assert not face or f"{face}.__init__" in FILES or covers(allowed, used), used
+
+
+def test_every_file_is_short():
+    lengths = {name: path.read_text().count("\n") for name, path in FILES.items()}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
 
 
 def test_every_public_name_is_documented():
-    full_names = imports((PACKAGE / "__init__.py").read_text()) - {"d2lrnn._launch.is_command_line"}
-    names = {full_name.split(".")[-1] for full_name in full_names}
-    constants = {name for name in names if name.isupper()}
-    assert len(names - constants) > 50
-    for name in names - constants:
-        doc = getattr(d2lrnn, name).__doc__
-        assert doc and not doc.startswith(f"{name}("), f"{name} has no docstring"  # dataclasses make such a one up
+    names = {name for name in inside(imports(FILES["__init__"].read_text())) if not name.startswith("_launch")}
+    names = {name.rpartition(".")[2] for name in names}
+    assert {"lstm", "RNNModel", "train_and_predict", "load_corpus", "CELLS"} <= names
+    for name in names:
+        if not name.isupper():
+            doc = getattr(d2lrnn, name).__doc__
+            assert doc and not doc.startswith(f"{name}("), f"{name} has no docstring"  # dataclasses make such a one up
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".__init__")])
+def test_a_face_has_a_docstring_and_what_it_names(name):
+    package = name.removesuffix(".__init__")
+    module = __import__(f"d2lrnn.{package}", fromlist=["_"])
+    assert module.__doc__
+    for used in inside(imports(FILES[name].read_text())):
+        home, _, imported = used.rpartition(".")
+        where = __import__(f"d2lrnn.{home}", fromlist=["_"])
+        assert getattr(module, imported) is getattr(where, imported)  # not a file of the same name
+
+
+def test_the_cells_are_asked_for_at_their_face():
+    from d2lrnn import cells
+
+    assert cells.CELLS is d2lrnn.CELLS and cells.lstm_step is d2lrnn.CELLS["lstm"].step
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        cells.no_such_name  # noqa: B018
 
 
 def test_importing_is_quiet_and_light():
-    heavy = {"matplotlib", "pandas", "IPython", "d2l", "pooch", "tqdm"}
+    heavy = {"matplotlib", "pandas", "IPython", "d2l", "pooch", "tqdm", "tornado"}
     result = python("-c", f"import sys, d2lrnn; print({heavy} & set(sys.modules))")
     assert (result.stdout, result.stderr) == ("set()\n", "")
 

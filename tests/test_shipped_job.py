@@ -1,9 +1,9 @@
 """The job of `make run`, whole: what a newcomer sees first must read like the lyrics it has learnt."""
 
 import d2lrnn
-from d2lrnn import cli
-from d2lrnn.run_log import read_history
-from d2lrnn.runs import load_run
+from d2lrnn.cli import main as cli
+from d2lrnn.runs.log import read_history
+from d2lrnn.runs.trained import load_run
 
 
 def test_the_shipped_job_writes_what_reads_like_its_corpus(tmp_path, capsys):

@@ -7,7 +7,7 @@ import time
 
 import d2lrnn
 from d2lrnn._runtime import mx
-from d2lrnn.loop import Training  # its step is that of the module's own training loop, not a copy of it
+from d2lrnn.training.loop import Training  # its step is that of the module's own training loop, not a copy of it
 from speed.work import SkippedError, Work, alphabet, prefixes, zipf_batch
 
 PACKAGES = ("d2lrnn", "mxnet", "numpy")

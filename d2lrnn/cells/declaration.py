@@ -1,0 +1,99 @@
+"""What a recurrent cell declares: its gates, and from them the names, shapes and states; knows no MXNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from d2lrnn.checks import check_whole
+
+# What they compute: cells.CELLS.  cells.add_cell makes both lists longer.
+CELL_NAMES = ["rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"]
+
+CELL_NAMES += ["lstm_peephole", "lstm_projected", "lstm_peephole_projected"]
+
+PROJECTED_CELLS = ["lstm_projected", "lstm_peephole_projected"]  # their hidden state is a projection
+
+
+def check_projections(cell: str, num_projections: int | None, num_hiddens: int | None = None) -> None:
+    """Refuse a ``num_projections`` that a projected cell lacks, another has no use for, or that is too large."""
+    if (num_projections is not None) != (cell in PROJECTED_CELLS):
+        expected = "a whole number below num_hiddens" if cell in PROJECTED_CELLS else "None, since it projects nothing"
+        raise ValueError(f"num_projections is {num_projections!r} for cell {cell!r}: expected {expected}")
+    if num_projections is not None:
+        check_whole("num_projections", num_projections)
+        if num_hiddens is not None and num_projections >= num_hiddens:
+            raise ValueError(f"num_projections is {num_projections}: expected less than num_hiddens = {num_hiddens}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What sets one recurrent cell apart from another; names, shapes and first values of its parameters follow.
+
+    The gates of a product stand side by side in ``products``, and so do they in what the compiled step splits.
+
+    Raises:
+        ValueError: if the letters contradict one another.
+    """
+
+    step: Callable  # (X, state, params) -> (H, state), in the book's letters
+    compiled_step: (
+        Callable  # (F, X, state, weights) -> (H, state), the same with gates side by side: d2lrnn.cells.compiled
+    )
+    gates: str  # the letters of its gates, in the order of its parameters
+    products: tuple[str, ...] = ()  # the gates whose products with the state are made at once; (): all of them
+    num_states: int = 1  # arrays in its state; the first is H
+    num_biases: int = 1  # biases of each gate: b, or b beside the input and c beside the state
+    peepholes: str = ""  # the gates that see the memory, each through a vector w_c
+    projected: bool = False  # whether H is a projection, by W_mr, of num_projections numbers
+    identity: bool = False  # whether W_h begins as the identity
+
+    def __post_init__(self) -> None:
+        if not self.products:
+            object.__setattr__(self, "products", (self.gates,))
+        if not self.gates or len(set(self.gates)) != len(self.gates) or "q" in self.gates:
+            raise ValueError(f"gates is {self.gates!r}: expected different letters, without the output layer's q")
+        if sorted(self.stacked) != sorted(self.gates):
+            raise ValueError(f"products is {self.products!r}: expected each of the gates {self.gates!r} once")
+        if self.num_biases not in (1, 2):
+            raise ValueError(f"num_biases is {self.num_biases}: expected 1 or 2")
+        check_whole("num_states", self.num_states)
+        if self.peepholes and not (set(self.peepholes) <= set(self.gates) and self.num_states > 1):
+            raise ValueError(
+                f"peepholes is {self.peepholes!r}: expected some of the gates {self.gates!r}, and a memory, num_states "
+                f"2; found {self.num_states}"
+            )
+        if self.projected and self.identity:
+            raise ValueError("identity is for square weights, and those of a projected hidden state are not square")
+
+    @property
+    def stacked(self) -> str:
+        """The letters of its gates in the order of its products, in which Gluon's layers stack them."""
+        return "".join(self.products)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What its parameters' names begin with, each with the letters that follow, in the order of the products."""
+        kinds = {"W_x": self.stacked, "W_h": self.stacked, "w_c": self.peepholes, "b_": self.stacked}
+        if self.num_biases == 2:
+            kinds["c_"] = self.stacked
+        if self.projected:
+            kinds["W_m"] = "r"
+        return {kind: letters for kind, letters in kinds.items() if letters}
+
+    @property
+    def param_names(self) -> list[str]:
+        """The names of the cell's parameters, in order: ``W_xz``, ``W_hz``, ``b_z`` and so on."""
+        kinds = self.kinds
+        names = [kind + gate for gate in self.gates for kind in kinds if kind != "W_m" and gate in kinds[kind]]
+        return [*names, "W_mr"] if self.projected else names
+
+    def param_shape(self, name: str, num_inputs: int, num_hiddens: int, num_projections: int | None) -> tuple[int, ...]:
+        """Return the shape of one of its parameters."""
+        width = num_projections or num_hiddens
+        by_kind = {"W_x": (num_inputs, num_hiddens), "W_h": (width, num_hiddens), "W_m": (num_hiddens, width)}
+        return by_kind.get(name[:3], (num_hiddens,))
+
+    def state_widths(self, num_hiddens: int, num_projections: int | None) -> list[int]:
+        """Return the last axes of the arrays in its state."""
+        return [num_projections or num_hiddens] + [num_hiddens] * (self.num_states - 1)

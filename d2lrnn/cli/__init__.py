@@ -1,0 +1,1 @@
+"""The command line: options, parser, and one file for each command, imported when it is chosen."""

@@ -1,0 +1,36 @@
+"""What commands and chapters make of their arguments: settings, corpus, prefixes."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from d2lrnn.config.fields import settings_in
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.vocabulary import LINE_END, tokenize
+
+# What samples start from when no --prefix is given; for other corpora, their own first tokens.
+PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
+
+
+def config_from(args: argparse.Namespace, kind: type, **fixed: Any) -> Any:
+    """Make a ``ModelConfig`` or ``TrainConfig`` of the arguments of the same names; ``fixed`` overrides them."""
+    return kind(**{**settings_in(kind, vars(args)), **fixed})
+
+
+def load_corpus_from(args: argparse.Namespace, lines: bool = False) -> Corpus:
+    """Load the corpus that the arguments name, with its line ends if need be."""
+    return load_corpus(args.corpus, args.data_dir, args.max_tokens, args.level, lines, args.held_out or 0.0)
+
+
+def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
+    """Return what samples start from: ``--prefix``, or else what suits the corpus."""
+    if args.prefix:
+        return tuple(args.prefix)
+    vocab = corpus.vocab
+    if LINE_END in vocab:
+        return (LINE_END,) * 3
+    usual = PREFIXES.get(corpus.name, ())
+    known = tuple(text for text in usual if all(token in vocab for token in tokenize(text, vocab.level)))
+    return known or (vocab.decode(corpus.train[:4]),)

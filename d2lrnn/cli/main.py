@@ -1,0 +1,54 @@
+"""From the command line to a command, whose file is imported when it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from d2lrnn.cli.options import prepare_stdout
+from d2lrnn.cli.parser import make_parser
+
+# The function of each command, in the file of its name.
+COMMANDS = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "sample": "sample",
+    "compare": "compare_kinds",
+    "plot": "plot",
+    "show": "show",
+    "play": "play",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    prepare_stdout()
+    args = make_parser().parse_args(argv)
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print("d2lrnn: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
+    # These bring MXNet, which neither --help nor a wrong option should wait for.
+    from d2lrnn._runtime import mx
+    from d2lrnn.training.divergence import TrainingDivergedError
+
+    try:
+        command = importlib.import_module(f"d2lrnn.cli.{args.command}")
+        return getattr(command, COMMANDS[args.command])(args)
+    except (ValueError, OSError, TrainingDivergedError) as error:
+        # What the user can mend; every other exception is a defect of d2lrnn.
+        print(f"d2lrnn: {error}", file=sys.stderr)
+        return 1
+    except mx.MXNetError as error:
+        reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
+        if "alloc" not in reason.lower():
+            raise
+        print(f"d2lrnn: MXNet has not the memory, take a smaller model or batch: {reason}", file=sys.stderr)
+        return 1

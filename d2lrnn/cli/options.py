@@ -1,0 +1,171 @@
+"""What the command line and the chapters share: a parser that names near options, and an option for each setting."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import io
+import sys
+from collections.abc import Collection
+from typing import Any
+
+from d2lrnn.config.evaluation import Cache, Dynamic
+from d2lrnn.config.fields import CORPUS_NAMES, LEVELS
+from d2lrnn.config.generation import Sampling
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.training import TrainConfig
+
+CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers", "num_projections")  # what the book sets, and what cells need
+
+CHAPTER_TRAINING = tuple(
+    "num_epochs batch_size num_steps optimizer lr theta use_random_iter pred_period pred_len seed".split()
+)
+
+# What the TensorFlow tutorial and Keras call it.
+ELSEWHERE = {
+    "--keep-prob": "--dropout, which is 1 - keep_prob",
+    "--learning-rate": "--lr",
+    "--max-grad-norm": "--theta",
+    "--clip": "--theta",
+    "--hidden-size": "--num-hiddens",
+    "--max-epoch": "--constant-epochs",
+    "--max-max-epoch": "--num-epochs",
+    "--epochs": "--num-epochs",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that names the options nearest to one that it does not know."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_args(self, args=None, namespace=None):
+        """Read the arguments, or exit with status 2 and a line that says what is wrong."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parser = self._chosen(found)
+            options = [text.split("=")[0] for text in unknown if text.startswith("--")]
+            known = parser._option_string_actions
+            near = [
+                name
+                for text in (option.replace("_", "-") for option in options)
+                for name in ([ELSEWHERE[text]] if text in ELSEWHERE else _nearest(text, known))
+            ]
+            parser.error(
+                f"unrecognized arguments: {' '.join(unknown)}"
+                + (f"; the nearest are {', '.join(near)}" if near else "")
+            )
+        return found
+
+    def error(self, message):
+        """Exit with status 2 and a line; the usage of all options would push it off the screen."""
+        self.exit(2, f"{self.prog}: error: {message} (all options: --help)\n")
+
+    def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return action.choices[getattr(found, action.dest)]
+        return self
+
+
+def _nearest(option: str, known: Collection[str]) -> list[str]:
+    """Return the known options that end like one that is not, as ``--dynamic-lr`` ends like ``--lr``, or are near."""
+    same_end = [name for name in known if name.endswith(option[1:])]
+    return same_end or difflib.get_close_matches(option, known)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sample") -> None:
+    """Add the arguments that every training command and chapter has: corpus, device, prefixes."""
+    group = parser.add_argument_group("data and device")
+    names, usual = ", ".join(CORPUS_NAMES), corpus or "what the configuration is meant for"
+    group.add_argument("--corpus", default=corpus, metavar="NAME", help=f"{names}, or a UTF-8 text file ({usual})")
+    add_data_dir(group)
+    group.add_argument(
+        "--max-tokens", type=int, metavar="N", help="keep so many tokens (all; jaychou: the book's 10000)"
+    )
+    group.add_argument("--level", choices=LEVELS, help="tokens: char, word, or bigram, pairs of characters (char)")
+    group.add_argument(
+        "--held-out", type=float, metavar="X", help="keep this share of the text for a test, as much for validation (0)"
+    )
+    add_ctx(group)
+    group.add_argument("--prefix", action="append", metavar="TEXT", help="let samples start from this; may be repeated")
+
+
+def add_data_dir(parser) -> None:
+    """Add ``--data-dir``."""
+    parser.add_argument("--data-dir", metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/")
+
+
+def add_ctx(parser) -> None:
+    """Add ``--ctx``."""
+    parser.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1, or auto: a GPU if there is one (%(default)s)")
+
+
+def add_settings(
+    parser: argparse.ArgumentParser,
+    defaults: ModelConfig | TrainConfig | Cache | Dynamic | Sampling,
+    names: Collection[str] = (),
+    given_only: bool = False,
+    prefix: str = "",
+) -> None:
+    """Add an option for each field of a configuration.
+
+    Args:
+        parser: where to add them.
+        defaults: a configuration; its values are the options' defaults.
+        names: the fields to add; empty: all of them.
+        given_only: leave options that are not given out of the parsed arguments.
+        prefix: what the options' names begin with.
+    """
+    titles = {
+        ModelConfig: "model",
+        TrainConfig: "training",
+        Cache: "cache",
+        Dynamic: "dynamic evaluation",
+        Sampling: "how it chooses",
+    }
+    group = parser.add_argument_group(titles[type(defaults)])
+    for field in dataclasses.fields(defaults):
+        if "help" not in field.metadata or names and field.name not in names:
+            continue
+        default = getattr(defaults, field.name)
+        shown = ("no", "yes")[default] if isinstance(default, bool) else "none" if default is None else default
+        group.add_argument(
+            f"--{prefix}{field.name}".replace("_", "-"),
+            default=argparse.SUPPRESS if given_only else default,
+            help=f"{field.metadata['help']} ({shown})",
+            **_how_to_read(field),
+        )
+
+
+def _how_to_read(field: dataclasses.Field) -> dict[str, Any]:
+    """Return the arguments of ``add_argument`` that read a field's value."""
+    kind, _, none = str(field.type).partition(" | ")
+    if kind == "bool":
+        return {"type": _yes_or_no, "nargs": "?", "const": True, "metavar": "yes|no"}
+    if kind == "str":
+        return {"choices": field.metadata["choices"]}
+    number = {"int": int, "float": float}[kind]
+    if not none:
+        return {"type": number, "metavar": "N" if number is int else "X"}
+
+    def number_or_none(text: str) -> Any:
+        return None if text == "none" else number(text)
+
+    number_or_none.__name__ = f"{kind} or none"  # which argparse shows
+    return {"type": number_or_none, "metavar": "N" if number is int else "X"}
+
+
+def _yes_or_no(text: str) -> bool:
+    answers = {"yes": True, "true": True, "no": False, "false": False}
+    if text.lower() not in answers:
+        raise argparse.ArgumentTypeError(f"expected yes or no, found {text!r}")
+    return answers[text.lower()]
+
+
+def prepare_stdout() -> None:
+    """Let a log file get each line at once, and a terminal without Chinese question marks in its place."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")

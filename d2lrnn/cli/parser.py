@@ -1,0 +1,233 @@
+"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show | play``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from d2lrnn.cli.options import (
+    CHAPTER_MODEL,
+    CHAPTER_TRAINING,
+    Parser,
+    add_ctx,
+    add_data_arguments,
+    add_data_dir,
+    add_settings,
+)
+from d2lrnn.config.evaluation import Cache, Dynamic
+from d2lrnn.config.fields import FORM_NAMES
+from d2lrnn.config.generation import Sampling
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.presets import CONFIGS
+from d2lrnn.config.training import TrainConfig
+
+
+def make_parser() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="python -m d2lrnn",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Recurrent networks of Dive into Deep Learning: train one on text, measure it, let it write, "
+        "hold the one from scratch against Gluon's.",
+        epilog="a first round:\n"
+        "  python -m d2lrnn train                                   the lyrics that ship with d2lrnn, one minute\n"
+        "  python -m d2lrnn sample runs/lyrics --prefix 我们        let it write\n"
+        "  python -m d2lrnn play runs/lyrics                        the same on a page in the browser\n"
+        "  python -m d2lrnn compare --cell gru --num-epochs 20      from scratch against Gluon\n"
+        "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text\n"
+        "  python -m d2lrnn train --config small                    Penn Treebank, as the TensorFlow tutorial does",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_sample(commands)
+    _add_compare(commands)
+    _add_plot(commands)
+    _add_show(commands)
+    _add_play(commands)
+    return parser
+
+
+def _add_train(commands) -> None:
+    configs = "\n".join(f"  {name:8} on {config.corpus}: {config.summary}" for name, config in CONFIGS.items())
+    train = commands.add_parser(
+        "train",
+        help="train a model, or go on with one; writes the model, its log and its loss curve",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train a language model; writes DIR/model.d2lrnn, the best so far, for `sample` and `evaluate`;\n"
+        "DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
+        epilog=f"configurations, of which every setting may be given otherwise (defaults shown are those of lyrics):\n"
+        f"{configs}\n\nwith the book's settings:\n"
+        "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
+    )
+    train.add_argument("--config", choices=tuple(CONFIGS), help="what to begin with (lyrics)")
+    train.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in this folder; settings of its training may change",
+    )
+    train.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write to (runs/ and the configuration's name)"
+    )
+    train.add_argument("--overwrite", action="store_true", help="write to the folder although it holds a run")
+    add_data_arguments(train, None)
+    add_settings(train, CONFIGS["lyrics"].model, given_only=True)
+    add_settings(train, CONFIGS["lyrics"].training, given_only=True)
+
+
+def _add_run(parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or a checkpoint in it")
+
+
+def _add_evaluate(commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a trained model's perplexity",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure the perplexity on a split of the corpus: every token once, the state carried all\n"
+        "through, or through as many lines as in training.",
+    )
+    _add_run(evaluate)
+    evaluate.add_argument("--split", choices=("train", "valid", "test"), help="of the corpus (test)")
+    evaluate.add_argument(
+        "--text", type=Path, metavar="FILE", help="measure on all of this UTF-8 text file instead; it needs no corpus"
+    )
+    evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
+    evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
+    add_settings(evaluate, Cache(), given_only=True, prefix="cache_")
+    add_settings(evaluate, Dynamic(), given_only=True, prefix="dynamic_")
+    add_data_dir(evaluate)
+    evaluate.add_argument(
+        "--corpus", metavar="NAME", help="if other than in training; it must have the same vocabulary"
+    )
+    evaluate.add_argument("--max-tokens", type=int, metavar="N", help="measure on so many tokens (all)")
+    evaluate.add_argument(
+        "--num-lines", type=int, metavar="N", help="lines that go on with one state; 0: all through (as in training)"
+    )
+    add_ctx(evaluate)
+
+
+def _add_sample(commands) -> None:
+    sample = commands.add_parser(
+        "sample",
+        help="let a trained model continue a text",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Continue a text with what `train` wrote: always with the likeliest next token, or, with\n"
+        "--num-samples or any setting of how it chooses, by chance or by beam search. In a form, each line ends\n"
+        "where it must.",
+        epilog="for example:\n"
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5                       five texts by chance\n"
+        "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         safer than chance alone\n"
+        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          the likeliest line\n"
+        "  python -m d2lrnn sample runs/lyrics --acrostic 我们分开 --num-samples 3   lines that begin so\n"
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5 --novelty             what is copied, and how much\n",
+    )
+    _add_run(sample)
+    sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
+    sample.add_argument("--pred-len", type=int, metavar="N", help="tokens to add (100)")
+    sample.add_argument("--num-samples", type=int, metavar="N", help="texts from each prefix, by chance (1)")
+    sample.add_argument(
+        "--stop", default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
+    )
+    sample.add_argument(
+        "--without",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="TOKEN",
+        help="never write this, such as '<unk>'; may be repeated (all is written)",
+    )
+    sample.add_argument("--log-probs", action="store_true", help="show how likely the model holds each token")
+    add_ctx(sample)
+    add_settings(sample, Sampling(), given_only=True)
+    _add_forms(sample)
+    _add_novelty(sample)
+
+
+def _add_forms(sample) -> None:
+    forms = sample.add_argument_group("forms, of which --prefix gives the first characters")
+    forms.add_argument("--form", choices=FORM_NAMES, help="two or four lines of five characters, or of seven")
+    forms.add_argument("--acrostic", action="append", metavar="TEXT", help="a line for each of these characters")
+    forms.add_argument(
+        "--line-length", type=int, metavar="N", help="characters of its lines, without --form (5 in couplets, else 7)"
+    )
+    forms.add_argument("--skip-unknown", action="store_true", help="place characters that the model has never seen")
+
+
+def _add_novelty(sample) -> None:
+    copies = sample.add_argument_group("what is copied from the corpus")
+    copies.add_argument("--novelty", action="store_true", help="mark it 【so】, and say how much and how varied")
+    copies.add_argument(
+        "--ngram", type=int, metavar="N", help="count n-grams of so many tokens (4; 16 for letters of an alphabet)"
+    )
+    copies.add_argument("--min-copy", type=int, metavar="N", help="mark spans of so many tokens or more (8; 32)")
+    copies.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
+    add_data_dir(copies)
+
+
+def _add_compare(commands) -> None:
+    against = commands.add_parser(
+        "compare",
+        help="train a model from scratch and its Gluon twin from the same parameters",
+        description="The book's settings unless told otherwise. A gru is in Gluon's form: see the GRU chapter.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_data_arguments(against)
+    add_settings(against, ModelConfig(), CHAPTER_MODEL)
+    add_settings(against, TrainConfig(), CHAPTER_TRAINING)
+    against.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="folder for the picture (%(default)s)"
+    )
+
+
+def _add_plot(commands) -> None:
+    plot = commands.add_parser(
+        "plot",
+        help="draw the perplexity of one run or several",
+        description="Draw training and validation perplexity, epoch by epoch, from the logs of runs.",
+    )
+    plot.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder that `train` wrote, or a log.jsonl")
+    plot.add_argument(
+        "--out", type=Path, default=Path("runs/plot.png"), metavar="FILE", help=".png, .svg or .pdf (%(default)s)"
+    )
+
+
+def _add_show(commands) -> None:
+    show = commands.add_parser(
+        "show",
+        help="draw what a trained model does",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Draw what a trained model holds for likely to come next, how far its gates open while it reads a\n"
+        "text, or a map of the tokens by their embedding.",
+        epilog="for example:\n"
+        "  python -m d2lrnn show runs/lyrics --prefix 我们                  what may come next\n"
+        "  python -m d2lrnn show runs/lyrics --what gates                   over what the model writes itself\n"
+        "  python -m d2lrnn show runs/lyrics --what embedding --count 200   a map of 200 characters",
+    )
+    _add_run(show)
+    show.add_argument("--what", choices=("next", "gates", "embedding"), default="next", help="(%(default)s)")
+    show.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="next, gates: what the model reads (the first prefix of the training; gates: and 30 tokens after it)",
+    )
+    show.add_argument("--count", type=int, metavar="N", help="tokens, or of gates hidden units (10; 12; 100)")
+    show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
+    show.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
+    add_ctx(show)
+
+
+def _add_play(commands) -> None:
+    play = commands.add_parser(
+        "play",
+        help="open a page on which a trained model writes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Serve a page for the browser: the model writes while one looks on, with the probability of each\n"
+        "character, and what is copied from the corpus marked. Only this machine can open it, unless --host says so.",
+    )
+    _add_run(play)
+    play.add_argument("--host", default="127.0.0.1", help="where it can be reached (%(default)s)")
+    play.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (%(default)s)")
+    play.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
+    add_data_dir(play)
+    add_ctx(play)

@@ -1,0 +1,206 @@
+"""The command ``train``: a model is trained, or a run goes on."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from d2lrnn.cli.from_arguments import prefixes_from
+from d2lrnn.config.fields import settings_in
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.presets import CONFIGS, NamedConfig
+from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.vocabulary import LINE_END
+from d2lrnn.device import as_ctx
+from d2lrnn.evaluation.losses import format_perplexity
+from d2lrnn.models.build import build_model
+from d2lrnn.models.parameters import named_parameters
+from d2lrnn.plotting.pictures import plot_history
+from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE
+from d2lrnn.runs.folder import RunFolder
+from d2lrnn.runs.log import RunError
+from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus
+from d2lrnn.runs.trained import load_run
+from d2lrnn.training.divergence import TrainingDivergedError
+from d2lrnn.training.history import Position
+from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
+from d2lrnn.training.loop import Training, set_seed
+
+# What says which batches an epoch has; and the settings that one learning rate schedule alone looks at.
+CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
+
+SCHEDULED = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
+
+
+def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
+    """Return what to ask :func:`load_corpus` for, beside the corpus."""
+    options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
+    if options["max_tokens"] is None and args.corpus in (None, named.corpus):
+        options["max_tokens"] = named.max_tokens
+    if options["held_out"] is None:
+        options["held_out"] = 0.0 if args.corpus == "ptb" else named.held_out
+    return {**options, "lines": training.num_lines > 0}
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a model, or go on with a run, and return the exit status."""
+    return _go_on(args) if args.resume else _begin(args)
+
+
+def _begin(args: argparse.Namespace) -> int:
+    name = args.config or "lyrics"
+    named = CONFIGS[name]
+    given, folder = named.corpus if args.corpus is None else args.corpus, args.out or Path("runs") / name
+    if any((folder / file).exists() for file in (LAST, BEST)) and not args.overwrite:
+        go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if (folder / LAST).exists() else ""
+        raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
+    model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
+    config = _changed(named.training, args)
+    options = _corpus_options(args, named, config)
+    corpus = load_corpus(given, args.data_dir, **options)
+    config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
+    set_seed(config.seed)
+    ctx = as_ctx(args.ctx)
+    model = build_model(model_config, corpus.vocab_size, ctx)
+    training = Training(model, config)
+    batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
+    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, options, args.data_dir))
+    for old in (LAST, BEST):
+        (folder / old).unlink(missing_ok=True)
+    _describe(model, model_config, corpus, ctx)
+    return _carry_out(run, training, corpus)
+
+
+def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
+    """Return a training with the settings that the arguments hold."""
+    given = settings_in(TrainConfig, vars(args))
+    changed = dataclasses.replace(config, **given)
+    for name in given.keys() & SCHEDULED.keys():
+        if changed.lr_schedule != SCHEDULED[name]:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for --lr-schedule {SCHEDULED[name]}, and this one is "
+                f"{changed.lr_schedule}: leave it out, or give the other schedule too"
+            )
+    return changed
+
+
+def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
+    """Return the settings of the model that the arguments hold, and what they entail."""
+    given = settings_in(ModelConfig, vars(args))
+    if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
+        given["embed_size"] = None  # which only Gluon's models have
+    if defaults.embed_size == defaults.num_hiddens and "num_hiddens" in given and "embed_size" not in given:
+        given["embed_size"] = given["num_hiddens"]
+    return given
+
+
+def _go_on(args: argparse.Namespace) -> int:
+    for what in ("config", "out", "max_tokens", "level", "held_out"):
+        if getattr(args, what) is not None:
+            raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
+    if settings_in(ModelConfig, vars(args)) or args.overwrite:
+        raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
+    if args.resume.is_file() and args.resume.name != LAST:
+        raise RunError(f"--resume {args.resume}: expected the folder of a run, or {LAST} in it, where it is to go on")
+    checkpoint = load_run(args.resume, LAST)
+    folder = args.resume if args.resume.is_dir() else args.resume.parent
+    if checkpoint.training is None:
+        raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
+    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
+    check_origin(checkpoint, corpus)
+    config = _changed(checkpoint.train_config, args)
+    if args.prefix:
+        config = dataclasses.replace(config, prefixes=tuple(args.prefix))
+    ctx = as_ctx(args.ctx)
+    model = checkpoint.build_model(ctx)
+    training = Training(model, config)
+    try:
+        training.restore(*checkpoint.training)
+    except ValueError as error:
+        raise RunError(f"{checkpoint.path}: {error}") from error
+    batches_for(model, corpus, config)
+    run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
+    _describe(model, checkpoint.model_config, corpus, ctx)
+    _settle_position(training, checkpoint.train_config)
+    return _carry_out(run, training, corpus)
+
+
+def _settle_position(training: Training, before: TrainConfig) -> None:
+    """Begin the epoch anew if its batches are others now, and say where the run goes on."""
+    config, epoch = training.config, training.position.epoch
+    cuts = [name for name in CUTS if getattr(config, name) != getattr(before, name)]
+    if cuts and training.position.batch:
+        training.position, training.carried = Position(epoch), None
+        print(f"another {' and '.join(cuts)}: epoch {epoch} of {config.num_epochs} begins anew")
+    elif training.over:
+        print(f"nothing is left to do after {epoch - 1} epochs: ask for more, --num-epochs")
+    else:
+        print(f"going on in epoch {epoch} of {config.num_epochs}, after {training.position.batch} batches of it")
+
+
+def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
+    size = sum(math.prod(param.shape) for param in named_parameters(model).values())
+    held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
+    print(
+        f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones{held_out}\n"
+        f"{config.kind} {config.cell}, {config.num_layers} x {config.num_hiddens} hidden units, {size:,} parameters, "
+        f"on {ctx}"
+    )
+
+
+def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
+    """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
+    model, config, failure, folder = training.model, training.config, "", shlex.quote(str(run.folder))
+    run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
+    try:
+        history = train_and_predict(model, corpus, config, training, run.keep)
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+        if run.kept:
+            failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
+    except OSError:
+        _say_where_to_go_on(run)
+        raise
+    best_model = run.finish(bool(failure))
+    if best_model is not None:
+        print(f"model    {best_model}")
+    if history.perplexity:
+        title = f"run {run.folder.name}, corpus {corpus.name}"
+        plot_history({run.folder.name: history}, run.folder / PICTURE, title)
+        print(f"picture  {run.folder / PICTURE}")
+    if corpus.test is not None and not history.stopped:
+        best = load_run(run.folder)
+        found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, config)
+        epoch = best.reached.get("epoch", history.best_epoch)
+        run.log(event="test", perplexity=found, of_epoch=epoch)
+        print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
+    if best_model is not None:
+        prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
+        print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
+    if failure:
+        print(f"d2lrnn: {failure}", file=sys.stderr)
+        return 1
+    if history.stopped:
+        _say_where_to_go_on(run)
+        return 130
+    return 0
+
+
+def _say_where_to_go_on(run: RunFolder) -> None:
+    """Print the command that goes on with a run that was stopped, if a position was kept."""
+    if run.kept:
+        where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
+        print(f"go on with it: {_python()} -m d2lrnn train --resume {shlex.quote(str(run.folder))}  # {where}")
+
+
+def _python() -> str:
+    """Return what to call this Python by, seen from here: ``.venv/bin/python``, or just ``python``."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return str(python.relative_to(here)) if here in python.parents else "python"

@@ -1,0 +1,67 @@
+"""The settings of writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from d2lrnn.checks import check_number, check_whole
+from d2lrnn.config.fields import setting
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How :func:`d2lrnn.generation.sampling.generate` finds the next token: by chance, or by beam search.
+
+    Each default is the one that does nothing: ``Sampling()`` draws from the model's own distribution, at temperature
+    1.  ``Sampling(temperature=0)`` always takes the likeliest token, which is greedy search, and so does a beam of 1.
+    Settings act in this order: repetition penalty, temperature, top_k, top_p.
+
+    Sources: top_k of Fan, Lewis and Dauphin (2018, arXiv 1805.04833); top_p, the nucleus, of Holtzman et al. (2020,
+    arXiv 1904.09751); the repetition penalty of Keskar et al. (2019, arXiv 1909.05858).
+    """
+
+    temperature: float = setting(1.0, "logits are divided by this; 0: always the likeliest token")
+    top_k: int = setting(0, "choose among so many likeliest tokens only; 0: all")
+    top_p: float = setting(1.0, "choose among the fewest tokens that have this probability together; 1: all")
+    repetition_penalty: float = setting(1.0, "above 1, a token that is there already is less likely; 1: none")
+    beam_width: int = setting(0, "look for the likeliest text with so many hypotheses; 0: no search")
+    length_penalty: float = setting(0.0, "beam: texts are ranked by log p / length ** this; 0: by log p")
+    seed: int = setting(0, "of chance; text i of a batch has seed + i")
+    stop: str | None = None  # the token at which a text ends; it is not part of the text
+    without: tuple[str, ...] = ()  # tokens that are never written
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "length_penalty"):
+            check_number(name, getattr(self, name))
+        for name in ("top_k", "beam_width", "seed"):
+            check_whole(name, getattr(self, name), 0)
+        check_number("top_p", self.top_p)
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}: expected a probability, above 0 and at most 1")
+        check_number("repetition_penalty", self.repetition_penalty)
+        if not self.repetition_penalty:
+            raise ValueError("repetition_penalty is 0: expected above 0, since logits are divided by it")
+        if self.stop is not None and not (isinstance(self.stop, str) and self.stop):
+            raise ValueError(f"stop is {self.stop!r}: expected a token of the vocabulary, or None")
+        if isinstance(self.without, str):
+            raise ValueError(
+                f"without is the text {self.without!r}: expected several tokens, such as ({self.without!r},)"
+            )
+        self._check_combination()
+
+    def _check_combination(self) -> None:
+        truncated = bool(self.top_k) or self.top_p < 1
+        if self.temperature == 0 and truncated:
+            raise ValueError("temperature 0 takes the likeliest token whatever top_k and top_p are: leave them out")
+        if self.beam_width and (self.temperature != 1 or truncated):
+            raise ValueError("beam search leaves nothing to chance: leave temperature, top_k and top_p out")
+        if self.length_penalty and not (self.beam_width and self.stop):
+            raise ValueError(
+                "length_penalty compares texts of different length, which only a beam search with a stop token has: "
+                "set beam_width and stop, or leave it out"
+            )
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether another seed can give another text."""
+        return not self.beam_width and self.temperature > 0 and self.top_k != 1

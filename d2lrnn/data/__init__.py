@@ -1,0 +1,29 @@
+"""From a file to ids, and from ids to minibatches."""
+
+from d2lrnn.data.batches import Batches as Batches
+from d2lrnn.data.batches import CorpusTooShortError as CorpusTooShortError
+from d2lrnn.data.batches import check_batch as check_batch
+from d2lrnn.data.batches import data_iter_consecutive as data_iter_consecutive
+from d2lrnn.data.batches import data_iter_random as data_iter_random
+from d2lrnn.data.batches import data_iter_varied as data_iter_varied
+from d2lrnn.data.corpus import Corpus as Corpus
+from d2lrnn.data.datasets import load_corpus as load_corpus
+from d2lrnn.data.datasets import load_data_couplets as load_data_couplets
+from d2lrnn.data.datasets import load_data_jay_lyrics as load_data_jay_lyrics
+from d2lrnn.data.datasets import load_data_lyrics_sample as load_data_lyrics_sample
+from d2lrnn.data.datasets import load_data_ptb as load_data_ptb
+from d2lrnn.data.datasets import load_data_time_machine as load_data_time_machine
+from d2lrnn.data.datasets import load_ids as load_ids
+from d2lrnn.data.datasets import load_text as load_text
+from d2lrnn.data.files import CorpusError as CorpusError
+from d2lrnn.data.files import CorpusNotFoundError as CorpusNotFoundError
+from d2lrnn.data.lines import data_iter_lines as data_iter_lines
+from d2lrnn.data.lines import pad_lines as pad_lines
+from d2lrnn.data.lines import rows_of_lines as rows_of_lines
+from d2lrnn.data.vocabulary import EOS as EOS
+from d2lrnn.data.vocabulary import LINE_END as LINE_END
+from d2lrnn.data.vocabulary import UNK as UNK
+from d2lrnn.data.vocabulary import UnknownTokenError as UnknownTokenError
+from d2lrnn.data.vocabulary import Vocab as Vocab
+from d2lrnn.data.vocabulary import check_ids as check_ids
+from d2lrnn.data.vocabulary import tokenize as tokenize

@@ -1,0 +1,199 @@
+"""Cut a run of ids into minibatches for truncated backpropagation through time.
+
+All samplers yield ``X, Y``, int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by one id (d2l-zh
+v1, section 6.3).  Where rows are whole lines, a third array tells them from their padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.data.vocabulary import check_ids
+from d2lrnn.device import ContextLike, as_ctx
+
+
+class Batches:
+    """An iterator over minibatches ``(X, Y)`` or ``(X, Y, counted)`` that knows how many there are.
+
+    Attributes:
+        num_batches: how many there were in the beginning.
+    """
+
+    def __init__(self, batches: Iterator, num_batches: int) -> None:
+        self._batches, self.num_batches = batches, num_batches
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> tuple[mx.np.ndarray, ...]:
+        return next(self._batches)
+
+
+class CorpusTooShortError(ValueError):
+    """The corpus does not hold a single minibatch of the size asked for."""
+
+
+def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield windows in random order, each at most once, so that batches do not continue one another.
+
+    The corpus is cut into ``(len - 1) // num_steps`` windows that do not overlap.  What does not fill a window at
+    the end of the corpus is left out, and so are the windows that do not fill a batch at the end of the epoch: other
+    ones in every epoch, since the order comes from NumPy's global generator.
+
+    Args:
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
+        batch_size: windows in a batch.
+        num_steps: ids in a window.
+        ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
+
+    Raises:
+        CorpusTooShortError: if the windows do not fill one batch.
+        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+    """
+    ids = checked_corpus(corpus_indices, batch_size=batch_size, num_steps=num_steps)
+    num_windows = (len(ids) - 1) // num_steps
+    needed = batch_size * num_steps + 1
+    _require(num_windows >= batch_size, len(ids), needed, batch_size, num_steps)
+    X = ids[: num_windows * num_steps].reshape(num_windows, num_steps)
+    Y = ids[1 : num_windows * num_steps + 1].reshape(num_windows, num_steps)
+
+    def batches() -> Iterator:
+        order = numpy.random.permutation(num_windows)
+        for i in range(0, num_windows - batch_size + 1, batch_size):
+            rows = order[i : i + batch_size]
+            yield to_device(X[rows], ctx), to_device(Y[rows], ctx)
+
+    ctx, count = as_ctx(ctx), num_windows // batch_size
+    return Batches(batches(), count)
+
+
+def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield batches that continue one another row by row, so that the state can be carried on.
+
+    The corpus is cut into ``batch_size`` rows of ``len // batch_size`` ids; batch ``i`` holds the ids
+    ``i * num_steps`` to ``(i + 1) * num_steps - 1`` of every row.  What does not fill the rows, and what is left of
+    the rows after the last full batch, is left out.
+
+    Args:
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
+        batch_size: rows.
+        num_steps: ids of a row in one batch.
+        ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
+
+    Raises:
+        CorpusTooShortError: if the rows are too short for one batch.
+        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+    """
+    return _consecutive(corpus_indices, batch_size, num_steps, ctx, _equal_steps)
+
+
+def data_iter_varied(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
+    """Yield batches as :func:`data_iter_consecutive`, but of varying length, so that no epoch cuts as another does.
+
+    A window has ``num_steps`` ids give or take a sixth, equally often each whole number between; where a corpus is
+    always cut at the same places, no gradient ever crosses these (Merity et al. 2017, arXiv 1708.02182).  The lengths
+    come from NumPy's global generator.
+
+    Args:
+        corpus_indices: as for :func:`data_iter_consecutive`.
+        batch_size: rows.
+        num_steps: ids of a row in one batch, on average.
+        ctx: the device of the batches.
+
+    Raises:
+        CorpusTooShortError, ValueError: as :func:`data_iter_consecutive`.
+    """
+    return _consecutive(corpus_indices, batch_size, num_steps, ctx, _varied_steps)
+
+
+def _equal_steps(length: int, num_steps: int) -> numpy.ndarray:
+    return numpy.full(length // num_steps, num_steps)
+
+
+def _varied_steps(length: int, num_steps: int) -> numpy.ndarray:
+    spread = num_steps // 6
+    steps = numpy.random.randint(num_steps - spread, num_steps + spread + 1, 1 + length // (num_steps - spread))
+    return steps[: numpy.searchsorted(steps.cumsum(), length, side="right")]
+
+
+def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike, draw_steps: Callable) -> Batches:
+    ids = checked_corpus(corpus_indices, batch_size=batch_size, num_steps=num_steps)
+    row_length = len(ids) // batch_size
+    needed = batch_size * (num_steps + 1)
+    _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
+    rows = ids[: batch_size * row_length].reshape(batch_size, row_length)
+    steps = draw_steps(row_length - 1, num_steps)  # of each batch
+    if not len(steps):  # the first of varied lengths was longer than the rows, which hold num_steps
+        steps = numpy.array([num_steps])
+    ends = steps.cumsum()
+
+    def batches() -> Iterator:
+        for begin, end in zip(ends - steps, ends):
+            yield to_device(rows[:, begin:end], ctx), to_device(rows[:, begin + 1 : end + 1], ctx)
+
+    ctx = as_ctx(ctx)
+    return Batches(batches(), len(steps))
+
+
+def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
+    """Refuse a batch of ids that MXNet would accept and compute nonsense from.
+
+    Args:
+        X: ids of shape (batch_size, num_steps).
+        vocab_size: ids must be below this.
+        state: the state that goes with X; the last axis but one of its arrays is the batch.
+
+    Raises:
+        ValueError: for a shape of other than two axes, an empty batch, ids that are out of range or not whole, and a
+            state that is for another batch size (a sign of the two axes of X swapped).
+    """
+    if not isinstance(X, mx.nd.NDArray):
+        raise ValueError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
+    if X.ndim != 2 or X.size == 0:
+        raise ValueError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
+    for array in state:
+        if array.shape[-2] != X.shape[0]:
+            raise ValueError(
+                f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
+                f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
+            )
+    check_ids(_from_mxnet(X), vocab_size, "X")
+
+
+def _from_mxnet(array) -> numpy.ndarray:
+    """Return an MXNet array's numbers, as int32 where they are floats, as np.arange gives them, but whole and exact."""
+    ids = array.asnumpy()
+    if ids.dtype.kind == "f":
+        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # at and above it, a float may have been rounded
+        if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
+            return ids.astype(numpy.int32)
+    return ids
+
+
+def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
+    """Return the ids of a text as a NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}: expected a positive whole number")
+    if isinstance(corpus_indices, mx.nd.NDArray):
+        corpus_indices = _from_mxnet(corpus_indices)
+    ids = check_ids(corpus_indices, None, "corpus_indices")
+    if ids.ndim != 1:
+        raise ValueError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")
+    return ids
+
+
+def _require(enough: bool, found: int, needed: int, batch_size: int, num_steps: int) -> None:
+    if not enough:
+        raise CorpusTooShortError(
+            f"the corpus has {found} ids; one batch of batch_size {batch_size} x num_steps {num_steps} needs "
+            f"{needed}: take a longer corpus, or a smaller batch_size or num_steps"
+        )
+
+
+def to_device(ids: numpy.ndarray, ctx: mx.Context) -> mx.np.ndarray:
+    """Return ids as an int32 array on a device."""
+    return mx.np.array(ids, dtype=numpy.int32, ctx=ctx)

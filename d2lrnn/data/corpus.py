@@ -1,0 +1,75 @@
+"""A text as ids, in splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy
+
+from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text as ids (int32, one dimension, read-only) and the vocabulary that they belong to.
+
+    Raises:
+        ValueError: if a split is not one row of ids of the vocabulary, or is empty.
+    """
+
+    name: str
+    vocab: Vocab
+    train: numpy.ndarray
+    valid: numpy.ndarray | None = None  # None: the corpus has no such split
+    test: numpy.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for split in ("train", "valid", "test"):
+            if getattr(self, split) is None and split != "train":
+                continue
+            what = f"the {split} split of {self.name}"
+            ids = check_ids(getattr(self, split), len(self.vocab), what).copy()
+            if ids.ndim != 1 or ids.size == 0:
+                raise ValueError(f"{what} has shape {ids.shape}: expected one dimension, not empty")
+            ids.setflags(write=False)
+            object.__setattr__(self, split, ids)
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens in the vocabulary."""
+        return len(self.vocab)
+
+    def hold_out(self, share: float) -> Corpus:
+        """Take the end of the text out of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.
+
+        The vocabulary stays that of the whole text, so the model knows of every character.  In a corpus of lines each
+        split ends with a line.
+
+        Args:
+            share: of the tokens, 0 to below 0.5; 0 changes nothing.
+
+        Raises:
+            ValueError: if the corpus has splits already, or one would have less than two tokens.
+        """
+        if not 0 <= share < 0.5:
+            raise ValueError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
+        if share == 0:
+            return self
+        if self.valid is not None or self.test is not None:
+            raise ValueError(f"{self.name} has splits for validation and test already: leave held_out out")
+        ids, ends = self.train, [round(len(self.train) * (1 - 2 * share)), round(len(self.train) * (1 - share))]
+        if LINE_END in self.vocab:
+            lines = 1 + numpy.flatnonzero(ids == self.vocab.token_to_idx[LINE_END])
+            ends = [int(lines[lines <= end].max(initial=0)) for end in ends]
+        parts = numpy.split(ids, ends)
+        if min(part.size for part in parts) < 2:
+            sizes = ", ".join(f"{part.size:,}" for part in parts)
+            raise ValueError(f"held_out {share} would part {self.name} into {sizes} tokens: expected at least two each")
+        return replace(self, train=parts[0], valid=parts[1], test=parts[2])
+
+    def split(self, name: str) -> numpy.ndarray:
+        """Return the ids of ``"train"``, ``"valid"`` or ``"test"``, or raise a ValueError."""
+        found = [split for split in ("train", "valid", "test") if getattr(self, split) is not None]
+        if name not in found:
+            raise ValueError(f"{self.name} has no split {name!r}: expected one of {', '.join(found)}")
+        return getattr(self, name)

@@ -1,0 +1,275 @@
+"""The data sets as ids and vocabularies."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+import numpy
+
+from d2lrnn.config.fields import CORPUS_NAMES
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, Source, decode, fetch, read_texts, reading
+from d2lrnn.data.vocabulary import EOS, LINE_END, UNK, UnknownTokenError, Vocab, tokenize
+
+BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
+
+SAMPLE = Source("lyrics_zh.txt", elsewhere="it is part of d2lrnn, so install d2lrnn again")
+
+JAYCHOU = Source(
+    "jaychou_lyrics.txt.zip",
+    "3cfedd7d174111cdad5a27eaffaa6a2432a2842cf2590a03dd8a97610ea07043",
+    ("jaychou_lyrics.txt",),
+)
+
+PTB = Source(
+    "ptb.zip",
+    "310d8f602882a5716613815ed75596e5764ea84ed04c5630eebaaf2b943ec5aa",
+    ("simple-examples.tgz", "ptb.train.txt", "ptb/ptb.train.txt", "simple-examples/data/ptb.train.txt"),
+)
+
+TIME_MACHINE = Source("timemachine.txt", "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516")
+
+COUPLETS = Source(
+    "tang_couplets.txt",
+    elsewhere=(
+        "name the folder that it is in by --data-dir, data_dir= or D2LRNN_DATA, or name, as the corpus, a file of your "
+        "own with one poem a line"
+    ),
+)
+
+
+def load_corpus(
+    name: PathLike,
+    data_dir: PathLike | None = None,
+    max_tokens: int | None = None,
+    level: str | None = None,
+    lines: bool = False,
+    held_out: float = 0.0,
+) -> Corpus:
+    """Load a corpus by its name, or a text file of the user's.
+
+    Args:
+        name: one of ``CORPUS_NAMES``, or the path of a UTF-8 text file.
+        data_dir: the folder to look in first.
+        max_tokens: keep at most so many tokens; None means all, but for ``"jaychou"`` the book's 10,000.
+        level: of the tokens, ``"char"``, ``"word"`` or ``"bigram"``; None: the Penn Treebank's words, else characters.
+        lines: keep line ends, for training on whole lines; else they become spaces.  Couplets always have them.
+        held_out: the share of the text that is its ``test`` split, and as much before it ``valid``; of the Penn
+            Treebank, which comes in splits, 0.
+
+    Raises:
+        CorpusError: if the corpus or file is missing (CorpusNotFoundError) or is not what it should be.
+        ValueError: for what a corpus cannot be asked for.
+    """
+    return _load(name, data_dir, max_tokens, level, lines).hold_out(held_out)
+
+
+def _load(name: PathLike, data_dir: PathLike | None, max_tokens: int | None, level: str | None, lines: bool) -> Corpus:
+    if name == "ptb" and level not in (None, "word") or name == "couplets" and level not in (None, "char"):
+        raise ValueError(f"{name} has no tokens of level {level!r}: leave the level out")
+    if name in ("ptb", "timemachine") and lines:
+        raise ValueError(f"{name} has no lines: expected another corpus, or a text file")
+    if name == "sample":
+        return load_data_lyrics_sample(max_tokens, data_dir, level or "char", lines)
+    if name == "jaychou":
+        most = BOOK_CHARS if max_tokens is None else max_tokens
+        return load_data_jay_lyrics(most, data_dir, level or "char", lines)
+    if name == "ptb":
+        return load_data_ptb(data_dir, max_tokens)
+    if name == "timemachine":
+        return load_data_time_machine(max_tokens, data_dir, level or "char")
+    if name == "couplets":
+        return load_data_couplets(max_tokens, data_dir)
+    if Path(name).exists():
+        return load_text(name, level or "char", max_tokens, lines)
+    nearest = difflib.get_close_matches(str(name), CORPUS_NAMES, 1)
+    raise CorpusNotFoundError(
+        f"{str(name)!r} is neither a corpus nor a file: expected one of {', '.join(CORPUS_NAMES)}, or the "
+        f"path of a UTF-8 text file{f'; did you mean {nearest[0]}?' if nearest else ''}"
+    )
+
+
+def load_data_lyrics_sample(
+    max_chars: int | None = None, data_dir: PathLike | None = None, level: str = "char", lines: bool = False
+) -> Corpus:
+    """Load the Chinese lyrics that ship with d2lrnn; a line end becomes a space.
+
+    Args:
+        max_chars: keep at most so many characters, or tokens of another level; the vocabulary is theirs.
+        data_dir: the folder to look in first.
+        level: of the tokens.
+        lines: keep line ends.
+
+    Raises:
+        CorpusError: if the file is missing (CorpusNotFoundError) or is not UTF-8 text.
+    """
+    text = read_texts(fetch(SAMPLE, data_dir), [SAMPLE.filename])[0]
+    return _corpus("sample", text, level, max_chars, lines)
+
+
+def load_data_jay_lyrics(
+    max_chars: int | None = BOOK_CHARS, data_dir: PathLike | None = None, level: str = "char", lines: bool = False
+) -> Corpus:
+    """Load the book's Jay Chou lyrics; a line end becomes a space (d2l-zh v1, section 6.3).
+
+    Args:
+        max_chars: keep at most so many characters; the vocabulary is theirs (1,027 for the book's 10,000).
+            None keeps all 63,282.
+        data_dir: the folder to look in first, for ``jaychou_lyrics.txt.zip`` or ``jaychou_lyrics.txt``.
+        level: of the tokens.
+        lines: keep line ends.
+
+    Raises:
+        CorpusError: if the file is missing (CorpusNotFoundError), damaged or not UTF-8 text.
+    """
+    text = read_texts(fetch(JAYCHOU, data_dir), ["jaychou_lyrics.txt"])[0]
+    return _corpus("jaychou", text, level, max_chars, lines)
+
+
+def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None = None) -> Corpus:
+    """Load couplets of Tang poems, each a line of two times five characters and their marks, with its line end.
+
+    Args:
+        max_chars: keep at most so many characters, in whole lines; the vocabulary is theirs.
+        data_dir: the folder to look in first, for ``tang_couplets.txt``.
+
+    Raises:
+        CorpusError: if the file is missing (CorpusNotFoundError) or is not UTF-8 text.
+    """
+    text = read_texts(fetch(COUPLETS, data_dir), [COUPLETS.filename])[0]
+    return _corpus("couplets", text, "char", max_chars, lines=True)
+
+
+def load_data_time_machine(
+    max_tokens: int | None = None, data_dir: PathLike | None = None, level: str = "char"
+) -> Corpus:
+    """Load *The Time Machine* in lower case, with one space for every run of anything but letters.
+
+    This is d2l 1.0, section 9.2: 173,428 characters, 27 of them distinct, or 32,775 words.  (Earlier editions
+    clean line by line and so glue a line's last word to the next one's first: 170,580 characters.)
+
+    Args:
+        max_tokens: keep at most so many tokens; the vocabulary is theirs.
+        data_dir: the folder to look in first, for ``timemachine.txt``.
+        level: ``"char"``, ``"word"`` or ``"bigram"``.
+
+    Raises:
+        CorpusError: if the file is missing (CorpusNotFoundError) or damaged.
+    """
+    text = read_texts(fetch(TIME_MACHINE, data_dir), [TIME_MACHINE.filename])[0]
+    return _corpus("timemachine", re.sub("[^A-Za-z]+", " ", text).lower(), level, max_tokens)
+
+
+def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = None) -> Corpus:
+    """Load the Penn Treebank as Mikolov et al. (2010) prepared it: words, and ``<eos>`` at each line end.
+
+    Training, validation and test have 929,589, 73,760 and 82,430 tokens; the vocabulary is training's 10,000.
+
+    Args:
+        data_dir: the folder to look in first, for ``ptb.zip``, for Mikolov's ``simple-examples.tgz``, or for
+            ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``, there or in its ``ptb/`` or
+            ``simple-examples/data/``.
+        max_tokens: keep at most so many tokens of each split; the vocabulary is still that of all.
+
+    Raises:
+        CorpusError: if the files are missing (CorpusNotFoundError), damaged or do not belong together.
+    """
+    path = fetch(PTB, data_dir)
+    texts = read_texts(path, ["ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"])
+    tokens = [_words_and_ends(text) for text in texts]
+    vocab = Vocab(tokens[0], "word")
+    _check_max(max_tokens)
+    try:
+        return Corpus("ptb", vocab, *(vocab.encode(words[:max_tokens]) for words in tokens))
+    except UnknownTokenError as error:
+        raise CorpusError(f"in {path}, another split does not fit ptb.train.txt: {error}") from error
+
+
+def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None, lines: bool = False) -> Corpus:
+    r"""Load any UTF-8 text file, with or without a byte order mark; the corpus gets the file's name.
+
+    Args:
+        path: the file.
+        level: ``"char"``: characters, where a line end (``\n``, ``\r\n`` or ``\r``) becomes a space;
+            ``"word"``: what white space separates, line ends included; ``"bigram"``: pairs of characters.
+        max_tokens: keep at most so many tokens; the vocabulary is theirs.
+        lines: keep line ends; empty lines, and spaces around the others, are left out.
+
+    Raises:
+        CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
+        ValueError: for lines of another level than characters.
+    """
+    path = Path(path)
+    with reading(path), path.open("rb") as stream:
+        return _corpus(path.name, decode(stream, str(path)), level, max_tokens, lines)
+
+
+def load_ids(
+    path: PathLike, vocab: Vocab, lines: bool = False, max_tokens: int | None = None
+) -> tuple[numpy.ndarray, int]:
+    """Read a UTF-8 text file as a trained model does: in its vocabulary.
+
+    Where the vocabulary is of words and has ``<unk>`` or ``<eos>``, as the Penn Treebank's, a word that it lacks is
+    read as the one, a line end as the other.
+
+    Args:
+        path: the file.
+        vocab: the model's.
+        lines: keep line ends, as :func:`load_text`.
+        max_tokens: keep at most so many tokens; None: all.
+
+    Returns:
+        the ids, and how many words were read as ``<unk>``.
+
+    Raises:
+        CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
+        UnknownTokenError: for what the vocabulary lacks.
+    """
+    path = Path(path)
+    with reading(path), path.open("rb") as stream:
+        text = _with_line_feeds(decode(stream, str(path)))
+    if vocab.level != "word":
+        return vocab.encode(_lines_of(text) if lines else text.replace("\n", " "))[:max_tokens], 0
+    tokens = (_words_and_ends(text) if EOS in vocab else tokenize(text, "word"))[:max_tokens]
+    known = [token if token in vocab or UNK not in vocab else UNK for token in tokens]
+    return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
+
+
+def _words_and_ends(text: str) -> list[str]:
+    """Return words, and ``<eos>`` for each line end."""
+    return tokenize((text.removesuffix("\n") + "\n").replace("\n", f" {EOS} "), "word")
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines_of(text: str) -> str:
+    """Return lines without the empty ones, and without spaces around them."""
+    return "".join(line.strip() + LINE_END for line in text.split("\n") if line.strip())
+
+
+def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: bool = False) -> Corpus:
+    """Make a corpus of a text without splits."""
+    _check_max(max_tokens)
+    text = _with_line_feeds(text)
+    if lines:
+        if level != "char":
+            raise ValueError(f"lines are of characters: found the level {level!r}")
+        text = _lines_of(text)
+        text = text if max_tokens is None else text[: text.rfind(LINE_END, 0, max_tokens) + 1]
+        if not text:
+            raise CorpusError(f"{name} has no line within its first {max_tokens:,} characters: take more")
+        max_tokens = None
+    else:
+        text = text.replace("\n", " ")
+    tokens = tokenize(text[: len(text) // 2 * 2] if level == "bigram" else text, level)[:max_tokens]
+    vocab = Vocab(tokens, level)
+    return Corpus(name, vocab, vocab.encode(tokens))
+
+
+def _check_max(max_tokens: int | None) -> None:
+    if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
+        raise ValueError(f"found {max_tokens!r} as the most tokens to keep: expected a positive whole number")

@@ -1,0 +1,209 @@
+"""Turn text into ids and back: tokens, the vocabulary, the check that ids are in range, and their corpus."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from d2lrnn.config.fields import LEVELS
+
+EOS = "<eos>"  # ends a line of a word-level corpus
+
+UNK = "<unk>"  # stands for rare words of the Penn Treebank
+
+LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first of them
+
+_CALLED = {"char": "character", "word": "word", "bigram": "pair of characters"}
+
+
+class UnknownTokenError(ValueError):
+    """A text holds a token that the vocabulary does not."""
+
+
+def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndarray:
+    """Return ids as int32, or refuse them before MXNet can clip or round them in silence.
+
+    Args:
+        ids: whole numbers, of any shape: a list or a NumPy array.
+        vocab_size: ids must be below this; None leaves the vocabulary open.
+        what: what to call the ids in an error.
+
+    Returns:
+        a contiguous int32 array of the same shape; the given one if it is that already.
+
+    Raises:
+        ValueError: for anything but whole numbers, and for ids that are negative or not below vocab_size.
+    """
+    try:
+        array = numpy.asarray(ids)
+    except ValueError as error:  # NumPy's word for rows of unequal length
+        raise ValueError(f"{what} cannot be made an array of whole numbers: {error}") from error
+    if array.size == 0 and not isinstance(ids, numpy.ndarray):
+        array = array.astype(numpy.int32)  # an empty list, for which NumPy supposes floats
+    if array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what} has dtype {array.dtype}: expected whole numbers, best int32 (floats round above 2**24)"
+        )
+    limit = 2**31 if vocab_size is None else vocab_size
+    outside = (array < 0) | (array >= limit)
+    if outside.any():
+        position = tuple(int(i) for i in numpy.argwhere(outside)[0])
+        raise ValueError(
+            f"{what} has the id {array[position]} at position {', '.join(map(str, position)) or 0}: expected "
+            f"0 to {limit - 1}, into which MXNet would clip it in silence; is it from another vocabulary?"
+        )
+    return numpy.asarray(array, dtype=numpy.int32, order="C")
+
+
+def tokenize(text: str, level: str = "char") -> list[str]:
+    """Split a text into its characters, into pairs of them, or into what white space separates.
+
+    Args:
+        text: what to split.
+        level: ``"char"``; ``"bigram"``: pairs that do not overlap, behind which one character may be left; ``"word"``.
+
+    Raises:
+        ValueError: for any other level.
+    """
+    _check_level(level)
+    if level == "bigram":
+        return [text[i : i + 2] for i in range(0, len(text), 2)]
+    return list(text) if level == "char" else text.split()
+
+
+class Vocab:
+    """The numbering of a text's tokens: most frequent first, equally frequent ones by code point.
+
+    So the same text gives the same ids in every process.  There is no token for the unknown but what the text
+    itself has (the Penn Treebank writes ``<unk>``).
+
+    Args:
+        tokens: the tokens to count, or a text to split into them.
+        level: ``"char"``, ``"word"`` or ``"bigram"``, as :func:`tokenize` explains.
+
+    Attributes:
+        idx_to_token: the tokens by id.
+        token_to_idx: the ids by token.
+        level: as given.
+
+    Raises:
+        ValueError: if there are no tokens, one is not a string, or the level is unknown.
+    """
+
+    idx_to_token: tuple[str, ...]
+    token_to_idx: dict[str, int]
+    level: str
+
+    def __init__(self, tokens: str | Iterable[str], level: str = "char") -> None:
+        tokens = tokenize(tokens, level) if isinstance(tokens, str) else list(tokens)
+        _check_strings(tokens)
+        counts = Counter(tokens)
+        self._number(sorted(counts, key=lambda token: (-counts[token], token)), level)
+
+    @classmethod
+    def from_list(cls, idx_to_token: Iterable[str], level: str = "char") -> Vocab:
+        """Return the vocabulary that gives these tokens the ids 0, 1, ... in the order given.
+
+        Raises:
+            ValueError: if there are no tokens, one is not a string or comes twice, or the level is unknown.
+        """
+        vocab = cls.__new__(cls)
+        vocab._number(idx_to_token, level)
+        return vocab
+
+    def _number(self, tokens: Iterable[str], level: str) -> None:
+        _check_level(level)
+        self.idx_to_token = tuple(tokens)
+        if not self.idx_to_token:
+            raise ValueError("there are no tokens: expected at least one to make a vocabulary of")
+        _check_strings(self.idx_to_token)
+        self.token_to_idx = {token: i for i, token in enumerate(self.idx_to_token)}
+        if len(self.token_to_idx) < len(self.idx_to_token):
+            token = next(token for i, token in enumerate(self.idx_to_token) if self.token_to_idx[token] != i)
+            raise ValueError(f"the token {token!r} is there twice: expected every token once")
+        self.level = level
+
+    def encode(self, text: str | Iterable[str]) -> numpy.ndarray:
+        """Turn a text, or tokens, into ids.
+
+        Returns:
+            an int32 array with one id for each token.
+
+        Raises:
+            UnknownTokenError: if the vocabulary lacks a token.
+            ValueError: if a token is not a string.
+        """
+        tokens: Sequence[str]
+        if isinstance(text, str):
+            tokens = text if self.level == "char" else tokenize(text, self.level)
+        else:
+            tokens = list(text)
+        try:
+            return numpy.fromiter(map(self.token_to_idx.__getitem__, tokens), numpy.int32, len(tokens))
+        except (KeyError, TypeError):  # TypeError: a token that cannot even be looked up, such as a list
+            _check_strings(tokens)
+            raise UnknownTokenError(self._unknown(tokens)) from None
+
+    def decode(self, ids: Any) -> str:
+        """Turn a row of ids into text; words are joined by a space.
+
+        Raises:
+            ValueError: if the ids are not whole numbers in range (see :func:`check_ids`) in one dimension.
+        """
+        row = check_ids(ids, len(self))
+        if row.ndim != 1:
+            raise ValueError(f"ids has shape {row.shape}: expected one dimension, the ids of a text in a row")
+        return (" " if self.level == "word" else "").join(self.idx_to_token[i] for i in row.tolist())
+
+    def _unknown(self, tokens: Sequence[str]) -> str:
+        """Return what to tell about the tokens that are unknown."""
+        position, token = next((i, token) for i, token in enumerate(tokens) if token not in self)
+        message = f"unknown {_CALLED[self.level]} {token!r}"
+        if self.level == "char" and len(token) == 1:
+            message += f" (U+{ord(token):04X})"
+        if self.level == "bigram" and len(token) == 1:
+            message = f"the character {token!r} has no partner"
+        message += f" at position {position}"
+        others = len({token for token in tokens if token not in self}) - 1
+        if others:
+            message += f", and {others} other unknown one{'s' if others > 1 else ''} after it"
+        nearest = difflib.get_close_matches(token, self.idx_to_token) if self.level == "word" else []
+        message += f": expected only what is among the {len(self):,} tokens of the vocabulary"
+        if nearest:
+            message += f", where the nearest are {', '.join(map(repr, nearest))}"
+        if "<unk>" in self:
+            message += "; write <unk> in its place"
+        return message
+
+    def __len__(self) -> int:
+        return len(self.idx_to_token)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.token_to_idx
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocab):
+            return NotImplemented
+        return (self.level, self.idx_to_token) == (other.level, other.idx_to_token)
+
+    def __hash__(self) -> int:
+        return hash((self.level, self.idx_to_token))
+
+    def __repr__(self) -> str:
+        first = ", ".join(map(repr, self.idx_to_token[:5])) + (", ..." if len(self) > 5 else "")
+        return f"Vocab({len(self):,} tokens of level {self.level!r}: {first})"
+
+
+def _check_level(level: str) -> None:
+    if level not in LEVELS:
+        raise ValueError(f"unknown level {level!r}: expected one of {', '.join(LEVELS)}")
+
+
+def _check_strings(tokens: Iterable) -> None:
+    for token in tokens:
+        if not isinstance(token, str):
+            raise ValueError(f"expected strings as tokens, found {token!r} of type {type(token).__name__}")

@@ -1,0 +1,12 @@
+"""How good a model is: the loss of a batch, the perplexity on a text."""
+
+from d2lrnn.evaluation.adaptive import evaluate_adaptively as evaluate_adaptively
+from d2lrnn.evaluation.adaptive import mean_squared_gradients as mean_squared_gradients
+from d2lrnn.evaluation.adaptive import token_losses_adaptively as token_losses_adaptively
+from d2lrnn.evaluation.losses import bits_per_character as bits_per_character
+from d2lrnn.evaluation.losses import cross_entropy as cross_entropy
+from d2lrnn.evaluation.losses import format_perplexity as format_perplexity
+from d2lrnn.evaluation.losses import perplexity as perplexity
+from d2lrnn.evaluation.losses import token_losses as token_losses
+from d2lrnn.evaluation.texts import evaluate as evaluate
+from d2lrnn.evaluation.texts import evaluate_lines as evaluate_lines

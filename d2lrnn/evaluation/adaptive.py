@@ -1,0 +1,251 @@
+"""Evaluation that adapts to the text it reads, with no training: a neural cache, and dynamic evaluation.
+
+What both know of a text is what stands before the token that is predicted: each token is scored first, then learnt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.checks import check_whole
+from d2lrnn.config.evaluation import Cache, Dynamic
+from d2lrnn.data.vocabulary import check_ids
+from d2lrnn.evaluation.losses import perplexity, token_losses
+from d2lrnn.evaluation.texts import windows
+from d2lrnn.models.parameters import get_values, gradient_of, trainable_parameters
+from d2lrnn.models.protocol import LanguageModel, check_causal
+
+Progress = Callable[[int, int], None]  # called with the tokens read so far, and how many there are in all
+
+
+def evaluate_adaptively(
+    model: LanguageModel,
+    ids,
+    cache: Cache | None = None,
+    dynamic: Dynamic | None = None,
+    train_ids=None,
+    num_steps: int = 35,
+    progress: Progress | None = None,
+) -> float:
+    """Return a model's perplexity on a text to which it adapts; arguments as for :func:`token_losses_adaptively`.
+
+    With neither cache nor dynamic it is that of :func:`d2lrnn.evaluation.texts.evaluate` in one row.
+    """
+    losses = token_losses_adaptively(model, ids, cache, dynamic, train_ids, num_steps, progress)
+    return perplexity(losses.sum(), losses.size)
+
+
+def token_losses_adaptively(
+    model: LanguageModel,
+    ids,
+    cache: Cache | None = None,
+    dynamic: Dynamic | None = None,
+    train_ids=None,
+    num_steps: int = 35,
+    progress: Progress | None = None,
+) -> numpy.ndarray:
+    """Return the loss of each token but the first, read in one row, the state carried all through.
+
+    The parameters afterwards are what they were before, to the bit, after an exception or Ctrl-C too; the gradients
+    are not.
+
+    Args:
+        model: a language model, from scratch or on Gluon.
+        ids: the text, whole numbers in one dimension, at least two.
+        cache: mix in a neural cache; for models with ``with_outputs``, those on Gluon.
+        dynamic: let the model learn from each window once it is scored.
+        train_ids: for ``dynamic``: the text that the model was trained on; or, so that several settings need it read
+            once only, what :func:`mean_squared_gradients` returned.
+        num_steps: tokens in one call of the model; with ``dynamic``, its own ``num_steps`` is taken instead.
+        progress: called after each window with the tokens read so far and in all: first of ``train_ids``, if they are
+            read, then of ``ids``.
+
+    Returns:
+        losses in nats, float64, of shape (len(ids) - 1,).
+
+    Raises:
+        LooksAheadError: for a bidirectional model.
+        ValueError: if ids do not fit the model or are too few, the cache has no outputs to remember, ``train_ids`` is
+            missing, or learning made the loss NaN or infinite.
+    """
+    check_causal(model)
+    ids = _check_text(ids, model, 2, "ids")
+    memory = _Memory(cache) if cache is not None and cache.share else None
+    if memory is not None and not hasattr(model, "with_outputs"):
+        raise ValueError(
+            f"a cache needs the last layer's outputs, and {type(model).__name__} has no with_outputs(): expected a "
+            "model on Gluon, RNNModel (kind 'gluon')"
+        )
+    if dynamic is None or not dynamic.lr:
+        check_whole("num_steps", num_steps)
+        return _read_text(model, ids, num_steps, memory, None, progress)
+    if train_ids is None:
+        raise ValueError("train_ids is None: dynamic evaluation needs the text that the model was trained on")
+    if not isinstance(train_ids, dict):
+        train_ids = mean_squared_gradients(model, train_ids, dynamic, progress)
+    learner = _Learner(_trainable(model), train_ids, dynamic)
+    with learner.restoring():
+        return _read_text(model, ids, dynamic.num_steps, memory, learner, progress)
+
+
+def mean_squared_gradients(
+    model: LanguageModel, train_ids, dynamic: Dynamic, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return, by a parameter's name, the mean of the square of its gradient over the windows of a text (MS).
+
+    Args:
+        model: a language model; its parameters stay as they are.
+        train_ids: the text that it was trained on, of which the first ``dynamic.gradient_tokens`` are read.
+        dynamic: of which ``num_steps`` and ``gradient_tokens`` count here.
+        progress: called after each window with the tokens read so far and in all.
+
+    Raises:
+        ValueError: if the text does not fit the model or fill one window, or the model has no gradients.
+    """
+    train_ids = _check_text(train_ids, model, dynamic.num_steps + 1, "train_ids")
+    num_windows = min(train_ids.size - 1, dynamic.gradient_tokens) // dynamic.num_steps
+    total, state, params = num_windows * dynamic.num_steps, model.begin_state(1), _trainable(model)
+    squares = {name: mx.nd.zeros_like(get_values(param).as_nd_ndarray()) for name, param in params.items()}
+    for i, (X, Y, _) in enumerate(windows(train_ids[: total + 1], 1, dynamic.num_steps), 1):
+        losses, _, state = _read(model, X, Y, state, True)
+        for name, param in params.items():
+            grad = gradient_of(param)
+            grad *= grad
+            squares[name] += grad
+        losses.wait_to_read()  # or the engine's queue would grow and grow
+        if progress is not None:
+            progress(i * dynamic.num_steps, total)
+    return {name: (square / num_windows).as_np_ndarray() for name, square in squares.items()}
+
+
+def _read_text(model: Any, ids, num_steps: int, memory: _Memory | None, learner: _Learner | None, progress):
+    """Return what :func:`token_losses_adaptively` does; the last window is filled up, so that all are of one shape."""
+    found, state, end = numpy.empty(ids.size - 1), model.begin_state(1), 0
+    for X, Y, counted in windows(ids, 1, num_steps):
+        losses, outputs, state = _read(model, X, Y, state, learner is not None)
+        n = int(counted.sum())
+        begin, end = end, end + n
+        found[begin:end] = losses.asnumpy()[:n]
+        if learner is not None:
+            if not numpy.isfinite(found[begin:end]).all():
+                raise ValueError(f"the loss became NaN or infinite within {end} tokens: expected less lr (or more eps)")
+            if end < found.size:  # the last window would be learnt for nothing
+                learner.step()
+        if memory is not None:
+            found[begin:end] = memory.mix(found[begin:end], outputs.asnumpy()[:n], Y[0, :n])
+        if progress is not None:
+            progress(end, found.size)
+    return found
+
+
+def _read(model: Any, X: numpy.ndarray, Y: numpy.ndarray, state: tuple, learn: bool) -> tuple:
+    """Return a window's losses (num_steps,), the last layer's outputs or None, and the state; ``learn``: gradients too.
+
+    Everything else is as in evaluation: nothing is dropped, and no gradient goes beyond the window.
+    """
+    ctx, outputs = state[0].ctx, None
+    X, Y = (mx.np.array(array, dtype="int32", ctx=ctx) for array in (X, Y))
+    state = tuple(s.detach() for s in state)
+    with mx.autograd.record(train_mode=False) if learn else contextlib.nullcontext():
+        if hasattr(model, "with_outputs"):
+            logits, outputs, state = model.with_outputs(X, state)
+        else:
+            logits, state = model(X, state)
+        losses = token_losses(logits, Y)
+        mean = losses.mean()
+    if learn:
+        mean.backward()
+    return losses, outputs, state
+
+
+class _Memory:
+    """The positions that a cache remembers: outputs of the model, and the tokens that followed them."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.outputs, self.tokens = numpy.empty((0, 0), "float32"), numpy.empty(0, "int32")
+
+    def mix(self, losses: numpy.ndarray, outputs: numpy.ndarray, tokens: numpy.ndarray) -> numpy.ndarray:
+        """Return the losses of n positions in a row as the cache changes them, then remember these positions.
+
+        Shapes: the model's losses (n,), its last layer's outputs (n, num_hiddens), and the tokens that follow (n,).
+        """
+        share, window = self.cache.share, self.cache.window
+        n, before = len(tokens), len(self.tokens)
+        self.outputs = numpy.concatenate([self.outputs, outputs]) if before else outputs
+        self.tokens = numpy.concatenate([self.tokens, tokens])
+        age = before + numpy.arange(n)[:, None] - numpy.arange(before + n)  # (n, before + n); 1 is the last position
+        scores = self.cache.theta * (outputs @ self.outputs.T)
+        scores[(age < 1) | (age > window)] = -math.inf
+        # The largest becomes 0; a row without any, at the first position of all, stays at minus infinity.
+        scores -= scores.max(axis=1, keepdims=True, initial=numpy.finfo(scores.dtype).min)
+        weights = numpy.exp(scores)
+        sums = weights.sum(axis=1)
+        weights[self.tokens != tokens[:, None]] = 0
+        with numpy.errstate(divide="ignore"):  # the logarithm of 0, where a token is not in the cache
+            log_p = numpy.log(weights.sum(axis=1) / numpy.maximum(sums, 1), dtype="float64")
+        self.outputs, self.tokens = self.outputs[-window:], self.tokens[-window:]
+        mixed = -numpy.logaddexp(math.log(1 - share) - losses, math.log(share) + log_p)
+        return numpy.where(sums > 0, mixed, losses)
+
+
+class _Learner:
+    """The update of dynamic evaluation, with all that does not change from window to window worked out once."""
+
+    def __init__(self, params: dict[str, Any], squares: dict[str, Any], dynamic: Dynamic) -> None:
+        found, expected = ({name: array.shape for name, array in arrays.items()} for arrays in (squares, params))
+        if found != expected:
+            raise ValueError(f"the mean squared gradients are of {found}: expected those of the model, {expected}")
+        roots = {name: square.as_nd_ndarray().sqrt() for name, square in squares.items()}
+        mean = sum(root.asnumpy().sum(dtype="float64") for root in roots.values())
+        mean /= sum(root.size for root in roots.values())
+        self._parts = [
+            (
+                param,
+                get_values(param).as_nd_ndarray().copy(),
+                dynamic.lr / (roots[name] + dynamic.eps),
+                mx.nd.minimum(roots[name] * (dynamic.decay / (mean or 1)), 1),
+                mx.nd.zeros_like(roots[name]),
+            )
+            for name, param in params.items()
+        ]
+
+    def step(self) -> None:
+        """Take a step with the gradients as they are, which it overwrites."""
+        for param, origin, rate, decay, change in self._parts:
+            weight, grad = get_values(param).as_nd_ndarray(), gradient_of(param)
+            mx.nd.elemwise_sub(origin, weight, out=change)
+            change *= decay
+            grad *= rate
+            change -= grad
+            weight += change
+
+    @contextlib.contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Put the parameters back in the end, however it comes."""
+        try:
+            yield
+        finally:
+            for param, origin, *_ in self._parts:
+                origin.copyto(get_values(param).as_nd_ndarray())
+
+
+def _trainable(model: Any) -> dict[str, Any]:
+    """Return the parameters that have a gradient, by name."""
+    params = trainable_parameters(model)
+    if not params or any(getattr(param, "grad_req", "write") != "write" for param in params.values()):
+        raise ValueError("dynamic evaluation needs parameters with grad_req 'write': found none, or others")
+    return params
+
+
+def _check_text(ids: Any, model: LanguageModel, least: int, what: str) -> numpy.ndarray:
+    ids = check_ids(ids, model.vocab_size, what)
+    if ids.ndim != 1 or ids.size < least:
+        raise ValueError(f"{what} has shape {ids.shape}: expected one dimension, at least {least} tokens")
+    return ids

@@ -1,0 +1,96 @@
+"""How well a language model predicts a text: perplexity, with the state carried all the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.checks import check_whole
+from d2lrnn.data.lines import pad_lines, rows_of_lines
+from d2lrnn.data.vocabulary import check_ids
+from d2lrnn.evaluation.losses import perplexity, token_losses
+from d2lrnn.models.protocol import LanguageModel, check_causal
+
+
+def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35) -> float:
+    """Return a model's perplexity on a text; every token but the first is predicted, each once.
+
+    The text is cut into ``batch_size`` rows, each of which begins with the zero state, and the state is carried all
+    along a row: with one row all through the text, as in the published figures.  More rows are faster and come out a
+    little higher, by what the first words of each row lack.
+
+    Args:
+        model: a language model, from scratch or on Gluon.
+        ids: the text, whole numbers in one dimension, at least two.
+        batch_size: rows.
+        num_steps: tokens of a row in one call of the model; the result does not depend on it.
+
+    Raises:
+        LooksAheadError: for a bidirectional model.
+        ValueError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
+    """
+    check_whole("batch_size", batch_size)
+    check_whole("num_steps", num_steps)
+    ids = _checked(model, ids)
+    state, loss_sum = model.begin_state(batch_size), 0.0
+    for window in windows(ids, batch_size, num_steps):
+        loss, state = _loss_sum(model, state, *window)
+        loss_sum += loss
+    return perplexity(loss_sum, ids.size - 1)
+
+
+def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batch_size: int = 64) -> float:
+    """Return a model's perplexity on the lines of a text; every token, line ends too, is predicted, each once.
+
+    Each ``num_lines`` lines begin with the zero state and ``end``, as :func:`d2lrnn.data.lines.data_iter_lines` says.
+
+    Args:
+        model: a language model, from scratch or on Gluon.
+        ids: the text, whole numbers in one dimension, at least two, with ``end`` behind each line.
+        end: the id of the line end.
+        num_lines: lines that follow one another with the state carried.
+        batch_size: rows in one call of the model; the result does not depend on it.
+
+    Raises:
+        LooksAheadError, ValueError: as :func:`evaluate`.
+    """
+    check_whole("num_lines", num_lines)
+    check_whole("batch_size", batch_size)
+    rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # so that there is little padding
+    loss_sum = 0.0
+    for i in range(0, len(rows), batch_size):
+        X, Y, counted = pad_lines(rows[i : i + batch_size], end)
+        loss_sum += _loss_sum(model, model.begin_state(len(X)), X, Y, counted)[0]
+    return perplexity(loss_sum, sum(map(len, rows)))
+
+
+def _checked(model: LanguageModel, ids) -> numpy.ndarray:
+    check_causal(model)
+    ids = check_ids(ids, model.vocab_size)
+    if ids.ndim != 1 or ids.size < 2:
+        raise ValueError(f"ids has shape {ids.shape}: expected one dimension, at least two tokens")
+    return ids
+
+
+def _loss_sum(model: LanguageModel, state: tuple, X, Y, counted) -> tuple[float, tuple]:
+    """Return the loss of what is counted of Y, all together in nats, and the state after X."""
+    ctx = state[0].ctx
+    logits, state = model(mx.np.array(X, dtype="int32", ctx=ctx), state)
+    losses = token_losses(logits, mx.np.array(Y, dtype="int32", ctx=ctx)).asnumpy()
+    return losses[counted.T.reshape(-1)].sum(dtype="float64"), state
+
+
+def windows(ids: numpy.ndarray, batch_size: int, num_steps: int) -> Iterator[tuple[numpy.ndarray, ...]]:
+    """Yield ``X, Y, counted``, each of shape (batch_size, num_steps); where not counted, a row has ended."""
+    length = -(-(ids.size - 1) // batch_size)  # of a row, rounded up
+    width = -(-length // num_steps) * num_steps
+    X, Y, counted = (numpy.zeros((batch_size, width), dtype) for dtype in ("int32", "int32", bool))
+    for row in range(batch_size):
+        part = ids[row * length : (row + 1) * length + 1]
+        n = max(part.size - 1, 0)
+        X[row, :n], Y[row, :n], counted[row, :n] = part[:n], part[1 : n + 1], True
+    for begin in range(0, width, num_steps):
+        window = slice(begin, begin + num_steps)
+        yield X[:, window], Y[:, window], counted[:, window]

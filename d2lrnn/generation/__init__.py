@@ -1,0 +1,30 @@
+"""From a model to text: the likeliest, by chance, by beam search, in verse; and what is copied."""
+
+from d2lrnn.generation.distributions import distribution as distribution
+from d2lrnn.generation.distributions import draw as draw
+from d2lrnn.generation.distributions import log_softmax as log_softmax
+from d2lrnn.generation.forms import FORMS as FORMS
+from d2lrnn.generation.forms import Form as Form
+from d2lrnn.generation.forms import usual_form as usual_form
+from d2lrnn.generation.greedy import predict as predict
+from d2lrnn.generation.greedy import predict_batch as predict_batch
+from d2lrnn.generation.originality import CopyIndex as CopyIndex
+from d2lrnn.generation.originality import Novelty as Novelty
+from d2lrnn.generation.originality import distinct as distinct
+from d2lrnn.generation.originality import marked as marked
+from d2lrnn.generation.originality import novelty as novelty
+from d2lrnn.generation.originality import usual_lengths as usual_lengths
+from d2lrnn.generation.prefixes import as_lines as as_lines
+from d2lrnn.generation.prefixes import encode_prefix as encode_prefix
+from d2lrnn.generation.prefixes import encode_prefixes as encode_prefixes
+from d2lrnn.generation.sampling import Sample as Sample
+from d2lrnn.generation.sampling import Written as Written
+from d2lrnn.generation.sampling import generate as generate
+from d2lrnn.generation.sampling import stream as stream
+from d2lrnn.generation.verse import acrostic as acrostic
+from d2lrnn.generation.verse import compose as compose
+from d2lrnn.generation.verse import stream_acrostic as stream_acrostic
+from d2lrnn.generation.verse import stream_composed as stream_composed
+from d2lrnn.generation.writers import GreedyWriter as GreedyWriter
+from d2lrnn.generation.writers import greedy_writer as greedy_writer
+from d2lrnn.generation.writers import writer_of as writer_of

@@ -1,0 +1,129 @@
+"""Verse forms: lines of so many characters and what ends them, as a mask on the next character."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, cycle, islice
+
+import numpy
+
+from d2lrnn.checks import check_whole
+from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
+from d2lrnn.generation.search import Mask
+
+# A mark in its widths; and the line break, which is a space in corpora that have a line end read as one.
+SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
+
+
+def is_mark(character: str) -> bool:
+    """Tell punctuation and white space from all else."""
+    return character.isspace() or unicodedata.category(character)[0] == "P"
+
+
+@dataclass(frozen=True)
+class Form:
+    r"""How lines follow one another: how many characters each has, and what ends it.
+
+    A couplet is ``Form((5, 5), ("，", "。\n"))``: five characters, a comma, five characters, a full stop, a line break.
+    The break after the last line is not written.  But the model reads it before the first one, so that a text begins
+    where it has seen lines begin.  For a mark that a vocabulary lacks, the same in another width will do.
+
+    Raises:
+        ValueError: if there is no line, one has no character or no end, or an end holds anything but marks and space.
+    """
+
+    lengths: tuple[int, ...]  # of the lines, in characters, what ends them not counted
+    ends: tuple[str, ...]  # of the lines: a mark, a mark and a line break, or a line break
+
+    def __post_init__(self) -> None:
+        if not self.lengths or len(self.lengths) != len(self.ends):
+            raise ValueError(
+                f"the form has {len(self.lengths)} lengths and {len(self.ends)} ends: expected as many, at least one"
+            )
+        for length, end in zip(self.lengths, self.ends):
+            check_whole("the length of a line", length)
+            if not end or not all(map(is_mark, end)):
+                raise ValueError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
+
+    def of_lines(self, count: int) -> Form:
+        """Return the form with so many lines, cut or repeated, of which the last ends as the last one does here."""
+        check_whole("the number of lines", count)
+        ends = islice(cycle(self.ends), count - 1)
+        return Form(tuple(islice(cycle(self.lengths), count)), (*ends, self.ends[-1]))
+
+    @property
+    def places(self) -> tuple[str | None, ...]:
+        """What stands at each place of a text: a mark, a line break, or None for a character."""
+        last = self.ends[-1].rstrip()
+        lines = zip(self.lengths, (*self.ends[:-1], last))
+        return tuple(place for length, end in lines for place in (*[None] * length, *end))
+
+    @property
+    def begins(self) -> tuple[int, ...]:
+        """The places at which lines begin."""
+        sizes = [length + len(end) for length, end in zip(self.lengths, self.ends)]
+        return tuple(accumulate(sizes[:-1], initial=0))
+
+    def before(self, vocab: Vocab) -> str:
+        """Return what a model reads before a text in this form: the last of what ends its last line."""
+        return vocab.idx_to_token[_id_of(self.ends[-1][-1], vocab)]
+
+    def mask(self, vocab: Vocab, given: Mapping[int, str] | None = None) -> Mask:
+        """Return the mask by which :func:`generate` and :func:`stream` write ``len(form.places)`` tokens in this form.
+
+        Where no mark is due, any letter may come, and a digit: what ``str.isalnum`` says.  So no mark, no white space,
+        no token of several characters, nor the square that stands for a character that was lost.
+
+        Args:
+            vocab: the model's, of characters.
+            given: what is to stand at some of the places, by place.
+
+        Raises:
+            UnknownTokenError: if the vocabulary lacks a mark, in either width, or what is given.
+            ValueError: if it is one of words.
+        """
+        if vocab.level != "char":
+            raise ValueError(f"the vocabulary is one of {vocab.level}s: expected characters, which verse is counted in")
+        letters = numpy.array([len(token) == 1 and token.isalnum() for token in vocab.idx_to_token])
+        ids = [None if mark is None else _id_of(mark, vocab) for mark in self.places]
+        for place, character in (given or {}).items():
+            ids[place] = int(vocab.encode([character])[0])
+
+        def allowed(row: int, written: Sequence[int]) -> numpy.ndarray | None:
+            if len(written) >= len(ids):
+                return None
+            token = ids[len(written)]
+            return letters if token is None else numpy.arange(len(vocab)) == token
+
+        return allowed
+
+
+_FIVE, _SEVEN = (Form((length, length), ("，", "。\n")) for length in (5, 7))
+
+FORMS = {"couplet": _FIVE, "quatrain": _FIVE.of_lines(4), "couplet7": _SEVEN, "quatrain7": _SEVEN.of_lines(4)}
+
+
+def usual_form(vocab: Vocab, line_length: int | None = None) -> Form:
+    """Return lines such as a model has probably read: couplets if its vocabulary has what they need, else lyrics.
+
+    Args:
+        vocab: the model's.
+        line_length: characters of a line; None: 5 in couplets, 7 in lyrics, whose lines only a line break ends.
+    """
+    couplets = "\n" in vocab and all(any(mark in vocab for mark in marks) for marks in SAME[:2])
+    ends, usual = (_FIVE.ends, 5) if couplets else (("\n",), 7)
+    return Form((usual if line_length is None else line_length,) * len(ends), ends)
+
+
+def _id_of(mark: str, vocab: Vocab) -> int:
+    """Return the id of a mark or a line break, in the width that the vocabulary has."""
+    same = next((marks for marks in SAME if mark in marks), mark)
+    for token in (mark, *same):
+        if token in vocab:
+            return vocab.token_to_idx[token]
+    raise UnknownTokenError(
+        f"the form needs {' or '.join(map(repr, same))}: expected one of them among the {len(vocab):,} tokens of the "
+        "vocabulary; choose a form without it"
+    )

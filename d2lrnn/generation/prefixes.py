@@ -1,0 +1,47 @@
+"""How texts begin: prefixes as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from d2lrnn.config.generation import Sampling
+from d2lrnn.data.vocabulary import LINE_END, Vocab
+from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
+
+
+def encode_prefix(prefix: str, vocab: Vocab):
+    """Turn a prefix into ids.
+
+    Raises:
+        ValueError: for an empty prefix, since the first character of all cannot be predicted from nothing.
+        UnknownTokenError: for a character or word that the vocabulary does not have.
+    """
+    ids = vocab.encode(prefix)
+    if not len(ids):
+        raise ValueError("the prefix is empty: expected at least one character (or word) to start from")
+    return ids
+
+
+def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageModel, vocab: Vocab) -> list:
+    """Turn prefixes into rows of ids, once it is certain that the model can continue them.
+
+    Raises:
+        ValueError, UnknownTokenError, LooksAheadError: as :func:`predict_batch`.
+    """
+    check_causal(model)
+    check_vocab(model, vocab)
+    if num_preds < 0:
+        raise ValueError(f"num_preds is {num_preds}: expected 0 or more")
+    if isinstance(prefixes, str) or not len(prefixes):
+        raise ValueError(f"prefixes is {prefixes!r}: expected a list of texts, at least one")
+    return [encode_prefix(prefix, vocab) for prefix in prefixes]
+
+
+def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tuple[list[str], Sampling]:
+    """Return prefixes and settings for a model that was trained on rows of so many whole lines.
+
+    It has read a line end before each row; and where a row is a line, it knows of nothing behind the next line end.
+    """
+    stop = LINE_END if num_lines == 1 and sampling.stop is None else sampling.stop
+    return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], replace(sampling, stop=stop)

@@ -1,0 +1,144 @@
+"""From a model to texts that vary: by chance or by beam search, under rules, with the probability of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from d2lrnn.config.generation import Sampling
+from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.generation.prefixes import encode_prefixes
+from d2lrnn.generation.search import Draft, Event, Mask, Rules, draw_all, search_all
+from d2lrnn.generation.writers import writer_of
+from d2lrnn.models.protocol import LanguageModel
+
+Counts = Union[int, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that a model wrote, and how likely each of its tokens was."""
+
+    text: str  # the prefix and what follows
+    ids: tuple[int, ...]  # what follows, without the stop token
+    log_probs: tuple[float, ...]  # of each of them: natural logarithms of the model's own probabilities
+    stopped: bool  # whether it came to the stop token; else it has all the tokens that were asked for
+
+    @property
+    def log_prob(self) -> float:
+        """Of all that follows the prefix together."""
+        return sum(self.log_probs)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A token that a model has just written."""
+
+    row: int  # of the text: its prefix's position
+    id: int
+    text: str  # what the text grows by: the token, after a space if it is a word; nothing if the text stops
+    log_prob: float  # natural logarithm of the model's own probability
+    stopped: bool  # whether it is the stop token, at which the text ends
+
+
+def generate(
+    prefixes: Sequence[str],
+    num_preds: Counts,
+    model: LanguageModel,
+    vocab: Vocab,
+    sampling: Sampling | None = None,
+    mask: Mask | None = None,
+) -> list[Sample]:
+    """Continue prefixes, all in one batch; repeat a prefix for several samples of it.
+
+    Chance is repeatable: row i takes one number of ``numpy.random.default_rng(seed + i)`` for each token, whatever the
+    other rows do.  So row i is what a call with this prefix alone and the seed ``seed + i`` writes.  (The logits of
+    batches of different sizes may differ in their last bits, 1e-7 of their size; a number within that of the border
+    between two tokens would choose the other one.)
+
+    Args:
+        prefixes: the texts to start from, at least one.
+        num_preds: how many tokens to add to each, at most: characters, or words if the vocabulary is one of words.
+            Either one number for all of them or a list, one for each.
+        model: a language model, from scratch or on Gluon.
+        vocab: the vocabulary it was trained with.
+        sampling: how the next token is found; None is ``Sampling()``, chance at temperature 1.
+        mask: is called with the row, which is the prefix's position, and the ids written so far, without the prefix;
+            returns a boolean array (vocab_size,) of the tokens that may come next, or None for all.  The tokens that
+            it leaves share the probability as if there were no others; a beam search compares whole texts by the
+            model's probabilities, not shared out anew.
+
+    Returns:
+        of each prefix, in order, the text and its log-probabilities.  They are the model's own, before penalty, mask,
+        temperature, top_k and top_p, which only choose.
+
+    Raises:
+        ValueError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
+        UnknownTokenError: if the vocabulary does not have the stop token, or one of ``without``.
+        ValueError: for a mask that leaves no token, or logits that are not numbers.
+    """
+    written = stream(prefixes, num_preds, model, vocab, sampling, mask)
+    return [_sample(prefix, row, vocab) for prefix, row in zip(prefixes, by_row(written, len(prefixes)))]
+
+
+def stream(
+    prefixes: Sequence[str],
+    num_preds: Counts,
+    model: LanguageModel,
+    vocab: Vocab,
+    sampling: Sampling | None = None,
+    mask: Mask | None = None,
+) -> Iterator[Written]:
+    """Write what :func:`generate` does, and yield each token as soon as it is written.
+
+    Nothing is computed before it is asked for, so who stops iterating stops the writing.  The rows take turns; one
+    that has ended is left out.  A beam search knows no token of a text before it knows all: it yields one row after
+    another, each when its search is over.
+
+    Args:
+        prefixes: as for :func:`generate`, and so all the others.
+        num_preds: how many tokens to add to each.
+        model: a language model.
+        vocab: its vocabulary.
+        sampling: how the next token is found.
+        mask: which tokens may come next.
+
+    Returns:
+        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.
+
+    Raises:
+        ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`, and what the arguments can tell at once.
+    """
+    sampling = sampling or Sampling()
+    rules = Rules(sampling, vocab, mask)
+    counts = list(num_preds) if isinstance(num_preds, Sequence) else [num_preds] * len(prefixes)
+    rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
+    if len(counts) != len(rows):
+        raise ValueError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
+    lines = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
+    write = search_all if sampling.beam_width else draw_all
+    return _told(write(writer_of(model), lines, rules), vocab, rules.stop)
+
+
+def by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
+    """Wait for all tokens and return those of each row."""
+    rows: list[list[Written]] = [[] for _ in range(num_rows)]
+    for token in written:
+        rows[token.row].append(token)
+    return rows
+
+
+def _told(events: Iterator[Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
+    before = " " if vocab.level == "word" else ""
+    for row, token, log_prob in events:
+        stopped = token == stop
+        yield Written(row, token, "" if stopped else before + vocab.idx_to_token[token], log_prob, stopped)
+
+
+def _sample(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
+    """Collect what was written after a prefix."""
+    tokens = [token for token in written if not token.stopped]
+    ids = tuple(token.id for token in tokens)
+    text = vocab.decode([*vocab.encode(prefix).tolist(), *ids])
+    return Sample(text, ids, tuple(token.log_prob for token in tokens), len(tokens) < len(written))

@@ -1,0 +1,133 @@
+"""The models from scratch once more, for speed: look-up in place of one-hot, gates side by side, one compiled graph.
+
+They compute the same numbers from the same parameters as those of :mod:`d2lrnn.models.scratch`;
+``chapters/the_same_numbers_faster.py`` climbs from there to here and shows what each rung gains.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from itertools import islice
+
+from d2lrnn._runtime import mx
+from d2lrnn.cells.compiled import Weights, dot
+from d2lrnn.cells.registry import CELLS
+from d2lrnn.data.batches import check_batch
+from d2lrnn.device import ContextLike
+from d2lrnn.models.scratch import RNNModelScratch
+from d2lrnn.models.stack import Stack
+
+
+def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
+    """Put the weights of each layer's gates side by side.
+
+    Args:
+        F: MXNet's module for arrays or for symbols.
+        stack: the layers.
+        params: their parameters, in the book's order.
+        n: hidden units of each layer and direction.
+
+    Returns:
+        of each layer and direction in turn a list: ``W_x`` (num_inputs, gates * n); ``b``, of a cell with two biases;
+        then what :class:`d2lrnn.cells.compiled.Weights` asks for.  At last the list of the output layer's weight,
+        transposed, and bias.
+    """
+    cell, whole, remaining = CELLS[stack.cell], [], iter(params)
+
+    def together(arrays: list):
+        return F.np.concatenate(arrays, axis=0)
+
+    for _ in stack.prefixes:
+        p = {name: next(remaining) for name in cell.param_names}
+        W_x = F.np.stack([p["W_x" + gate] for gate in cell.stacked], axis=1)  # much faster than np.concatenate
+        layer = [F.np.reshape(W_x, (-1, len(cell.gates) * n))]
+        bias = "b_"
+        if cell.num_biases == 2:
+            layer.append(together([p["b_" + gate] for gate in cell.stacked]))
+            bias = "c_"
+        for gates in cell.products:
+            layer.append(together([F.np.transpose(p["W_h" + gate]) for gate in gates]))
+            layer.append(together([p[bias + gate] for gate in gates]))
+        layer += [p["w_c" + gate] for gate in cell.peepholes]
+        layer += [F.np.transpose(p["W_mr"])] if cell.projected else []
+        whole.append(layer)
+    W_hq, b_q = remaining
+    return [*whole, [F.np.transpose(W_hq), b_q]]
+
+
+class StackGraph(mx.gluon.HybridBlock):
+    """What the compiled graphs have in common: one call of the stack on inputs of all steps."""
+
+    def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int) -> None:
+        super().__init__()
+        self.stack, self.vocab_size, self.n, self.num_steps = stack, vocab_size, num_hiddens, num_steps
+        self.hybridize(static_alloc=True, static_shape=True)
+
+    def run(self, F, ids, state, weights, num_steps: int):
+        """Return logits (num_steps * batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
+        stack, cell = self.stack, CELLS[self.stack.cell]
+        state, (*layers, (W_hq, b_q)), inputs = iter(state), weights, None
+        new_state: list = []
+        for _ in range(stack.num_layers):
+            outputs = []
+            for direction in range(stack.num_directions):
+                W_x, *rest = layers.pop(0)
+                X = self._multiply(F, ids, inputs, W_x, rest.pop(0) if cell.num_biases == 2 else None)
+                layer = Weights(F, cell, self.n, stack.num_projections, rest)
+                H, last = layer.unroll(X, tuple(islice(state, cell.num_states)), num_steps, reverse=bool(direction))
+                outputs.append(H)
+                new_state += last
+            inputs = outputs[0] if len(outputs) == 1 else F.np.concatenate(outputs, axis=2)
+        inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * width of H)
+        return dot(F, inputs, W_hq, b_q, stack.num_outputs or self.vocab_size), new_state
+
+    def _multiply(self, F, ids, inputs, W_x, b):
+        """Return the products of a layer's inputs, of ids for the first one, and its weight; ``b`` is added, if any."""
+        width = len(CELLS[self.stack.cell].gates) * self.n
+        if inputs is not None:
+            return dot(F, inputs, F.np.transpose(W_x), b, width)
+        # A one-hot vector times a matrix is a row of it.
+        products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
+        if b is None:
+            return products
+        # Adding up two look-ups is quick; with np's broadcasting, b costs a fifth of a step.
+        return products + F.npx.embedding(F.np.zeros_like(ids), F.np.expand_dims(b, 0), input_dim=1, output_dim=width)
+
+
+class _Forward(StackGraph):
+    """From ids, state and the book's parameters to logits and state, over a fixed number of steps."""
+
+    def hybrid_forward(self, F, X, state, params):
+        """Return logits (num_steps * batch_size, num_outputs) and the list of the new state's arrays."""
+        # Without BlockGrad, look-ups in two directions ask one another for a gradient of the ids.
+        ids = F.BlockGrad(F.np.transpose(X).as_nd_ndarray()).as_np_ndarray()  # (num_steps, batch_size)
+        weights = side_by_side(F, self.stack, params, self.n)
+        return self.run(F, ids, state, weights, self.num_steps)
+
+
+# Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
+_forward = functools.lru_cache(maxsize=16)(_Forward)
+
+
+class FastRNNModel(RNNModelScratch):
+    """An :class:`RNNModelScratch` whose stack is one compiled graph; the same parameters, the same numbers.
+
+    A graph is compiled for each new number of steps, so give it sequences of few lengths.
+
+    Args:
+        vocab_size: the size of the vocabulary.
+        num_hiddens: hidden units of each layer and direction.
+        ctx: the device of the parameters.
+        stack: the layers.
+    """
+
+    def __init__(self, vocab_size: int, num_hiddens: int, ctx: ContextLike, stack: Stack) -> None:
+        super().__init__(vocab_size, num_hiddens, ctx, stack.get_params, stack.init_state, stack)
+
+    def __call__(self, X, state: tuple) -> tuple:
+        """Compute logits; arguments, results and errors as for :class:`d2lrnn.models.scratch.RNNModelScratch`."""
+        check_batch(X, self.vocab_size, state)
+        graph = _forward(self.stack, self.vocab_size, self.num_hiddens, X.shape[1])
+        logits, new_state = graph(X, list(state), self.params)
+        return logits, tuple(new_state)

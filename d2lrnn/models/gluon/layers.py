@@ -1,0 +1,107 @@
+"""Recurrent layers on Gluon: one for every cell, several with dropout between them."""
+
+from __future__ import annotations
+
+from d2lrnn._runtime import mx
+from d2lrnn.cells.declaration import check_projections
+from d2lrnn.config.model import Dropout
+from d2lrnn.models.gluon.unrolled import Identity, StepGraphs, UnrolledLayer
+
+rnn, nn = mx.gluon.rnn, mx.gluon.nn
+
+
+def rnn_layer(
+    cell: str, num_hiddens: int, input_size: int = 0, bidirectional: bool = False, num_projections: int | None = None
+):
+    """Return one recurrent layer of a cell: a fused one of ``gluon.rnn`` where there is one, else an unrolled one.
+
+    Fused are ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and ``gru``.  Gluon's GRU is the reset-after
+    form, the twin of :func:`d2lrnn.models.scratch.gru_reset_after`; the book's form is
+    ``UnrolledLayer("gru", num_hiddens)``.
+
+    Args:
+        cell: a name in ``CELLS``; ``gru`` is ``gru_reset_after`` here.
+        num_hiddens: hidden units in each direction.
+        input_size: size of the inputs; 0 lets Gluon find out at the first call.
+        bidirectional: whether a second direction reads from the end.
+        num_projections: width of a projected cell's hidden state.
+
+    Raises:
+        ValueError: for an unknown cell, or a ``num_projections`` that does not fit it.
+    """
+    if cell not in ("rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"):
+        return UnrolledLayer(cell, num_hiddens, input_size, num_projections, bidirectional)
+    check_projections(cell, num_projections)
+    options = {"input_size": input_size, "bidirectional": bidirectional}
+    if cell == "rnn":
+        return rnn.RNN(num_hiddens, activation="tanh", **options)  # Gluon's default is relu
+    if cell == "rnn_relu":
+        return rnn.RNN(num_hiddens, activation="relu", h2h_weight_initializer=Identity(), **options)
+    return (rnn.LSTM if cell == "lstm" else rnn.GRU)(num_hiddens, **options)
+
+
+class RecurrentStack(StepGraphs):
+    """Several layers of :func:`rnn_layer` with dropout between them that really drops.
+
+    The ``dropout=`` of a fused layer of several does nothing on the CPU.  With ``dropout=0`` the numbers are those
+    of the fused layer.
+
+    Args:
+        cell: as for :func:`rnn_layer`.
+        num_hiddens: hidden units of each layer and direction.
+        num_layers: how many layers.
+        bidirectional: whether each layer reads from both ends.
+        dropout: the share of each layer's outputs that is dropped before the next layer, or a :class:`Dropout`, of
+            which ``hidden`` and ``locked`` count here.
+        input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
+        num_projections: width of a projected cell's hidden state.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        num_hiddens: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float | Dropout = 0.0,
+        input_size: int = 0,
+        num_projections: int | None = None,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}: expected at least 1")
+        self.num_directions = 2 if bidirectional else 1
+        with self.name_scope():
+            self.layers = nn.HybridSequential()
+            for layer in range(num_layers):
+                size = (num_projections or num_hiddens) * self.num_directions if layer else input_size
+                self.layers.add(rnn_layer(cell, num_hiddens, size, bidirectional, num_projections))
+        self.dropout = Dropout.of(dropout)
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether a layer's graph is of a fixed number of steps."""
+        return any(isinstance(layer, UnrolledLayer) for layer in self.layers)
+
+    def begin_state(self, batch_size: int, **options) -> list:
+        """Return zeros (num_directions, batch_size, width): of each layer in turn ``H``, or ``H, C``."""
+        return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
+
+    def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
+        """Return the last layer's outputs (num_steps, batch_size, num_directions * width) and the new state."""
+        return self.run(F, X, state, list(self.layers))
+
+    def run(self, F, X, state, layers: list) -> tuple:
+        """Pass inputs and state through ``layers``, which compute what those of the stack do."""
+        new_state: list = []
+        per_layer = len(state) // len(layers)
+        for i, layer in enumerate(layers):
+            X = drop(F, X, self.dropout.hidden, self.dropout.locked) if i else X
+            X, last = layer(X, list(state[i * per_layer : (i + 1) * per_layer]))
+            new_state += last
+        return X, new_state
+
+
+def drop(F, X, rate: float, locked: bool = False):
+    """Drop a share of X (num_steps, batch_size, ...) in training and scale up the rest; locked: alike at all steps."""
+    return F.npx.dropout(X, p=rate, axes=(0,) if locked else ()) if rate else X

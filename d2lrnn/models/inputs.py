@@ -1,0 +1,83 @@
+"""What a recurrent layer from scratch reads: one-hot matrices, and their products with its weights, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from d2lrnn._runtime import mx
+from d2lrnn.data.batches import check_batch
+
+npx, np = mx.npx, mx.np
+
+
+def to_onehot(X, size: int) -> list:
+    """Turn ids into one-hot matrices, one for each time step.
+
+    Args:
+        X: ids of shape (batch_size, num_steps), of an integer type.
+        size: the size of the vocabulary.
+
+    Returns:
+        num_steps matrices of shape (batch_size, size).
+
+    Raises:
+        ValueError: for an id outside 0 .. size - 1, of which MXNet would make a row of zeros.
+    """
+    check_batch(X, size)
+    return OneHot(X.T, size)
+
+
+class OneHot(list):
+    """One-hot matrices, one for each time step, that remember the ids they were made from.
+
+    A one-hot vector times a matrix is a row of it: with the ids at hand :class:`Inputs` looks the row up.
+    """
+
+    def __init__(self, ids, size: int) -> None:  # ids: (num_steps, batch_size)
+        super().__init__(npx.one_hot(x, size) for x in ids)
+        self.ids = ids
+
+
+class Inputs(Sequence):
+    """What a layer reads at all time steps; its product with a weight is made once for all of them.
+
+    The equations allow it, since no input depends on the layer's state, and it pays: the gradient of the weight comes
+    from one product too, not from as many as there are steps.  A step's input, ``inputs[t]``, stands in the
+    equations as a matrix does: ``dot(X, W)``.
+    """
+
+    def __init__(self, matrices: Sequence) -> None:
+        self.matrices = matrices
+        self._products: dict[int, tuple] = {}  # by the weight's identity: the weight, and its product at each step
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    def __getitem__(self, t):
+        return StepInput(self, range(len(self))[t])
+
+    def product(self, t: int, W):
+        """Return the product of step t's input and a weight, (batch_size, columns of W)."""
+        if id(W) not in self._products:
+            num_steps, (rows, columns) = len(self), W.shape
+            if isinstance(self.matrices, OneHot):
+                whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=columns)
+            else:
+                whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, columns)
+            # SliceChannel: np.split takes four times as long, and indexing ten times in the gradient.
+            steps = mx.nd.SliceChannel(whole.as_nd_ndarray(), num_outputs=num_steps, axis=0, squeeze_axis=True)
+            steps = steps if num_steps > 1 else [steps]
+            self._products[id(W)] = W, [step.as_np_ndarray() for step in steps]
+        return self._products[id(W)][1][t]
+
+
+class StepInput(NamedTuple):
+    """The input of one time step, of which the equations want nothing but its products."""
+
+    inputs: Inputs
+    t: int
+
+    def dot(self, W):
+        """Return the product with a weight."""
+        return self.inputs.product(self.t, W)

@@ -1,0 +1,161 @@
+"""The book's recurrent networks from scratch: the cells of :mod:`d2lrnn.cells.steps` over all time steps, in layers.
+
+Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8 (LSTM), 6.9 (deep) and 6.10
+(bidirectional).  Inputs and outputs are num_steps matrices; a state is a tuple; every function returns new arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from d2lrnn._runtime import mx
+from d2lrnn.cells.steps import gru_reset_after_step, gru_step, lstm_step, rnn_step
+from d2lrnn.data.batches import check_batch
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.models.inputs import Inputs, OneHot
+from d2lrnn.models.stack import Stack, output_layer, unroll
+
+np = mx.np
+
+
+def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
+    *cell_params, W_hq, b_q = params
+    outputs, state = unroll(step, Inputs(inputs), state, cell_params)
+    return output_layer(outputs, W_hq, b_q), state
+
+
+def rnn(inputs, state, params):
+    """Compute the outputs of the simple recurrent network.
+
+    Such a function there is for each cell of the book; for every cell of ``CELLS`` there is ``Stack(cell)``.
+
+    Args:
+        inputs: num_steps matrices of shape (batch_size, vocab_size).
+        state: ``(H,)``, of shape (batch_size, num_hiddens).
+        params: as :func:`get_rnn_params` returns them.
+
+    Returns:
+        num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+    """
+    return _language_model(rnn_step, inputs, state, params)
+
+
+def gru(inputs, state, params):
+    """Compute the outputs of the book's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_params`."""
+    return _language_model(gru_step, inputs, state, params)
+
+
+def gru_reset_after(inputs, state, params):
+    """Compute the outputs of Gluon's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_reset_after_params`."""
+    return _language_model(gru_reset_after_step, inputs, state, params)
+
+
+def lstm(inputs, state, params):
+    """Compute the outputs of the LSTM; shapes as for :func:`rnn`, but the state is ``(H, C)``."""
+    return _language_model(lstm_step, inputs, state, params)
+
+
+def get_rnn_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters ``W_xh, W_hh, b_h, W_hq, b_q`` with gradients: N(0, 0.01²), biases 0 (section 6.4.2)."""
+    return Stack("rnn").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_gru_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`gru`: ``W_x, W_h, b`` for the gates z, r, h, then ``W_hq, b_q``."""
+    return Stack("gru").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_gru_reset_after_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`gru_reset_after`: ``W_x, W_h, b, c`` for z, r, h, then ``W_hq, b_q``."""
+    return Stack("gru_reset_after").get_params(vocab_size, num_hiddens, ctx)
+
+
+def get_lstm_params(vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    """Return new parameters of :func:`lstm`: ``W_x, W_h, b`` for the gates i, f, o, c, then ``W_hq, b_q``."""
+    return Stack("lstm").get_params(vocab_size, num_hiddens, ctx)
+
+
+def init_rnn_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H,)`` of shape (batch_size, num_hiddens)."""
+    return Stack("rnn").init_state(batch_size, num_hiddens, ctx)
+
+
+def init_gru_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H,)`` of shape (batch_size, num_hiddens), for both forms of the GRU."""
+    return Stack("gru").init_state(batch_size, num_hiddens, ctx)
+
+
+def init_lstm_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+    """Return the zero state ``(H, C)``, both of shape (batch_size, num_hiddens)."""
+    return Stack("lstm").init_state(batch_size, num_hiddens, ctx)
+
+
+class RNNModelScratch:
+    """A language model from scratch, with the protocol that training and decoding speak (d2l section 9.5).
+
+    Args:
+        vocab_size: the size of the vocabulary.
+        num_hiddens: hidden units of each layer.
+        ctx: the device of the parameters.
+        get_params: ``(vocab_size, num_hiddens, ctx)`` to a list of parameters, such as :func:`get_lstm_params`.
+        init_state: ``(batch_size, num_hiddens, ctx)`` to a tuple, such as :func:`init_lstm_state`.
+        forward_fn: ``(inputs, state, params)`` to outputs and state, such as :func:`lstm` or a :class:`Stack`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_hiddens: int,
+        ctx: ContextLike,
+        get_params: Callable,
+        init_state: Callable,
+        forward_fn: Callable,
+    ) -> None:
+        self.vocab_size, self.num_hiddens, self.ctx = vocab_size, num_hiddens, as_ctx(ctx)
+        self.params = get_params(vocab_size, num_hiddens, self.ctx)
+        self._init_state, self.forward_fn = init_state, forward_fn
+
+    @property
+    def stack(self) -> Stack:
+        """The layers of the model, as a :class:`Stack`.
+
+        Raises:
+            ValueError: if ``forward_fn`` is a function that this module does not know.
+        """
+        if isinstance(self.forward_fn, Stack):
+            return self.forward_fn
+        for function in (rnn, gru, gru_reset_after, lstm):
+            if self.forward_fn is function:
+                return Stack(function.__name__)
+        raise ValueError(f"forward_fn is {self.forward_fn!r}: expected a Stack, rnn, gru, gru_reset_after or lstm")
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs."""
+        return getattr(self.forward_fn, "bidirectional", False)
+
+    @property
+    def num_outputs(self) -> int:
+        """The size of the output layer."""
+        return getattr(self.forward_fn, "num_outputs", None) or self.vocab_size
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        return self._init_state(batch_size, self.num_hiddens, ctx or self.ctx)
+
+    def __call__(self, X, state: tuple) -> tuple:
+        """Compute logits.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            state: of :meth:`begin_state`, or as the last call returned it.
+
+        Returns:
+            logits of shape (num_steps * batch_size, vocab_size), all of the first step first; and the new state.
+
+        Raises:
+            ValueError: as :func:`check_batch`.
+        """
+        check_batch(X, self.vocab_size, state)
+        outputs, state = self.forward_fn(OneHot(X.T, self.vocab_size), state, self.params)
+        return np.concatenate(outputs, axis=0), state

@@ -1,0 +1,15 @@
+"""Pictures of training runs and of what models do.  Matplotlib is imported when the first one is drawn."""
+
+from d2lrnn.plotting.figures import COLOURS as COLOURS
+from d2lrnn.plotting.figures import draw_curves as draw_curves
+from d2lrnn.plotting.figures import new_figure as new_figure
+from d2lrnn.plotting.figures import save_figure as save_figure
+from d2lrnn.plotting.inspection import EmbeddingMap as EmbeddingMap
+from d2lrnn.plotting.inspection import embedding_map as embedding_map
+from d2lrnn.plotting.inspection import gate_activations as gate_activations
+from d2lrnn.plotting.inspection import next_token_probabilities as next_token_probabilities
+from d2lrnn.plotting.pictures import plot_comparison as plot_comparison
+from d2lrnn.plotting.pictures import plot_embedding as plot_embedding
+from d2lrnn.plotting.pictures import plot_gates as plot_gates
+from d2lrnn.plotting.pictures import plot_history as plot_history
+from d2lrnn.plotting.pictures import plot_next as plot_next

@@ -1,0 +1,96 @@
+"""A figure, its curves, its file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from d2lrnn.plotting.fonts import legible
+
+COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
+
+OTHERS = "#b4bbc2"
+
+LINE_STYLES = ("-", "--", "-.", ":")  # a curve that covers another shows it in the gaps
+
+
+def new_figure(title: str, num_panels: int = 1, size: tuple[float, float] | None = None, stacked: bool = False):
+    """Return a Matplotlib figure that needs no display, and its panels, side by side or one below the other.
+
+    Args:
+        title: above the picture.
+        num_panels: how many panels.
+        size: width and height in inches; None: what suits curves side by side.
+        stacked: whether the panels are one below the other.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size or (1.2 + 4.3 * num_panels, 3.6), layout="constrained")
+    (title,), families = legible([title])
+    figure.suptitle(title, fontfamily=families, parse_math=False)
+    grid = (num_panels, 1) if stacked else (1, num_panels)
+    panels = list(figure.subplots(*grid, squeeze=False).flat)
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(alpha=0.3)
+    return figure, panels
+
+
+Curves = Mapping[str, Sequence[float]]  # values by the name that the legend gives them
+
+
+def draw_curves(
+    panel, curves: Curves, labels: tuple[str, str], log: bool = False, dashed: Curves | None = None
+) -> None:
+    """Draw curves over 1, 2, 3 ... into a panel.
+
+    Args:
+        panel: one of :func:`new_figure`.
+        curves: values by the name that the legend gives them.
+        labels: of the two axes.
+        log: whether the vertical axis is logarithmic, if the values are far enough apart to label it well.
+        dashed: further curves, drawn dashed in the colours of those with the same names, which are solid then.
+
+    Raises:
+        ValueError: if none of the curves has a value.
+    """
+    drawn = [value for values in curves.values() for value in values]
+    if not drawn:
+        raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
+    labels_of, families = legible(list(curves))
+    for i, (name, values) in enumerate(curves.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
+        solid = "-" if dashed is not None else LINE_STYLES[i % len(LINE_STYLES)]
+        panel.plot(range(1, len(values) + 1), values, label=labels_of[i], linestyle=solid, **style)
+        if dashed and name in dashed:
+            panel.plot(range(1, len(dashed[name]) + 1), dashed[name], linestyle="--", **style)
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_xlabel(labels[0])
+    panel.set_ylabel(labels[1])
+    drawn += [value for name in curves for value in (dashed or {}).get(name, ())]
+    shown = [value for value in drawn if 0 < value < math.inf]
+    if log and shown and max(shown) > 3 * min(shown):
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        low, high = panel.get_ylim()
+        if high < 30 * low:  # at most one power of ten to label
+            digits = "235" if high > 8 * low else "2345678"
+            panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else "")
+    if len(curves) > 1:
+        panel.legend(frameon=False, prop={"family": families})
+
+
+def save_figure(figure, path: str | Path | None):
+    """Write a figure to ``path``, whose ending says the format (.png, .svg, .pdf), unless it is None; return it.
+
+    Raises:
+        ValueError: if ``path`` has no such ending, or is a folder.
+    """
+    if path is not None:
+        path = Path(path)
+        if not path.suffix or path.is_dir():
+            raise ValueError(f"{path}: expected the name of a file that ends in .png, .svg or .pdf")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    return figure

@@ -1,0 +1,161 @@
+"""A folder holds a training run: the best model, where the training stands, its log and its picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import math
+import os
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
+from d2lrnn.runs.log import LOG, RunError, epoch_entry, machine, read_log
+from d2lrnn.runs.whole_file import naming, remove_parts, whole_file
+from d2lrnn.training.history import Position
+from d2lrnn.training.loop import Training
+
+PERIOD = 60  # seconds between two savings
+
+LARGEST_SHARE = 0.02  # of the time that saving may take
+
+
+class RunFolder:
+    """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
+
+    The best model and the last position are written where the run can first be halted, then every minute, or as seldom
+    as is needed for saving to take no more than a fiftieth of the time, and at the end.  Until the object or its
+    process is gone, no other can be made of the folder.
+
+    Args:
+        folder: where; made if need be.
+        training: what is to be kept.
+        model_config: of its model.
+        corpus: what it is trained on.
+        origin: of the corpus, by :func:`origin_of`.
+
+    Attributes:
+        kept: the position that was written last, or from which the run went on; None: none yet.
+
+    Raises:
+        OSError: if the folder cannot be made.
+        RunError: if another process is training there.
+    """
+
+    def __init__(
+        self, folder: Path, training: Training, model_config: ModelConfig, corpus: Corpus, origin: dict[str, Any]
+    ) -> None:
+        self.folder, self._training, self._model_config = folder, training, model_config
+        self._corpus, self._origin = corpus, origin
+        self._best: Checkpoint | None = None  # still to be written
+        self._has_best = False  # whether one was seen at all
+        self._least = math.inf  # the perplexity in validation that a new one must not exceed
+        self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
+        self.kept: Position | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+
+    def _lock(self) -> None:
+        """Keep other processes out; where this one ends, by a kill too, the lock ends."""
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another process is training in {self.folder}: wait until it ends, or name another folder (--out)"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def begin(self, command: str) -> None:
+        """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
+        history, resumed = self._training.history, self._training.update.steps > 0
+        done = len(history.perplexity)
+        if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
+            self._has_best = True
+            self._least = load_checkpoint(self.folder / BEST).reached.get("valid_perplexity", math.inf)
+        if resumed:
+            self.kept = dataclasses.replace(self._training.position)
+        event = {
+            "event": "resume" if resumed else "begin",
+            "command": command,
+            "model": dataclasses.asdict(self._model_config),
+            "training": dataclasses.asdict(self._training.config),
+            "corpus": self._corpus.name,
+            "machine": machine(),
+        }
+        entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
+        again = {"test"} if self._training.over else set()  # what is done once more
+        entries = [entry for entry in entries if entry.get("epoch", 0) <= done and entry.get("event") not in again]
+        logged = {entry.get("epoch") for entry in entries}
+        entries += [epoch_entry(history, epoch) for epoch in range(1, done + 1) if epoch not in logged]
+        lines = "".join(json.dumps(entry) + "\n" for entry in [*entries, event])
+        for name in (BEST, LAST, LOG):
+            remove_parts(self.folder / name)
+        with whole_file(self.folder / LOG) as file:
+            file.write(lines.encode())
+
+    def log(self, **entry: Any) -> None:
+        """Add a line to the log."""
+        path = self.folder / LOG
+        with naming(path), open(path, "a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def keep(self) -> None:
+        """Keep what the training has reached; to be called wherever it can be halted."""
+        history = self._training.history
+        if self._training.position.batch == 0:
+            epoch = len(history.perplexity)
+            self.log(**epoch_entry(history, epoch))
+            found = history.valid_perplexity[-1] if history.valid_perplexity else -math.inf
+            if history.best_epoch == epoch and found <= self._least:
+                self._note_best()
+        if time.monotonic() - self._saved > self._pause:
+            self.save()
+
+    def save(self) -> None:
+        """Write the best model, if it is a new one, and the position, which must be one where the training can halt."""
+        start = time.monotonic()
+        self._save_best()
+        save_checkpoint(self.folder / LAST, self._checkpoint(training=self._training.snapshot()))
+        self.kept = dataclasses.replace(self._training.position)
+        self._saved = time.monotonic()
+        self._pause = max(PERIOD, (self._saved - start) / LARGEST_SHARE)
+
+    def finish(self, diverged: bool = False) -> Path | None:
+        """Write what is still to be written; return the file of the best model, None if there is none.
+
+        A run that was stopped halts where it was saved last, but its model is the best, or without validation the
+        newest; where it diverged, the newest one of an epoch that was finished.
+        """
+        history = self._training.history
+        newest = not self._has_best or (history.stopped and not history.valid_perplexity)
+        if newest and not diverged:
+            self._note_best()
+        if not history.stopped:
+            self.save()
+        self._save_best()
+        return self.folder / BEST if self._has_best else None
+
+    def _note_best(self) -> None:
+        history = self._training.history
+        reached: dict[str, Any] = {"epoch": len(history.perplexity)}
+        if history.valid_perplexity and self._training.position.batch == 0:
+            self._least = reached["valid_perplexity"] = history.valid_perplexity[-1]
+        with self._training.average.in_place():
+            self._best, self._has_best = self._checkpoint(reached=reached), True
+
+    def _save_best(self) -> None:
+        if self._best is not None:
+            save_checkpoint(self.folder / BEST, self._best)
+            self._best = None
+
+    def _checkpoint(self, **more: Any) -> Checkpoint:
+        model, config = self._training.model, self._training.config
+        return Checkpoint.of(model, self._model_config, config, self._corpus, origin=self._origin, **more)

@@ -1,0 +1,70 @@
+"""Which text a run was trained on, and how to find it again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from d2lrnn.config.fields import CORPUS_NAMES
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.datasets import load_corpus
+from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.log import RunError
+
+CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # of load_corpus, which the checkpoint keeps
+
+
+def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str | None = None) -> dict[str, Any]:
+    """Return what a checkpoint says of a corpus, so that it can be found again and told from another.
+
+    Args:
+        corpus: as it was loaded.
+        given: its name or file.
+        options: what else :func:`load_corpus` was given, those of ``CORPUS_OPTIONS``.
+        data_dir: the folder to look in first, if one was named.
+    """
+    given = given if given in CORPUS_NAMES else str(Path(given).resolve())
+    origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
+    return {**origin, "data_dir": str(Path(data_dir).expanduser().resolve())} if data_dir else origin
+
+
+def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
+    """Load the corpus that a run was trained on, or another of the same vocabulary.
+
+    Args:
+        checkpoint: of the run.
+        data_dir: the folder to look in first; None: as in training, if that folder is still there.
+        given: another corpus or file, or the same in a new place; None: as in training.
+
+    Raises:
+        CorpusError: if it is missing or damaged.
+        RunError: if its vocabulary is not the model's.
+    """
+    origin = checkpoint.origin
+    if given is None and not origin:
+        raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
+    options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}
+    if data_dir is None and "data_dir" in origin and Path(origin["data_dir"]).is_dir():
+        data_dir = origin["data_dir"]
+    corpus = load_corpus(origin["given"] if given is None else given, data_dir, **options)
+    if corpus.vocab != checkpoint.vocab:
+        raise RunError(
+            f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "
+            f"with ({checkpoint.corpus}, {len(checkpoint.vocab):,} tokens): expected the same tokens in the same order"
+        )
+    return corpus
+
+
+def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
+    """Refuse to go on with another text than a run began with.
+
+    Raises:
+        RunError: with both digests.
+    """
+    expected, found = checkpoint.origin.get("sha256"), hashlib.sha256(corpus.train.tobytes()).hexdigest()
+    if expected != found:
+        raise RunError(
+            f"the text of {corpus.name} is not the one that the run began with: its ids have the SHA-256 {found}, "
+            f"expected {expected}"
+        )

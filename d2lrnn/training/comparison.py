@@ -1,0 +1,61 @@
+"""Train several models on the same batches and set them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.evaluation.losses import format_perplexity
+from d2lrnn.models.protocol import LanguageModel
+from d2lrnn.models.twins import make_twins
+from d2lrnn.training.history import History
+from d2lrnn.training.language_model import train_and_predict
+from d2lrnn.training.loop import set_seed
+
+
+def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, config: TrainConfig) -> dict[str, History]:
+    """Train one model after the other on the same batches in the same order, as :func:`train_and_predict` does.
+
+    Returns:
+        the histories by the models' names; after Ctrl-C, those of the models that had begun.
+    """
+    histories: dict[str, History] = {}
+    for name, model in models.items():
+        if config.verbose:
+            print(f"training {name}")
+        histories[name] = train_and_predict(model, corpus, config)
+        if histories[name].stopped:
+            break
+    return histories
+
+
+def comparison_table(histories: Mapping[str, History]) -> str:
+    """Return a table with a line for each run: epochs, last perplexities, speed and time."""
+    width = max(len(name) for name in histories)
+    held_out = any(history.valid_perplexity for history in histories.values())
+    lines = [f"{'model':{width}}  epochs  perplexity  {'validation  ' if held_out else ''}tokens/s  seconds"]
+    for name, history in histories.items():
+        epochs, seconds = len(history.perplexity), sum(history.seconds)
+        last = format_perplexity(history.perplexity[-1]) if epochs else "-"
+        speed = (
+            f"{sum(map(float.__mul__, history.tokens_per_second, history.seconds)) / seconds:,.0f}" if epochs else "-"
+        )
+        valid = f"{format_perplexity(history.valid_perplexity[-1]) if history.valid_perplexity else '-':>10}  "
+        lines.append(f"{name:{width}}  {epochs:6}  {last:>10}  {valid * held_out}{speed:>8}  {seconds:7.1f}")
+    return "\n".join(lines)
+
+
+def largest_difference(first: History, second: History) -> float:
+    """Return the largest relative difference of two runs' perplexities in the epochs that both have finished."""
+    pairs = list(zip(first.perplexity, second.perplexity))
+    if not pairs:
+        raise ValueError("there is nothing to compare: one of the runs has finished no epoch")
+    return max(abs(a - b) / max(a, b) for a, b in pairs)
+
+
+def compare(config: ModelConfig, corpus: Corpus, train: TrainConfig, ctx=None) -> dict[str, History]:
+    """Train a model from scratch and its Gluon twin from the same parameters on the same batches."""
+    set_seed(train.seed)
+    return train_side_by_side(make_twins(config, corpus.vocab_size, ctx), corpus, train)

@@ -1,0 +1,146 @@
+"""Training a language model on a corpus, or any model on any batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from d2lrnn.config.generation import Sampling
+from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.batches import Batches, data_iter_consecutive, data_iter_random, data_iter_varied
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.lines import data_iter_lines
+from d2lrnn.data.vocabulary import LINE_END, Vocab
+from d2lrnn.evaluation.texts import evaluate, evaluate_lines
+from d2lrnn.generation.prefixes import as_lines, encode_prefix
+from d2lrnn.generation.sampling import generate
+from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
+from d2lrnn.training.history import History, report_line
+from d2lrnn.training.loop import Training
+from d2lrnn.training.progress import say
+
+
+def train(
+    model: LanguageModel,
+    make_batches: Callable[[], Iterable],
+    config: TrainConfig,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> History:
+    """Train any model on any batches: :class:`Training` from its beginning to its end, which see.
+
+    :func:`train_and_predict` gives it the batches of a language model.
+    """
+    return Training(model, config).run(make_batches, on_epoch)
+
+
+def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Batches:
+    """Return the batches of an epoch by the sampler that a config asks for, after checking that all fits together.
+
+    Raises:
+        LooksAheadError: for a bidirectional model, which would see its own targets.
+        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short or
+            without the validation that averaging needs.
+    """
+    check_causal(model)
+    check_vocab(model, corpus.vocab)
+    for prefix in config.prefixes:
+        encode_prefix(prefix, corpus.vocab)
+    if corpus.valid is None:
+        needing = [name for name in ("averaging", "patience") if getattr(config, name)]
+        if needing:
+            raise ValueError(
+                f"{' and '.join(needing)} go by the perplexity in validation, but {corpus.name} has no such split: "
+                "hold a share of it out, --held-out"
+            )
+    ctx = model.begin_state(1)[0].ctx
+    if config.num_lines:
+        end = line_end(corpus.vocab)
+        return data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
+    sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
+    sampler = data_iter_random if config.use_random_iter else sampler
+    return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
+
+
+def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, batch_size: int = 1) -> float:
+    """Return the perplexity on a text, read as the training reads its own: line by line, or all through.
+
+    Raises:
+        LooksAheadError, ValueError: as :func:`d2lrnn.evaluation.texts.evaluate`.
+    """
+    if config.num_lines:
+        return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size)
+    return evaluate(model, ids, batch_size, config.num_steps)
+
+
+def line_end(vocab: Vocab) -> int:
+    """Return the id of the line end.
+
+    Raises:
+        ValueError: if the vocabulary has none.
+    """
+    if LINE_END not in vocab:
+        raise ValueError(
+            "num_lines is for a corpus of lines, and this one was read without its line ends: train with num_lines, "
+            "or load_corpus(..., lines=True)"
+        )
+    return vocab.token_to_idx[LINE_END]
+
+
+def train_and_predict(
+    model: LanguageModel,
+    corpus: Corpus,
+    config: TrainConfig | None = None,
+    training: Training | None = None,
+    on_segment: Callable[[], None] | None = None,
+) -> History:
+    """Train a language model on a corpus, and let it write every ``pred_period`` epochs (d2l-zh v1, section 6.4.7).
+
+    Args:
+        model: an :class:`RNNModelScratch` or :class:`RNNModel`, trained in place on the device of its parameters.
+        corpus: its ``train`` ids are what is learnt; on its ``valid`` ids, if it has them, the perplexity is measured
+            after each epoch, with the averaged parameters once there are any (``training.average`` has them; the
+            model keeps its own).
+        config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
+        training: of this model and config, to go on with from where it stands; None: begin.
+        on_segment: called wherever the run can be halted; where ``training.position.batch`` is 0, an epoch is over.
+
+    Returns:
+        the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
+
+    Raises:
+        LooksAheadError, ValueError: as :func:`batches_for`.
+        TrainingDivergedError: as :meth:`Training.run`.
+    """
+    config = config or TrainConfig()
+    batches_for(model, corpus, config)  # raises before anything is computed
+    training = training or Training(model, config)
+
+    def make_batches() -> Batches:
+        return batches_for(model, corpus, config)
+
+    def report(epoch: int, history: History) -> None:
+        with training.average.in_place():
+            if corpus.valid is not None and len(history.valid_perplexity) < epoch:
+                found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
+                if math.isnan(found):
+                    training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")
+                history.valid_perplexity.append(found)
+            if epoch % config.pred_period == 0 or epoch == config.num_epochs:
+                say(config, report_line(epoch, history))
+                for prefix, sample in _samples(model, corpus, config):
+                    history.samples.append((epoch, prefix, sample))
+                    say(config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
+
+    return training.run(make_batches, report, on_segment)
+
+
+def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[tuple[str, str]]:
+    """Return prefixes, and what the model writes after each; greedily it writes after the same one the same text."""
+    prefixes = list(config.prefixes if config.pred_temperature else dict.fromkeys(config.prefixes))
+    if not prefixes:
+        return []
+    starts, sampling = prefixes, Sampling(config.pred_temperature, seed=config.seed)
+    if config.num_lines:
+        starts, sampling = as_lines(starts, sampling, config.num_lines)
+    samples = generate(starts, config.pred_len, model, corpus.vocab, sampling)
+    return [(prefix, sample.text) for prefix, sample in zip(prefixes, samples)]

@@ -1,0 +1,80 @@
+"""What a training run says while it goes on: a bar in a terminal or a notebook, lines in a log file."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any
+
+from d2lrnn.config.training import TrainConfig
+from d2lrnn.evaluation.losses import format_perplexity, perplexity
+from d2lrnn.training.history import History, Position
+
+PERIOD = 60  # seconds between the lines of a log file within an epoch
+
+
+def say(config: TrainConfig, line: str) -> None:
+    """Print a line, without disturbing the bar."""
+    if config.verbose:
+        from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
+
+        tqdm.write(line)
+
+
+def in_notebook() -> bool:
+    """Return whether this runs in a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")
+
+
+class ProgressBar:
+    """tqdm's bar over the epochs, for a terminal or a notebook; a log file gets a line a minute instead."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        from tqdm.auto import tqdm
+
+        self._config, self._has_bar = config, sys.stderr.isatty() or in_notebook()
+        self._bar: Any = tqdm(
+            total=config.num_epochs,
+            unit="epoch",
+            leave=False,
+            disable=not (config.verbose and self._has_bar),
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
+        )
+        self._start: tuple[float, float] | None = None  # when it began to watch, and the epochs done then
+        self._shown = time.perf_counter()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def show(self, history: History, position: Position, num_batches: int) -> None:
+        """Show where a training stands; ``num_batches`` is of an epoch, 0: nobody knows."""
+        now = time.perf_counter()
+        done = position.epoch - 1 + (position.batch / num_batches if num_batches else 0)
+        self._start = self._start or (now, done)
+        if now - self._shown < (1 if self._has_bar else PERIOD):
+            return
+        self._shown = now
+        speed = (now - self._start[0]) / (done - self._start[1]) if done > self._start[1] else math.nan
+        line = f"epoch {position.epoch}" + (f", {position.batch / num_batches:.0%}" if num_batches else "")
+        line += f": perplexity {format_perplexity(perplexity(position.loss_sum, position.num_tokens))}"
+        if history.valid_perplexity:
+            line += f", in validation {format_perplexity(history.valid_perplexity[-1])}"
+        line += f", {position.num_tokens / position.seconds:,.0f} tokens/s"
+        if speed > 0:
+            line += f", {_duration(speed * (self._config.num_epochs - done))} left"
+        if self._has_bar:
+            self._bar.n = round(done, 3)
+            self._bar.set_description_str(line)
+        else:
+            say(self._config, line)
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

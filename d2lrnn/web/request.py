@@ -1,0 +1,92 @@
+"""What the page to play with may ask of a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import FORM_NAMES, settings_in
+from d2lrnn.config.generation import Sampling
+
+MAX_PREFIX = 500  # characters: a model reads them in one go, in which nobody else gets an answer
+
+MAX_HEADS = 100  # lines of an acrostic, 900 characters of the longest form
+
+MAX_TOKENS = 2000  # of a text: a page that marks every character is still quick
+
+MAX_SAMPLES = 16  # texts side by side, more than anyone compares
+
+# A beam search knows no token of a text before it knows all, so that nobody else would get an answer meanwhile.
+CHOICES = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a page asks a model to write.
+
+    Raises:
+        ValueError: for what is no such text or number, or more than a page may ask for.
+    """
+
+    prefix: str = ""  # what a text begins with
+    acrostic: str | None = None  # what its lines begin with, in place of a prefix; None: no acrostic
+    form: str | None = None  # one of FORM_NAMES; None: in an acrostic what suits the vocabulary, else none
+    skip_unknown: bool = False  # in a form: place characters that the model has never seen
+    pred_len: int = 100  # tokens after the prefix; a form ends where it must
+    num_samples: int = 1
+    sampling: Sampling = Sampling()
+
+    def __post_init__(self) -> None:
+        _check_text("prefix", self.prefix, MAX_PREFIX)
+        if self.acrostic is not None:
+            _check_text("acrostic", self.acrostic, MAX_HEADS)
+        if self.form is not None and self.form not in FORM_NAMES:
+            raise ValueError(f"form is {self.form!r}: expected one of {', '.join(FORM_NAMES)}, or none")
+        if not isinstance(self.skip_unknown, bool):
+            raise ValueError(f"skip_unknown is {self.skip_unknown!r}: expected true or false")
+        for name, most in (("pred_len", MAX_TOKENS), ("num_samples", MAX_SAMPLES)):
+            value = getattr(self, name)
+            check_whole(name, value)
+            if value > most:
+                raise ValueError(f"{name} is {value}: expected at most {most}")
+        if self.num_samples > 1 and not self.sampling.by_chance:
+            raise ValueError(
+                f"num_samples is {self.num_samples}, but these settings leave nothing to chance: expected 1, or a "
+                "temperature above 0 and another top_k than 1"
+            )
+
+    @classmethod
+    def read(cls, body: bytes) -> Wish:
+        """Return what a JSON object asks for: fields of this class, and those of ``Sampling`` that ``CHOICES`` names.
+
+        Raises:
+            ValueError: if it is no such object; also as the classes themselves.
+        """
+        try:
+            values = json.loads(body, parse_int=_whole)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the request is not the JSON of a wish: {error}") from None
+        if not isinstance(values, dict):
+            raise ValueError("the request is not the JSON of a wish: expected an object")
+        chosen = {name: value for name, value in values.items() if name in CHOICES}
+        rest = {name: value for name, value in values.items() if name not in CHOICES}
+        strange = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
+        if strange:
+            raise ValueError(f"there is nothing called {strange[0][:50]!r} to ask for")
+        return cls(**rest, sampling=Sampling(**chosen))
+
+
+def _check_text(name: str, text: Any, most: int) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is no text: expected one of at most {most} characters")
+    if len(text) > most:
+        raise ValueError(f"{name} has {len(text):,} characters: expected at most {most}")
+
+
+def _whole(digits: str) -> int:
+    """Read a whole number that a float can hold too."""
+    if len(digits) > 18:
+        raise ValueError(f"found a number of {len(digits)} digits: expected at most 18")
+    return int(digits)

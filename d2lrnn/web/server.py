@@ -1,0 +1,219 @@
+"""Serves the page to play with: one thread for all, and none of them is trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import json
+import logging
+import socket
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, HTTPError, RequestHandler
+
+from d2lrnn.config.generation import Sampling
+from d2lrnn.generation.forms import FORMS
+from d2lrnn.web.player import UNITS, Player
+from d2lrnn.web.request import MAX_SAMPLES, MAX_TOKENS, Wish
+
+FOLDER = Path(__file__).with_name("static")
+
+FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+MAX_WRITING = 4  # texts, or batches of them, at a time: they share one thread
+
+MAX_BODY = 16 * 1024  # bytes: the longest wish, every character of it escaped, has half of them
+
+PATIENCE = 30  # seconds for a client to take what it is sent, or it would keep its place for ever
+
+DEFECT = "something went wrong inside d2lrnn: the terminal that it runs in says what"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",  # another run may be served at this address next
+}
+
+
+class _RefusedError(HTTPError):
+    """A request that is not fulfilled, and the sentence that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.message = message
+
+
+class _Handler(RequestHandler):
+    """Checks for whom a request was meant, and says what is wrong as JSON."""
+
+    def initialize(self, server: PageServer) -> None:
+        self.server = server
+
+    def set_default_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> None:
+        # Another site may let its name point to this machine (DNS rebinding); the browser then still sends that name.
+        hosts, host = self.server.hosts, self.request.host_name
+        if hosts is not None and host not in hosts:
+            raise _RefusedError(403, f"this is not {host[:100]}: expected {' or '.join(sorted(hosts))}")
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        error = more.get("exc_info", (None, None))[1]
+        message = f"{status_code} {self._reason}"
+        if isinstance(error, _RefusedError):
+            message = error.message
+        elif status_code >= 500:
+            message = DEFECT
+        self.finish({"error": message})
+
+
+class _Missing(_Handler):
+    def prepare(self) -> None:
+        super().prepare()
+        raise _RefusedError(404, f"there is no {self.request.path[:100]} here")
+
+
+class _Page(_Handler):
+    def get(self) -> None:
+        player = self.server.player
+        forms = {name: f"{name}: {len(FORMS[name].lengths)} lines of {FORMS[name].lengths[0]}" for name in player.forms}
+        limits, units = {"samples": MAX_SAMPLES, "tokens": MAX_TOKENS}, UNITS[player.vocab.level]
+        self.render("page.html", player=player, forms=forms, limits=limits, units=units, usual=Sampling(), wish=Wish())
+
+
+class _File(_Handler):
+    def get(self, name: str) -> None:
+        self.set_header("Content-Type", f"{FILES[name]}; charset=utf-8")
+        self.finish((FOLDER / name).read_bytes())
+
+
+class _Write(_Handler):
+    """Answers a wish with a line of JSON for each event, and stops writing as soon as nobody reads."""
+
+    async def post(self) -> None:
+        # A page of another site can send a form or text unasked, but not this type.
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise _RefusedError(415, "expected the type application/json")
+        if len(self.request.body) > MAX_BODY:
+            raise _RefusedError(413, f"the request has {len(self.request.body):,} bytes: expected at most {MAX_BODY:,}")
+        with self.server.place():
+            try:
+                events = self.server.player.write(Wish.read(self.request.body))
+            except ValueError as error:
+                raise _RefusedError(400, str(error)) from None
+            self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
+            with contextlib.closing(_to_the_end(events)) as told:
+                try:
+                    await self._send_all(told)
+                except StreamClosedError:
+                    pass
+                except asyncio.TimeoutError:
+                    self.detach().close()
+
+    async def _send_all(self, events: Iterator[dict[str, Any]]) -> None:
+        for event in events:
+            self.write(json.dumps(event) + "\n")
+            await asyncio.wait_for(self.flush(), PATIENCE)
+            await asyncio.sleep(0)  # the others' turn, and that of the news that this client is gone: flush raises then
+
+
+def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
+    """Yield events, and then that all is done or what went wrong meanwhile."""
+    try:
+        yield from events
+        yield {"done": True}
+    except ValueError as error:  # what only writing could tell, such as logits that are not numbers
+        yield {"error": str(error)}
+    except Exception:
+        logging.getLogger(__name__).exception("a defect of d2lrnn, met while it wrote for a page")
+        yield {"error": DEFECT}
+
+
+class PageServer:
+    """Serves a player's page.
+
+    Args:
+        player: who writes.
+        hosts: by which names it may be called; None: by any, where others than this machine may call.
+    """
+
+    def __init__(self, player: Player, hosts: Collection[str] | None) -> None:
+        self.player, self.hosts, self.writing = player, hosts, 0
+        mine = {"server": self}
+        handlers = [("/", _Page, mine), ("/write", _Write, mine), (f"/({'|'.join(FILES)})", _File, mine)]
+        application = Application(
+            handlers,
+            default_handler_class=_Missing,
+            default_handler_args=mine,
+            template_path=str(FOLDER),
+            log_function=lambda handler: None,
+        )
+        self.http = HTTPServer(
+            application, max_body_size=2**20, max_header_size=2**14, idle_connection_timeout=300, body_timeout=PATIENCE
+        )
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places for those who are written for."""
+        if self.writing >= MAX_WRITING:
+            raise _RefusedError(429, f"{MAX_WRITING} others are being written for: try again when one of them is done")
+        self.writing += 1
+        try:
+            yield
+        finally:
+            self.writing -= 1
+
+    async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until it is time to stop; what is being written then ends too."""
+        self.http.add_socket(listening)
+        await stop.wait()
+        self.http.stop()
+        await self.http.close_all_connections()
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen at a port of a host, or of 0 at any that is free.
+
+    Raises:
+        ValueError: if that cannot be.
+    """
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port is {port}: expected 0 to {2**16 - 1}")
+    try:
+        found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else str(error.strerror).partition(" (")[0]
+        raise ValueError(
+            f"there can be no page at {host}, port {port} ({reason}): choose another --port, 0 for any that is free"
+            + ("" if taken else ", or another --host")
+        ) from None
+    found.setblocking(False)
+    return found
+
+
+def address_of(host: str, listening: socket.socket) -> str:
+    """Return the address of the page."""
+    return f"http://{_in_url(host)}:{listening.getsockname()[1]}/"
+
+
+def hosts_of(host: str, listening: socket.socket) -> set[str] | None:
+    """Return the names that a page on loopback goes by; None if other machines can reach it."""
+    if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
+        return None
+    return {"localhost", "127.0.0.1", "[::1]", _in_url(host).lower()}
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

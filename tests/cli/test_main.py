@@ -1,0 +1,481 @@
+import argparse
+import dataclasses
+import io
+import itertools
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from matplotlib.image import imread
+
+from d2lrnn import device
+from d2lrnn.cli import from_arguments, train
+from d2lrnn.cli import main as cli
+from d2lrnn.config.generation import Sampling
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.presets import CONFIGS
+from d2lrnn.config.training import TrainConfig
+from d2lrnn.data import files
+from d2lrnn.generation.greedy import predict
+from d2lrnn.generation.sampling import generate
+from d2lrnn.runs.checkpoint import load_checkpoint
+from d2lrnn.training import loop
+
+SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
+
+
+@pytest.fixture
+def d2lrnn(capsys):
+    """Run the command line as a user does, in this process: returns exit status, standard output and error."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a trained model."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert cli.main(["train", *SMALL, "--num-epochs", "2", "--embed-size", "4", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Let something happen in one step of the training: it gets the gradient's norm and returns another."""
+
+    def set_up(number, action):
+        steps = itertools.count(1)
+
+        def gradient_norm(params, gradient_norm=loop.gradient_norm):
+            norm = gradient_norm(params)
+            return action(norm) if next(steps) == number else norm
+
+        monkeypatch.setattr(loop, "gradient_norm", gradient_norm)
+
+    return set_up
+
+
+def ctrl_c(norm):
+    raise KeyboardInterrupt
+
+
+def failed(result):
+    """Check that a command failed as it should, and return what it complains of."""
+    status, _, err = result
+    (line,) = err.splitlines()
+    assert status == 1
+    assert line.startswith("d2lrnn: ")
+    return line
+
+
+# train
+
+
+@pytest.mark.parametrize("kind", ["gluon", "scratch"])
+def test_train_writes_model_and_picture_and_says_what_it_reached(d2lrnn, tmp_path, kind):
+    command = [
+        "train",
+        *SMALL,
+        "--kind",
+        kind,
+        "--num-epochs",
+        3,
+        "--pred-period",
+        2,
+        "--prefix",
+        "雨",
+        "--prefix",
+        "你",
+    ]
+    status, out, err = d2lrnn(*command, "--out", tmp_path / "new" / "run")
+    assert (status, err) == (0, "")
+    checkpoint = load_checkpoint(tmp_path / "new" / "run" / "model.d2lrnn")
+    assert (checkpoint.corpus, checkpoint.model_config.kind) == ("sample", kind)
+    assert checkpoint.model_config.embed_size == (128 if kind == "gluon" else None)
+    assert checkpoint.train_config.prefixes == ("雨", "你")
+    assert f"sample: 1,500 tokens, {len(checkpoint.vocab)} different ones" in out
+    reports = re.findall(r"epoch (\d+), perplexity ([\d.]+), gradient norm [\d.]+, [\d,]+ tokens/s, [\d.]+ s\n", out)
+    assert [int(epoch) for epoch, _ in reports] == [2, 3]
+    assert len(checkpoint.vocab) > float(reports[0][1]) > float(reports[1][1]) > 1
+    samples = re.findall(r"^ - (.*)", out, re.MULTILINE)
+    model = checkpoint.build_model()
+    assert samples[2:] == [predict(prefix, 12, model, checkpoint.vocab) for prefix in ("雨", "你")]
+    assert imread(tmp_path / "new" / "run" / "loss.png").std() > 0
+
+
+def test_the_same_seed_gives_the_same_file(d2lrnn, tmp_path):
+    for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
+        d2lrnn("train", *SMALL, "--num-epochs", 2, "--dropout", 0.5, "--seed", seed, "--out", tmp_path / folder)
+    a, b, c = ((tmp_path / folder / "model.d2lrnn").read_bytes() for folder in "abc")
+    assert a == b != c
+
+
+def test_a_pipe_gets_no_progress_bar(d2lrnn, tmp_path):
+    _, out, err = d2lrnn("train", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert err == ""
+    assert not re.search("[\r\b\x1b█]", out)
+
+
+def test_a_corpus_too_short_for_the_usual_prefixes_brings_its_own(d2lrnn, tmp_path):
+    text = tmp_path / "sample"  # by this name, other prefixes would be expected of it
+    text.write_text("abcd" * 100)
+    status, out, _ = d2lrnn("train", "--corpus", text, *SMALL, "--num-epochs", 1, "--out", tmp_path / "run")
+    assert status == 0
+    assert " - abcd" in out and "--prefix abcd\n" in out
+
+
+def test_a_terminal_without_chinese_loses_no_run(monkeypatch, tmp_path):
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    assert cli.main(["train", *SMALL, "--num-epochs", "1", "--prefix", "雨", "--out", str(tmp_path)]) == 0
+    assert b"\n - ?" in ascii_only.buffer.getvalue()
+    load_checkpoint(tmp_path / "model.d2lrnn")
+
+
+def test_ctrl_c_saves_what_was_learnt(tmp_path):
+    command = [sys.executable, "-m", "d2lrnn", "train", *SMALL, "--num-epochs", "1000000", "--pred-period", "1"]
+    process = subprocess.Popen(
+        [*command, "--prefix", "雨", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch 2, "):  # it comes at once, and not when some buffer is full
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, "")
+    assert re.search(r"interrupted after \d+ of 1000000 epochs; the model keeps what it has learnt", out)
+    assert f"model    {tmp_path / 'model.d2lrnn'}" in out
+    assert f"-m d2lrnn train --resume {tmp_path}  # epoch " in out
+    assert (tmp_path / "last.d2lrnn").exists()
+    assert imread(tmp_path / "loss.png").std() > 0
+    checkpoint = load_checkpoint(tmp_path / "model.d2lrnn")
+    assert abs(checkpoint.build_model().dense.bias.data()).max() > 0  # which begins at 0
+
+
+def test_a_run_that_diverges_keeps_its_model_and_fails(d2lrnn, tmp_path, at_step):
+    at_step(20, lambda norm: norm * math.nan)  # of 18 an epoch
+    status, out, err = d2lrnn("train", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    line = failed((status, out, err))
+    assert "the gradient's norm became nan in epoch 2, batch 2: training stopped" in line
+    assert "try a smaller lr" in line
+    assert f"model    {tmp_path / 'model.d2lrnn'}" in out
+    load_checkpoint(tmp_path / "model.d2lrnn").build_model()
+    assert imread(tmp_path / "loss.png").std() > 0
+
+
+# sample
+
+
+def test_sample_writes_what_predict_does(d2lrnn, trained):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    model = checkpoint.build_model()
+    expected = [predict(prefix, 20, model, checkpoint.vocab) for prefix in ("分开", "不分开", "雨")]
+    status, out, err = d2lrnn("sample", trained, "--pred-len", 20)  # from the prefixes of the training
+    assert (status, out.splitlines(), err) == (0, expected[:2], "")
+    _, out, _ = d2lrnn("sample", trained / "model.d2lrnn", "--prefix", "雨", "--prefix", "分开", "--pred-len", 20)
+    assert out.splitlines() == [expected[2], expected[0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "count"),
+    [
+        (["--num-samples", 3], {}, 3),
+        (["--seed", 5], {"seed": 5}, 1),
+        (["--temperature", 0.5, "--top-p", 0.9, "--num-samples", 2], {"temperature": 0.5, "top_p": 0.9}, 2),
+        (["--top-k", 4, "--repetition-penalty", 1.5], {"top_k": 4, "repetition_penalty": 1.5}, 1),
+        (["--stop", "我"], {"temperature": 0, "stop": "我"}, 1),
+        (["--stop", "我", "--seed", 9], {"stop": "我", "seed": 9}, 1),
+        (
+            ["--beam-width", 3, "--length-penalty", 0.7, "--stop", " "],
+            {"beam_width": 3, "length_penalty": 0.7, "stop": " "},
+            1,
+        ),
+        (["--log-probs"], {"temperature": 0}, 1),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_sample_writes_what_generate_does(d2lrnn, trained, options, settings, count):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    prefixes = [prefix for prefix in ("雨", "分开") for _ in range(count)]
+    samples = generate(prefixes, 12, checkpoint.build_model(), checkpoint.vocab, Sampling(**settings))
+    status, out, err = d2lrnn("sample", trained, "--prefix", "雨", "--prefix", "分开", "--pred-len", 12, *options)
+    assert (status, err) == (0, "")
+    assert [line for line in out.splitlines() if line[:2] != "  "] == [sample.text for sample in samples]
+
+
+def test_sample_tells_how_likely_each_token_is(d2lrnn, trained):
+    checkpoint = load_checkpoint(trained / "model.d2lrnn")
+    vocab = checkpoint.vocab
+    (sample,) = generate(["雨"], 12, checkpoint.build_model(), vocab, Sampling(seed=2))
+    _, out, _ = d2lrnn("sample", trained, "--prefix", "雨", "--pred-len", 12, "--seed", 2, "--log-probs")
+    text, total, *tokens = out.splitlines()
+    assert text == sample.text
+    assert total == f"  log-probability {sample.log_prob:.3f}, {sample.log_prob / 12:.3f} per token"
+    found = re.findall(r"'(.)' (-\d+\.\d\d)(?:  |$)", "\n".join(tokens), re.MULTILINE)
+    assert found == [(vocab.idx_to_token[i], f"{p:.2f}") for i, p in zip(sample.ids, sample.log_probs)]
+    assert [line.count("'") for line in tokens] == [16, 8]
+    _, out, _ = d2lrnn("sample", trained, "--prefix", "雨", "--pred-len", 0, "--log-probs")
+    assert out == "雨\n  log-probability 0.000\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--temperature", -1], "temperature is -1.0: expected a number, at least 0"),
+        (["--temperature", 0, "--top-k", 3], "temperature 0 takes the likeliest token whatever top_k and top_p are"),
+        (["--beam-width", 2, "--top-p", 0.5], "beam search leaves nothing to chance"),
+        (["--length-penalty", 1], "length_penalty compares texts of different length"),
+        (["--stop", "雨水"], "stop is '雨水': expected one of the"),
+        (["--num-samples", 0], "num_samples is 0: expected a whole number, at least 1"),
+        (["--num-samples", 2, "--temperature", 0], "--num-samples given, but these settings leave nothing to chance"),
+        (["--seed", 1, "--num-samples", 2, "--beam-width", 2], "--num-samples and --seed given, but these"),
+        (["--seed", 1, "--top-k", 1], "--seed given, but these settings leave nothing to chance"),
+        (["--pred-len", -1, "--seed", 1], "num_preds is -1: expected 0 or more"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said_in_a_line(d2lrnn, trained, options, complaint):
+    assert complaint in failed(d2lrnn("sample", trained, *options))
+
+
+# compare
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_compare_shows_that_both_compute_the_same(d2lrnn, tmp_path, cell):
+    status, out, err = d2lrnn("compare", "--cell", cell, *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert (status, err) == (0, "")
+    rows = re.findall(r"^(scratch|gluon) +(\d+) +([\d.]+) +([\d,]+) +[\d.]+$", out, re.MULTILINE)
+    assert [(name, epochs) for name, epochs, *_ in rows] == [("scratch", "3"), ("gluon", "3")]
+    scratch, gluon = (float(perplexity) for _, _, perplexity, _ in rows)
+    assert scratch == pytest.approx(gluon, rel=1e-3)
+    assert 1 < scratch < 1000
+    assert all(int(speed.replace(",", "")) > 0 for *_, speed in rows)
+    difference = float(re.search(r"largest relative difference in perplexity: (\S+)", out)[1])
+    assert difference < 1e-3
+    assert imread(tmp_path / f"compare_{cell}.png").std() > 0
+
+
+def test_compare_shows_what_there_is_after_ctrl_c(d2lrnn, tmp_path, at_step):
+    at_step(40, ctrl_c)  # of 18 an epoch
+    status, out, _ = d2lrnn("compare", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+    assert status == 130
+    assert "interrupted after 2 of 3 epochs" in out
+    assert re.findall(r"^(scratch|gluon) +(\d+)", out, re.MULTILINE) == [("scratch", "2")]
+
+
+def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
+    at_step(3, lambda norm: norm * math.inf)
+    result = d2lrnn("compare", *SMALL, "--num-epochs", 2, "--out", tmp_path)
+    assert "the gradient's norm became inf in epoch 1, batch 3: training stopped" in failed(result)
+
+
+# What a user gets wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--corpus", "smaple"], "'smaple' is neither a corpus nor a file: .*; did you mean sample?"),
+        (["--corpus", "nowhere/poems.txt"], "'nowhere/poems.txt' is neither a corpus nor a file"),
+        (["--data-dir", "nowhere"], "data_dir names nowhere: expected a folder that is there"),
+        (["--max-tokens", "0"], "found 0 as the most tokens to keep: expected a positive whole number"),
+        (["--max-tokens", "87"], "the corpus has 87 ids; one batch of batch_size 8 x num_steps 10 needs"),
+        (["--prefix", "☃"], r"unknown character '☃' \(U\+2603\) at position 0"),
+        (["--prefix", ""], "the prefix is empty: expected at least one character"),
+        (["--ctx", "gpu"], "gpu:0 was asked for, but this is MXNet's CPU build: .*requirements-gpu.txt"),
+        (["--ctx", "tpu"], "unknown device 'tpu': expected cpu, gpu"),
+        (["--kind", "scratch", "--embed-size", "8"], "the models from scratch have no embedding and no dropout"),
+        (["--kind", "scratch", "--dropout", "0.5"], "the models from scratch have no embedding and no dropout"),
+        (["--dropout", "1"], "dropout is 1.0: expected the share to drop, at least 0 and below 1"),
+        (["--num-hiddens", "0"], "num_hiddens is 0: expected a whole number, at least 1"),
+        (["--num-epochs", "0"], "num_epochs is 0: expected a whole number, at least 1"),
+        (["--lr", "nan"], "lr is nan: expected a number above 0"),
+        (
+            ["--tie-weights"],
+            "tie_weights needs an output layer of the embedding's shape: expected embed_size = num_hid",
+        ),
+        (["--vary-steps", "--use-random-iter"], "three ways to make batches: choose one"),
+        (["--lr-decay", "0"], "lr_decay is 0.0: expected a number above 0, at most 1"),
+        (["--warm-up", "1"], "warm_up is 1.0: expected a share, at least 0 and below 1"),
+        (["--weight-decay", "-1"], "weight_decay is -1.0: expected at least 0 and below 1 / lr"),
+        (["--init-scale", "-1"], "init_scale is -1.0: expected a number above 0"),
+        (["--word-dropout", "1"], "dropout of words is 1.0: expected the share to drop"),
+        (["--kind", "fast", "--locked-dropout"], "the models from scratch have no embedding and no dropout"),
+        (["--pred-len", "-1"], "pred_len is -1: expected a whole number, at least 0"),
+        (["--seed", "-1"], "seed is -1: expected a whole number, 0 to"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_a_line(d2lrnn, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.setattr(device, "num_gpus", lambda: 0)
+    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
+    result = d2lrnn("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", *arguments)
+    assert re.search(complaint, failed(result))
+    assert not (tmp_path / "run" / "model.d2lrnn").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_training(d2lrnn, tmp_path):
+    (tmp_path / "file").touch()
+    for command in ("train", "compare"):
+        status, out, err = d2lrnn(command, *SMALL, "--num-epochs", 1, "--out", tmp_path / "file")
+        assert str(tmp_path / "file") in failed((status, out, err))
+        assert "epoch 1" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--corpus", "nothing"], "'nothing' is neither a corpus nor a file"),
+        (["--batch-size", "1500"], "the corpus has 1500 ids; one batch of batch_size 1500"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_line(d2lrnn, tmp_path, arguments, complaint):
+    result = d2lrnn("compare", *SMALL, "--num-epochs", 2, "--out", tmp_path, *arguments)
+    assert re.search(complaint, failed(result))
+
+
+def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
+    assert f"{tmp_path / 'model.d2lrnn'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path))
+    assert f"{tmp_path / 'none'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path / "none"))
+    assert "unknown character '☃' (U+2603)" in failed(d2lrnn("sample", trained, "--prefix", "☃"))
+    assert "num_preds is -5: expected 0 or more" in failed(d2lrnn("sample", trained, "--pred-len", -5))
+    assert "unknown device 'abacus'" in failed(d2lrnn("sample", trained, "--ctx", "abacus"))
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes((trained / "model.d2lrnn").read_bytes()[:-100])
+    assert f"{damaged} is damaged: its SHA-256 is" in failed(d2lrnn("sample", damaged))
+    damaged.write_text("a poem")
+    assert f"{damaged} is not a d2lrnn checkpoint" in failed(d2lrnn("sample", damaged))
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "build_model", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", *SMALL, "--out", str(tmp_path)])
+
+
+# Configurations
+
+
+def settings_of(folder):
+    checkpoint = load_checkpoint(folder / "model.d2lrnn")
+    return {**vars(checkpoint.model_config), **vars(checkpoint.train_config)}
+
+
+def test_every_field_of_a_configuration_has_an_option_and_each_option_its_field(d2lrnn, tmp_path):
+    values = {"bool": "yes", "int": "3", "float": "0.125"}
+    for field in [*dataclasses.fields(ModelConfig), *dataclasses.fields(TrainConfig)]:
+        if field.name in ("prefixes", "verbose"):
+            continue
+        kind = field.type.split(" ")[0]
+        text = field.metadata["choices"][0] if kind == "str" else values[kind]
+        args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", text])
+        found = {name: value for name, value in vars(args).items() if name == field.name}
+        assert found == {field.name: {"yes": True, "3": 3, "0.125": 0.125}.get(text, text)}
+        if "None" in field.type:
+            args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", "none"])
+            assert getattr(args, field.name) is None
+
+
+def test_settings_that_are_given_replace_those_of_the_configuration(d2lrnn, tmp_path):
+    status, out, _ = d2lrnn(
+        *"train --config small --corpus sample --max-tokens 1500 --num-hiddens 6 --num-epochs 1".split(),
+        *"--locked-dropout --lr-decay 0.25 --tie-weights no --init-scale none --prefix 雨 --out".split(),
+        tmp_path,
+    )
+    assert status == 0 and "gluon lstm, 2 x 6 hidden units" in out
+    found, small = settings_of(tmp_path), CONFIGS["small"]
+    given = {"num_hiddens": 6, "embed_size": 6, "num_epochs": 1, "locked_dropout": True, "lr_decay": 0.25}
+    given |= {"init_scale": None, "prefixes": ("雨",)}
+    assert found == {**vars(small.model), **vars(small.training), **given}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--num-hidden", "3"], "unrecognized arguments: --num-hidden 3; the nearest are --num-hiddens"),
+        (["--keep_prob", "0.5"], "--keep_prob 0.5; the nearest are --dropout, which is 1 - keep_prob"),
+        (["--max-grad-norm=5"], "--max-grad-norm=5; the nearest are --theta"),
+        (["--dropuot=0.5"], "unrecognized arguments: --dropuot=0.5; the nearest are --dropout"),
+        (["--zzz"], "unrecognized arguments: --zzz (all options: --help)\n"),
+        (["--config", "huge"], "argument --config: invalid choice: 'huge'"),
+        (["--tie-weights", "maybe"], "argument --tie-weights: expected yes or no, found 'maybe'"),
+        (["--embed-size", "many"], "argument --embed-size: invalid int or none value: 'many'"),
+        (["--num-epochs", "2.5"], "argument --num-epochs: invalid int value: '2.5'"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, complaint):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", *arguments])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+# --help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
+        (["train"], ["--corpus NAME", "timemachine, couplets, or a UTF-8 text file", "--theta", "(0.005)"]),
+        (["sample"], ["RUN", "--prefix TEXT", "--pred-len N", "(100)", "--top-p X", "--stop TOKEN", "by beam search"]),
+        (["compare"], ["A gru is in Gluon's form", "{rnn,rnn_relu,gru,gru_reset_after,lstm,", "(100.0)"]),
+    ],
+)
+def test_help_teaches(capsys, arguments, shown):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*arguments, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0
+    assert not [text for text in shown if text not in out]
+
+
+def test_every_option_is_explained():
+    parsers = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert (
+        set(parsers.choices) == set(cli.COMMANDS) == {"train", "evaluate", "sample", "compare", "plot", "show", "play"}
+    )
+    for parser in parsers.choices.values():
+        assert not [action.dest for action in parser._actions if not action.help]
+
+
+def test_the_options_have_the_defaults_of_the_configurations():
+    args = cli.make_parser().parse_args(["compare"])
+    assert from_arguments.config_from(args, TrainConfig) == TrainConfig()
+    assert not vars(cli.make_parser().parse_args(["train"])).keys() & vars(TrainConfig()).keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"max_tokens": 63_282, "held_out": 0.1}),
+        (["--corpus", "jaychou"], {"max_tokens": 63_282, "held_out": 0.1}),
+        (["--corpus", "sample"], {"max_tokens": None, "held_out": 0.1}),  # the number is of its own corpus
+        (["--corpus", "ptb"], {"max_tokens": None, "held_out": 0.0}),  # which has splits
+        (["--max-tokens", "500", "--held-out", "0"], {"max_tokens": 500, "held_out": 0.0}),
+        (["--level", "bigram"], {"max_tokens": 63_282, "held_out": 0.1, "level": "bigram"}),
+        (["--num-lines", "2"], {"max_tokens": 63_282, "held_out": 0.1, "lines": True}),
+    ],
+)
+def test_a_named_configuration_knows_what_to_load(arguments, expected):
+    args = cli.make_parser().parse_args(["train", "--config", "songs", *arguments])
+    training = TrainConfig(num_lines=getattr(args, "num_lines", 0))
+    found = train._corpus_options(args, CONFIGS["songs"], training)
+    assert found == {"level": None, "lines": False, **expected}

@@ -1,0 +1,196 @@
+"""The command ``show``, from the arguments to the picture."""
+
+import inspect
+import re
+
+import numpy
+import pytest
+from matplotlib.image import imread
+
+from d2lrnn import (
+    ModelConfig,
+    Sampling,
+    TrainConfig,
+    build_model,
+    embedding_map,
+    gate_activations,
+    generate,
+    load_text,
+    next_token_probabilities,
+    plot_gates,
+    predict,
+)
+from d2lrnn.cli import main as cli
+from d2lrnn.cli import show as show_command
+from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.runs.trained import load_run
+
+
+@pytest.fixture
+def save(tmp_path, tiny_corpus):
+    """Keep a new model as if it had been trained; returns its folder."""
+
+    def save(prefixes=("the quick", "fox"), **shape):
+        config = ModelConfig(**{"num_hiddens": 20, "init_scale": 0.8, **shape})
+        model = build_model(config, tiny_corpus.vocab_size)
+        folder = tmp_path / "fox"
+        save_checkpoint(
+            folder / "model.d2lrnn", Checkpoint.of(model, config, TrainConfig(prefixes=prefixes), tiny_corpus)
+        )
+        return folder
+
+    return save
+
+
+@pytest.fixture
+def show(capsys, monkeypatch):
+    """Run the command as a user does, in this process; returns its status, what it printed, and the figure."""
+    figures = []
+    for name in ("plot_next", "plot_gates", "plot_embedding"):
+        draw = getattr(show_command, name)
+        monkeypatch.setattr(show_command, name, lambda *arguments, draw=draw: figures.append(draw(*arguments)))
+
+    def run(*arguments):
+        figures.clear()
+        status = cli.main(["show", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return status, out + err, figures[0] if figures else None
+
+    return run
+
+
+def labels_of(axis):
+    return [text.get_text() for text in axis.get_ticklabels()]
+
+
+def widths(figure):
+    return [bar.get_width() for bar in figure.axes[0].patches]
+
+
+@pytest.mark.parametrize(("options", "prefix"), [([], "the quick"), (["--prefix", "over"], "over")])
+def test_what_may_come_next(save, show, options, prefix):
+    folder = save(embed_size=6)
+    status, out, figure = show(folder, *options)
+    assert (status, out) == (0, f"picture  {folder / 'next.png'}\n")
+    assert imread(folder / "next.png").std() > 0
+    run = load_run(folder)
+    expected = next_token_probabilities(prefix, run.build_model(), run.vocab)
+    assert widths(figure)[:-1] == [p for _, p in expected]
+    assert labels_of(figure.axes[0].yaxis) == [token.replace(" ", "␣") for token, _ in expected] + ["others"]
+    assert figure.get_suptitle() == f"fox: what follows {prefix!r}"
+
+
+def test_a_long_prefix_is_cut_in_the_title_alone(save, show):
+    folder = save()
+    prefix = "the quick brown fox jumps over the lazy dog"
+    _, _, figure = show(folder, "--prefix", prefix, "--count", 3)
+    run = load_run(folder)
+    expected = next_token_probabilities(prefix, run.build_model(), run.vocab, 3)
+    assert widths(figure)[:-1] == [p for _, p in expected]
+    assert figure.get_suptitle() == "fox: what follows '... ver the lazy dog'"
+
+
+def test_gates_over_a_text(save, show, tmp_path):
+    folder, text = save(cell="gru", num_layers=2), "lazy dog"
+    picture = tmp_path / "new" / "gates.svg"
+    options = ["--what", "gates", "--prefix", text, "--layer", 1, "--count", 5, "--out", picture]
+    status, out, figure = show(folder / "model.d2lrnn", *options)
+    assert (status, out) == (0, f"picture  {picture}\n")
+    assert "<svg" in picture.read_text()[:1000]
+    run = load_run(folder)
+    gates = gate_activations(text, run.build_model(), run.vocab, 1)
+    for panel, values in zip(figure.axes, gates.values()):
+        units = [int(unit) for unit in labels_of(panel.yaxis)]
+        assert len(units) == 5
+        numpy.testing.assert_array_equal(panel.images[0].get_array(), values[:, units].T)
+    assert figure.get_suptitle() == "fox: gates of the gru, layer 1"
+
+
+def test_gates_over_what_the_model_writes_where_no_text_is_given(save, show):
+    folder = save()
+    _, out, figure = show(folder / "model.d2lrnn", "--what", "gates")
+    assert out == f"picture  {folder / 'gates.png'}\n"
+    run = load_run(folder)
+    text = predict("the quick", 30, run.build_model(), run.vocab)
+    assert labels_of(figure.axes[0].xaxis) == list(text.replace(" ", "␣"))
+
+
+def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
+    path = tmp_path / "rain.txt"
+    path.write_text("rain\nin spain\nfalls\n" * 3)
+    corpus = load_text(path, lines=True)
+    config, training = ModelConfig(num_hiddens=20, init_scale=0.8), TrainConfig(prefixes=("\n",), num_lines=1)
+    model = build_model(config, corpus.vocab_size)
+    save_checkpoint(tmp_path / "run" / "model.d2lrnn", Checkpoint.of(model, config, training, corpus))
+    status, _, figure = show(tmp_path / "run", "--prefix", "in", "--count", 5)
+    expected = next_token_probabilities("\nin", model, corpus.vocab, 5)
+    assert status == 0 and widths(figure)[:-1] == [p for _, p in expected]
+    status, _, figure = show(tmp_path / "run", "--what", "gates")
+    (written,) = generate(["\n"], 30, model, corpus.vocab, Sampling(temperature=0.0, stop="\n"))
+    assert status == 0 and labels_of(figure.axes[0].xaxis) == list(written.text.replace("\n", "↵").replace(" ", "␣"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"), [({"embed_size": 6}, "embedding"), ({}, "input weights"), ({"kind": "scratch"}, "input weights")]
+)
+def test_a_map_of_the_tokens(save, show, shape, what):
+    folder = save(**shape)
+    status, out, figure = show(folder, "--what", "embedding", "--count", 9)
+    assert (status, out) == (0, f"picture  {folder / 'embedding.png'}\n")
+    run = load_run(folder)
+    expected = embedding_map(run.build_model(), run.vocab, 9)
+    assert figure.get_suptitle() == f"fox: {what} of the 9 most frequent tokens"
+    assert f"{100 * expected.shares[1]:.0f} % of the variance" in figure.axes[0].get_ylabel()
+    points = dict(zip((token.replace(" ", "␣") for token in expected.tokens), expected.points))
+    assert len(figure.axes[0].texts) > 5  # some may have no room
+    for text in figure.axes[0].texts:
+        numpy.testing.assert_allclose(text.get_position(), points[text.get_text()], atol=0.05 * expected.points.max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "complaint"),
+    [
+        ({}, ["--what", "embedding", "--prefix", "a"], "--prefix given, but a picture of embedding has no use for it"),
+        ({}, ["--layer", 0], "--layer given, but a picture of next has no use for it: leave it out"),
+        ({}, ["--what", "embedding", "--layer", 0], "--layer given, but a picture of embedding has no use"),
+        ({"cell": "rnn"}, ["--what", "gates"], "the cell rnn has no gates to look at"),
+        ({}, ["--what", "gates", "--layer", 1], "layer is 1: expected 0 to 0"),
+        (
+            {"bidirectional": True},
+            ["--what", "gates"],
+            "a bidirectional model cannot be a left-to-right language model",
+        ),
+        ({}, ["--prefix", "☃"], r"unknown character '☃' \(U\+2603\)"),
+        ({}, ["--prefix", ""], "the prefix is empty"),
+        ({"prefixes": ()}, [], "was trained without prefixes: say what the model is to read, --prefix TEXT"),
+        ({}, ["--count", 0], "count is 0: expected a whole number, at least 1"),
+        ({}, ["--what", "gates", "--count", 0], "num_units is 0: expected a whole number, at least 1"),
+        ({}, ["--what", "embedding", "--count", 2], "count is 2: expected a whole number, at least 3"),
+        ({}, ["--out", "picture.docx"], "Format 'docx' is not supported"),
+        ({}, ["--ctx", "abacus"], "unknown device 'abacus'"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_a_line(save, show, shape, options, complaint):
+    folder = save(**shape)
+    status, out, _ = show(folder, *options)
+    (line,) = out.splitlines()
+    assert status == 1
+    assert line.startswith("d2lrnn: ") and re.search(complaint, line)
+    assert [path.name for path in folder.iterdir()] == ["model.d2lrnn"]
+
+
+def test_a_run_that_is_not_there(show, tmp_path):
+    assert f"{tmp_path / 'model.d2lrnn'} is not there: expected a folder that `train` wrote" in show(tmp_path)[1]
+
+
+def test_the_help_tells_the_choices_and_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["show", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"--what {{{','.join(show_command.PICTURES)}}}" in out
+    defaults = [
+        inspect.signature(function).parameters[name].default
+        for function, name in ((next_token_probabilities, "count"), (plot_gates, "num_units"), (embedding_map, "count"))
+    ]
+    assert f"({'; '.join(map(str, defaults))})" in out
+    assert f"and {show_command.NUM_PREDS} tokens after it" in out

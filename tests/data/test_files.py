@@ -1,0 +1,228 @@
+import gc
+import hashlib
+import logging
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pooch
+import pytest
+
+from d2lrnn.data import datasets as corpora
+from d2lrnn.data import files
+from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.files import CorpusNotFoundError, Source, fetch
+
+CONTENT = b"The first line\nThe second\n" * 100
+SOURCE = Source("timemachine.txt", hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep the tests off the user's folders and off the network; returns the folder that is the cache."""
+    getaddrinfo = socket.getaddrinfo
+
+    def this_machine_only(host, *args, **kwargs):
+        if host != "127.0.0.1":
+            raise socket.gaierror(f"no way to {host}")
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", this_machine_only)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("D2LRNN_DATA", raising=False)
+    return tmp_path / "cache" / "d2lrnn"
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path, monkeypatch):
+    """Pretend that the package lies in an empty checkout, whose path is returned."""
+    root = tmp_path / "checkout"
+    (root / "d2lrnn").mkdir(parents=True)
+    monkeypatch.setattr(files, "__file__", str(root / "d2lrnn" / "data" / "files.py"))
+    return root
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# Finding
+
+
+def test_folders_are_searched_in_order(tmp_path, monkeypatch, checkout, cache):
+    content = b"the same everywhere"
+    source = Source("text.txt", hashlib.sha256(content).hexdigest())
+    monkeypatch.setenv("D2LRNN_DATA", str(tmp_path / "environment"))
+    folders = [
+        tmp_path / "argument",
+        tmp_path / "environment",
+        checkout / "d2lrnn" / "shipped",
+        checkout / "data",
+        cache,
+    ]
+    for folder in folders:
+        write(folder / "text.txt", content)
+    for folder in folders[:3]:
+        assert fetch(source, tmp_path / "argument") == folder / "text.txt"
+        (folder / "text.txt").unlink()
+    (checkout / "d2lrnn" / "shipped").rmdir()
+    for folder in folders[3:]:
+        assert fetch(source, tmp_path / "argument") == folder / "text.txt"
+        (folder / "text.txt").unlink()
+    with pytest.raises(CorpusNotFoundError):
+        fetch(source, tmp_path / "argument")
+
+
+def test_an_alternative_in_an_earlier_folder_goes_before_the_original_in_a_later_one(tmp_path, monkeypatch):
+    write(tmp_path / "environment" / "jaychou_lyrics.txt.zip", "not looked at")
+    write(tmp_path / "argument" / "jaychou_lyrics.txt", "甲")
+    monkeypatch.setenv("D2LRNN_DATA", str(tmp_path / "environment"))
+    corpus = load_corpus("jaychou", tmp_path / "argument")
+    assert corpus.vocab.decode(corpus.train) == "甲"
+
+
+@pytest.mark.parametrize("named", ["absent", "a file"])
+def test_a_named_folder_must_be_there(tmp_path, monkeypatch, named):
+    write(tmp_path / "a file", "")
+    with pytest.raises(CorpusNotFoundError, match=f"data_dir names .*{named}: expected a folder that is there"):
+        load_corpus("sample", tmp_path / named)
+    monkeypatch.setenv("D2LRNN_DATA", str(tmp_path / named))
+    with pytest.raises(FileNotFoundError, match=f"D2LRNN_DATA names .*{named}: expected a folder that is there"):
+        load_corpus("sample")
+
+
+def test_what_is_missing_without_a_network_is_told_with_all_that_helps(tmp_path, monkeypatch, checkout, cache):
+    folders = [tmp_path / "argument", tmp_path / "environment"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setenv("D2LRNN_DATA", str(folders[1]))
+    with pytest.raises(CorpusNotFoundError) as caught:
+        load_corpus("ptb", folders[0])
+    message = str(caught.value)
+    for part in (
+        "ptb.zip (or simple-examples.tgz, ptb.train.txt, ptb/ptb.train.txt, simple-examples/data/ptb.train.txt) is not",
+        f" is not in {folders[0]}, {folders[1]}, {checkout / 'data'} or {cache}, and downloading",
+        "https://d2l-data.s3-accelerate.amazonaws.com/ptb.zip failed (ConnectionError:",
+        "no way to d2l-data.s3-accelerate.amazonaws.com",
+        "name that folder by --data-dir, data_dir= or D2LRNN_DATA",
+    ):
+        assert part in message
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert list(cache.rglob("*")) == []
+
+
+def test_a_lost_sample_asks_for_a_new_installation(checkout):
+    with pytest.raises(CorpusNotFoundError, match="lyrics_zh.txt is not in .*checkout/data: .* install d2lrnn again"):
+        load_corpus("sample")
+
+
+# Downloading
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves CONTENT in the way that ``server.behaviour`` says."""
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append(self.path)
+        if server.behaviour == "silent":
+            server.over.wait(20)
+            return
+        self.send_response(404 if server.behaviour == "missing" else 200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if server.behaviour == "wrong":
+            self.wfile.write(CONTENT[::-1])
+        elif server.behaviour == "right":
+            self.wfile.write(CONTENT)
+        else:
+            self.wfile.write(CONTENT[:100])
+            if server.behaviour == "stalled":
+                server.over.wait(20)
+        self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serve on this machine what the loaders believe to come from the book's server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.behaviour, server.requests, server.over = "right", [], threading.Event()
+    monkeypatch.setattr(files, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(corpora, "TIME_MACHINE", SOURCE)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    gc.collect()  # so that what pooch leaves open after a 404 warns in the test that asked for it
+
+
+def test_what_is_in_no_folder_is_downloaded_once_and_quietly(server, cache, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
+    pooch.get_logger().setLevel(logging.INFO)
+    path = fetch(SOURCE)
+    assert path == cache / "timemachine.txt"
+    assert path.read_bytes() == CONTENT
+    assert fetch(SOURCE) == path
+    assert server.requests == ["/timemachine.txt"]
+    assert list(cache.iterdir()) == [path]
+    assert (caplog.records, capfd.readouterr()) == ([], ("", ""))
+
+
+def test_a_loader_downloads_what_it_needs(server):
+    corpus = corpora.load_data_time_machine(41)
+    assert server.requests == ["/timemachine.txt"]
+    assert corpus.vocab.decode(corpus.train) == "the first line the second the first line "
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_again(server, cache):
+    write(cache / "timemachine.txt", CONTENT[:50])
+    assert fetch(SOURCE).read_bytes() == CONTENT
+    assert server.requests == ["/timemachine.txt"]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("truncated", r"IncompleteRead|does not match the known hash"),
+        ("missing", "404 Client Error"),
+        ("silent", "Read timed out"),
+        ("stalled", "Read timed out"),
+        ("wrong", "does not match the known hash"),
+    ],
+)
+def test_a_failed_download_is_told_and_leaves_nothing_behind(server, cache, behaviour, reason):
+    server.behaviour = behaviour
+    with pytest.raises(CorpusNotFoundError, match=reason) as caught:
+        fetch(SOURCE, timeout=0.3)
+    assert f"downloading {files.BASE_URL}timemachine.txt failed" in str(caught.value)
+    assert server.requests == ["/timemachine.txt"]
+    assert list(cache.rglob("*")) == []
+
+
+def test_an_interrupted_download_leaves_nothing_behind(server, cache, monkeypatch):
+    def interrupt(self, url, output_file, pooch):
+        with open(output_file, "wb") as stream:
+            stream.write(CONTENT[:50])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(SOURCE)
+    assert list(cache.rglob("*")) == []
+
+
+def test_a_cache_that_cannot_be_made_is_told(server, cache):
+    cache.parent.write_bytes(b"a file where a folder should be")
+    with pytest.raises(CorpusNotFoundError, match="failed .*(Not a directory|File exists)"):
+        load_corpus("timemachine")

@@ -1,0 +1,317 @@
+"""A model from scratch against its twin on Gluon, and both against PyTorch."""
+
+from dataclasses import replace
+
+import numpy
+import pytest
+
+import d2lrnn
+from d2lrnn import ModelConfig, TrainConfig, build_model, copy_parameters
+from d2lrnn._runtime import mx
+from d2lrnn.config.model import KINDS
+from d2lrnn.models.twins import read_parameters
+
+VOCAB_SIZE, NUM_HIDDENS, BATCH_SIZE, NUM_STEPS = 19, 12, 4, 6
+CELLS = [cell for cell in d2lrnn.CELLS if cell not in ("gru", "gru_reset_after")] + ["gru"]  # Gluon's, if it has one
+SHAPES = [(cell, layers, both) for cell in CELLS for layers in (1, 2) for both in (False, True)]
+all_shapes = pytest.mark.parametrize("cell, num_layers, bidirectional", SHAPES)
+
+
+def projections(cell):
+    return {"num_projections": 5} if "projected" in cell else {}
+
+
+def make_twins(cell, num_layers=1, bidirectional=False, scale=0.3):
+    """Return both models with the same parameters, large enough that every gate is at work."""
+    d2lrnn.set_seed(7)
+    shape = dict(num_hiddens=NUM_HIDDENS, num_layers=num_layers, bidirectional=bidirectional, **projections(cell))
+    config = ModelConfig(cell=cell, **shape)
+    twins = d2lrnn.make_twins(config, VOCAB_SIZE)
+    for param in twins["scratch"].params:
+        param[:] = mx.np.random.normal(0, scale, param.shape)
+    copy_parameters(twins["scratch"], twins["gluon"])
+    return twins["scratch"], twins["gluon"]
+
+
+def random_ids(rows=BATCH_SIZE):
+    return mx.np.array(numpy.random.default_rng(8).integers(0, VOCAB_SIZE, (rows, NUM_STEPS)), dtype="int32")
+
+
+def scratch_state(state):
+    return [s.asnumpy() for s in state]
+
+
+def gluon_state_like_scratch(state, num_states):
+    """Put Gluon's states, H of all directions and then C, into the order of scratch: each direction's H and C."""
+    per_layer = [state[i : i + num_states] for i in range(0, len(state), num_states)]
+    arrays = []
+    for layer in per_layer:
+        for direction in range(layer[0].shape[0]):
+            arrays += [s.asnumpy()[direction] for s in layer]
+    return arrays
+
+
+def assert_close(found, expected, rel=1e-5):
+    """Compare relative to the largest entry, as sums can be compared; of float32 only where little cancels out."""
+    assert numpy.abs(found - expected).max() <= rel * numpy.abs(expected).max()
+
+
+def run_with_gradients(model, X, state=None):
+    state = state or model.begin_state(X.shape[0])
+    with mx.autograd.record():
+        logits, new_state = model(X, state)
+        loss = d2lrnn.cross_entropy(logits, (X + 1) % VOCAB_SIZE)
+    loss.backward()
+    return logits.asnumpy(), new_state, read_parameters(model, gradients=True)
+
+
+def assert_agree_in_float64(config, kinds=KINDS):
+    """Compare logits and gradients of models of several kinds, the same random parameters in all, with scratch."""
+    models, results = {kind: build_model(replace(config, kind=kind), VOCAB_SIZE) for kind in kinds}, {}
+    for kind, model in models.items():
+        if kind == "gluon":
+            model.cast("float64")
+        else:
+            model.params = [mx.np.random.normal(0, 0.5, param.shape).astype("float64") for param in model.params]
+            for param in model.params:
+                param.attach_grad()
+        if kind != "scratch":
+            copy_parameters(models["scratch"], model)
+        state = tuple(s.astype("float64") for s in model.begin_state(BATCH_SIZE))
+        results[kind] = run_with_gradients(model, random_ids(), state)
+    expected, _, gradients = results.pop("scratch")
+    assert expected.dtype == "float64" and list(gradients) == models["scratch"].stack.param_names
+    for found, _, found_gradients in results.values():
+        assert_close(found, expected, rel=1e-12)
+        assert set(found_gradients) == set(gradients)
+        for name, gradient in gradients.items():
+            assert_close(found_gradients[name], gradient, rel=1e-12)
+
+
+@pytest.mark.parametrize("cell", d2lrnn.CELLS)
+@pytest.mark.parametrize("num_layers, bidirectional", [(1, False), (1, True), (2, False), (2, True)])
+def test_all_kinds_agree_in_float64(cell, num_layers, bidirectional):
+    """Whatever the parameters are, since rounding is out of the way.
+
+    Gluon has no GRU in the book's form, and its fused layer with relu rounds what it returns to float32.
+    """
+    shape = dict(num_hiddens=NUM_HIDDENS, num_layers=num_layers, bidirectional=bidirectional, **projections(cell))
+    kinds = ("scratch", "fast") if cell in ("gru", "rnn_relu") else KINDS
+    assert_agree_in_float64(ModelConfig(cell=cell, **shape), kinds)
+
+
+@all_shapes
+def test_logits_states_and_gradients_agree(cell, num_layers, bidirectional):
+    scratch, gluon = make_twins(cell, num_layers, bidirectional)
+    X = random_ids()
+    expected, state, gradients = run_with_gradients(scratch, X)
+    found, gluon_state, gluon_gradients = run_with_gradients(gluon, X)
+    assert_close(found, expected)
+    num_states = d2lrnn.CELLS[scratch.stack.cell].num_states
+    states = gluon_state_like_scratch(gluon_state, num_states), scratch_state(state)
+    assert len(states[0]) == len(states[1])
+    for one, other in zip(*states):
+        assert_close(one, other)
+    assert set(gradients) <= set(gluon_gradients)
+    for name, gradient in gradients.items():
+        assert_close(gluon_gradients[name], gradient)
+
+
+@all_shapes
+def test_the_second_call_goes_on_from_the_state(cell, num_layers, bidirectional):
+    """With a state that is not zero, both agree still; one direction gives what one long call gives."""
+    scratch, gluon = make_twins(cell, num_layers, bidirectional)
+    X = random_ids()
+    results = {}
+    for name, model in (("scratch", scratch), ("gluon", gluon)):
+        first, state = model(X[:, :3], model.begin_state(BATCH_SIZE))
+        second, _ = model(X[:, 3:], state)
+        results[name] = numpy.concatenate([first.asnumpy(), second.asnumpy()])
+        if not bidirectional:
+            whole, _ = model(X, model.begin_state(BATCH_SIZE))
+            assert_close(results[name], whole.asnumpy())
+    assert_close(results["gluon"], results["scratch"])
+
+
+@all_shapes
+def test_copying_there_and_back_changes_nothing(cell, num_layers, bidirectional):
+    scratch, gluon = make_twins(cell, num_layers, bidirectional)
+    before = read_parameters(scratch)
+    for param in scratch.params:
+        param[:] = 0
+    copy_parameters(gluon, scratch)
+    after = read_parameters(scratch)
+    assert list(after) == list(before)
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_copying_adds_up_gluons_two_biases():
+    scratch, gluon = make_twins("lstm")
+    layer = gluon.layers[0]
+    layer.l0_h2h_bias.set_data(mx.np.ones(4 * NUM_HIDDENS))
+    expected, _ = gluon(random_ids(), gluon.begin_state(BATCH_SIZE))
+    copy_parameters(gluon, scratch)
+    found, _ = scratch(random_ids(), scratch.begin_state(BATCH_SIZE))
+    assert_close(found.asnumpy(), expected.asnumpy())
+
+
+def twenty_losses(models):
+    """Train models for twenty steps on the same batches with the book's settings; return their losses, row by row."""
+    ids = numpy.random.default_rng(9).integers(0, VOCAB_SIZE, BATCH_SIZE * NUM_STEPS + 1)
+    config = TrainConfig(num_epochs=20, lr=1e2, theta=1e-2, verbose=False)  # an epoch is one batch, so one step
+    losses = []
+    for model in models:
+        history = d2lrnn.train(model, lambda: d2lrnn.data_iter_random(ids, BATCH_SIZE, NUM_STEPS), config)
+        losses.append(numpy.log(history.perplexity))
+    return losses
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_twenty_training_steps_agree(cell):
+    """Same parameters, same batches: the losses stay within 1e-4, with the book's settings."""
+    losses = twenty_losses(make_twins(cell, scale=0.1))
+    assert losses[0][-1] < losses[0][0] - 0.5  # they have learnt something
+    assert numpy.abs(losses[0] - losses[1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_second_biases_are_frozen_at_zero(cell):
+    _, gluon = make_twins(cell)
+    assert gluon.layers[0].l0_h2h_bias.grad_req == "null"
+    run_with_gradients(gluon, random_ids())
+    d2lrnn.sgd(d2lrnn.named_parameters(gluon).values(), 1.0, 1)
+    assert (gluon.layers[0].l0_h2h_bias.data().asnumpy() == 0).all()
+    assert (gluon.layers[0].l0_i2h_bias.data().asnumpy() != 0).any()
+
+
+@pytest.mark.parametrize(
+    "source, target, message",
+    [
+        (ModelConfig("scratch", "gru"), ModelConfig("gluon", "gru"), "cell='gru'.*cell='gru_reset_after'"),
+        (ModelConfig("scratch", "lstm"), ModelConfig("gluon", "lstm", num_layers=2), "num_layers=1.*num_layers=2"),
+        (ModelConfig("scratch", "lstm"), ModelConfig("gluon", "lstm", num_hiddens=8), r"W_xi has shape \(19, 256\)"),
+        (ModelConfig("scratch", "lstm"), ModelConfig("gluon", "lstm", embed_size=4), "no twin from scratch"),
+    ],
+)
+def test_models_of_different_shape_cannot_be_copied(source, target, message):
+    models = [build_model(config, VOCAB_SIZE) for config in (source, target)]
+    with pytest.raises(ValueError, match=message):
+        copy_parameters(*models)
+
+
+def test_an_rnn_with_relu_is_no_twin_of_the_books():
+    model = d2lrnn.RNNModel(mx.gluon.rnn.RNN(NUM_HIDDENS), VOCAB_SIZE)
+    model.initialize()
+    with pytest.raises(ValueError, match="source is a Stack.cell='rnn_relu'.* target a Stack.cell='rnn',"):
+        copy_parameters(model, build_model(ModelConfig("scratch", "rnn", NUM_HIDDENS), VOCAB_SIZE))
+
+
+TORCH_GATES = {"rnn": "h", "rnn_relu": "h", "gru": "rzh", "lstm": "ifco", "lstm_projected": "ifco"}
+TORCH_NAMES = {"W_x": "weight_ih", "W_h": "weight_hh", "b_": "bias_ih", "c_": "bias_hh", "W_m": "weight_hr"}
+
+
+def torch_layer(torch, cell, *sizes, **options):
+    if cell == "lstm_projected":
+        return torch.nn.LSTM(*sizes, proj_size=projections(cell)["num_projections"], **options)
+    if cell == "rnn_relu":
+        return torch.nn.RNN(*sizes, nonlinearity="relu", **options)
+    return {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](*sizes, **options)
+
+
+def torch_parameters(layer, stack):
+    """Yield what parameters are called in scratch but for their gate, the gates, and PyTorch's parameter for them."""
+    for i, prefix in enumerate(stack.prefixes):
+        level, reverse = divmod(i, stack.num_directions)
+        for kind, name in TORCH_NAMES.items():
+            gates = "r" if kind == "W_m" else TORCH_GATES[stack.cell.replace("gru_reset_after", "gru")]
+            param = getattr(layer, f"{name}_l{level}{'_reverse' * reverse}", None)
+            if param is not None:
+                yield prefix + kind, gates, param
+
+
+def torch_twin(torch, model, cell, num_layers, bidirectional):
+    """Return a PyTorch layer and output layer with a scratch model's parameters."""
+    p = read_parameters(model)
+    layer = torch_layer(torch, cell, VOCAB_SIZE, NUM_HIDDENS, num_layers, bidirectional=bidirectional)
+    dense = torch.nn.Linear(len(p["W_hq"]), VOCAB_SIZE)
+    with torch.no_grad():
+        for kind, gates, target in torch_parameters(layer, model.stack):
+            parts = [p.get(kind + gate, numpy.zeros(NUM_HIDDENS, "float32")).T for gate in gates]
+            target.copy_(torch.from_numpy(numpy.concatenate(parts)))
+        dense.weight.copy_(torch.from_numpy(p["W_hq"].T.copy()))
+        dense.bias.copy_(torch.from_numpy(p["b_q"]))
+    return layer, dense
+
+
+def torch_gradients(layer, dense, stack):
+    """Return all gradients of the PyTorch model, but of second biases, under the book's names."""
+    found = {"W_hq": dense.weight.grad.numpy().T, "b_q": dense.bias.grad.numpy()}
+    for kind, gates, param in torch_parameters(layer, stack):
+        if not kind.endswith("c_"):
+            whole = param.grad.numpy()
+            parts = whole.reshape(len(gates), -1, *whole.shape[1:])
+            found.update({kind + gate: part.T for gate, part in zip(gates, parts)})
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
+@pytest.mark.parametrize("cell, num_layers, bidirectional", [shape for shape in SHAPES if shape[0] in TORCH_GATES])
+def test_both_agree_with_pytorch(cell, num_layers, bidirectional):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    scratch, gluon = make_twins(cell, num_layers, bidirectional)
+    layer, dense = torch_twin(torch, scratch, cell, num_layers, bidirectional)
+    X = random_ids()
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(X.asnumpy().T).long(), VOCAB_SIZE).float()
+    hiddens, state = layer(onehot)
+    logits = dense(hiddens).reshape(-1, VOCAB_SIZE)
+    targets = torch.from_numpy(((X.asnumpy() + 1) % VOCAB_SIZE).T.reshape(-1)).long()
+    torch.nn.functional.cross_entropy(logits, targets).backward()
+    state = state if cell.startswith("lstm") else (state,)  # H, or H and C, of all layers and directions
+    states = [array for pair in zip(*(s.detach().numpy() for s in state)) for array in pair]
+    expected_gradients = torch_gradients(layer, dense, scratch.stack)
+    for model in (scratch, gluon):
+        found, new_state, gradients = run_with_gradients(model, X)
+        assert_close(found, logits.detach().numpy())
+        flat = scratch_state(new_state) if model is scratch else gluon_state_like_scratch(new_state, len(state))
+        assert len(flat) == len(states)
+        for one, other in zip(flat, states):
+            assert_close(one, other)
+        assert set(expected_gradients) <= set(gradients)
+        for name, expected in expected_gradients.items():
+            assert_close(gradients[name], expected, rel=2e-5)
+
+
+def torch_peephole_lstm(torch, onehot, p, projected):
+    """Return the logits of the LSTM with peepholes, its last state and its memory, in PyTorch, from the equations."""
+    batch_size, f = onehot.shape[1], torch.sigmoid
+    h, c = torch.zeros(batch_size, p["W_hi"].shape[0]), torch.zeros(batch_size, NUM_HIDDENS)
+    outputs = []
+    for x in onehot:
+        i = f(x @ p["W_xi"] + h @ p["W_hi"] + p["w_ci"] * c + p["b_i"])
+        forget = f(x @ p["W_xf"] + h @ p["W_hf"] + p["w_cf"] * c + p["b_f"])
+        c_new = forget * c + i * torch.tanh(x @ p["W_xc"] + h @ p["W_hc"] + p["b_c"])
+        o = f(x @ p["W_xo"] + h @ p["W_ho"] + p["w_co"] * c_new + p["b_o"])
+        c, m = c_new, o * torch.tanh(c_new)
+        h = m @ p["W_mr"] if projected else m
+        outputs.append(h @ p["W_hq"] + p["b_q"])
+    return torch.cat(outputs), h, c
+
+
+@pytest.mark.parametrize("cell", ["lstm_peephole", "lstm_peephole_projected"])
+def test_peepholes_agree_with_the_equations_in_pytorch(cell):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    scratch, gluon = make_twins(cell)
+    p = {name: torch.from_numpy(array).requires_grad_() for name, array in read_parameters(scratch).items()}
+    X = random_ids()
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(X.asnumpy().T).long(), VOCAB_SIZE).float()
+    logits, *state = torch_peephole_lstm(torch, onehot, p, "projected" in cell)
+    targets = torch.from_numpy(((X.asnumpy() + 1) % VOCAB_SIZE).T.reshape(-1)).long()
+    torch.nn.functional.cross_entropy(logits, targets).backward()
+    for model in (scratch, gluon):
+        found, new_state, gradients = run_with_gradients(model, X)
+        assert_close(found, logits.detach().numpy())
+        for one, other in zip(new_state, state):
+            assert_close(one.asnumpy().reshape(other.shape), other.detach().numpy())
+        assert set(gradients) == set(p)
+        for name, param in p.items():
+            assert_close(gradients[name], param.grad.numpy(), rel=2e-5)

@@ -1,0 +1,600 @@
+"""Runs that are halted, killed, resumed, and refused."""
+
+import errno
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from killed_run import CORPUS
+
+import d2lrnn
+from d2lrnn import ModelConfig, TrainConfig, Training
+from d2lrnn.cli import main as cli
+from d2lrnn.cli import train
+from d2lrnn.runs import checkpoint, origin
+from d2lrnn.runs import folder as keeping
+from d2lrnn.runs.checkpoint import BEST, LAST
+from d2lrnn.runs.folder import RunFolder
+from d2lrnn.runs.log import LOG, RunError, read_history, read_log
+from d2lrnn.runs.origin import origin_of
+from d2lrnn.runs.trained import load_run
+
+REGULARISED = ModelConfig(
+    num_hiddens=8,
+    num_layers=2,
+    embed_size=8,
+    tie_weights=True,
+    dropout=0.2,
+    word_dropout=0.1,
+    weight_dropout=0.2,
+    locked_dropout=True,
+)
+SETTINGS = {
+    "adam, varied steps, averaged": (
+        REGULARISED,
+        {"optimizer": "adam", "lr": 0.05, "vary_steps": True, "averaging": 1},
+    ),
+    "sgd with decay": (REGULARISED, {"lr_schedule": "decay", "lr_decay": 0.5, "lr": 1.0, "sum_over_steps": True}),
+    "random windows": (ModelConfig(cell="gru", num_hiddens=8, dropout=0.3), {"use_random_iter": True, "lr": 1.0}),
+    "from scratch": (ModelConfig("scratch", "lstm", 4), {"lr": 1.0}),
+    "compiled": (ModelConfig("fast", "gru", 4), {"lr": 1.0}),
+}
+
+
+class HaltError(Exception):
+    """Ends a training where it can be halted."""
+
+
+def training_of(name, **options):
+    model_config, settings = SETTINGS[name]
+    fixed = {"num_epochs": 5, "batch_size": 4, "num_steps": 10, "theta": 1.0, "verbose": False, "seed": 3}
+    config = TrainConfig(**{**fixed, **settings, **options})
+    d2lrnn.set_seed(config.seed)
+    return Training(d2lrnn.build_model(model_config, CORPUS.vocab_size), config)
+
+
+def go_on(training, on_segment=None):
+    return d2lrnn.train_and_predict(training.model, CORPUS, training.config, training, on_segment)
+
+
+def numbers_of(training):
+    """Return all that tells one training from another, but for its clock."""
+    facts, arrays = training.snapshot()
+    history = {
+        name: facts["history"][name] for name in ("perplexity", "valid_perplexity", "grad_norm", "lr", "samples")
+    }
+    params = {
+        name: d2lrnn.models.parameters.get_values(p).asnumpy()
+        for name, p in d2lrnn.named_parameters(training.model).items()
+    }
+    return history, facts["steps"], {name: array.tobytes() for name, array in {**arrays, **params}.items()}
+
+
+@pytest.fixture(autouse=True)
+def many_halts(monkeypatch):
+    monkeypatch.setattr(Training, "SEGMENT", 4)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_path, seed):
+    whole = training_of(name)
+    go_on(whole)
+    assert len(whole.history.perplexity) == 5
+    if "averaged" in name:
+        assert whole.average.steps > 0  # or nothing would be tested
+    training, halts, generator = training_of(name), 0, random.Random(seed)
+    while True:
+
+        def maybe_halt():
+            if generator.random() < 0.15:
+                raise HaltError
+
+        try:
+            go_on(training, maybe_halt)
+            break
+        except HaltError:
+            halts += 1
+            # Through a file, into a new model, as another process would.
+            config, model_config = training.config, SETTINGS[name][0]
+            kept = checkpoint.Checkpoint.of(training.model, model_config, config, CORPUS, training=training.snapshot())
+            loaded = checkpoint.load_checkpoint(checkpoint.save_checkpoint(tmp_path / "last", kept))
+            d2lrnn.set_seed(generator.randrange(1000))
+            training = Training(loaded.build_model(), loaded.train_config)
+            training.restore(*loaded.training)
+    assert halts
+    assert numbers_of(training) == numbers_of(whole)
+
+
+KILLED = {
+    "regularised": "--num-layers 2 --num-hiddens 8 --embed-size 8 --tie-weights --dropout 0.2 --locked-dropout "
+    "--weight-dropout 0.2 --word-dropout 0.1 --vary-steps --optimizer adam --lr 0.05 --weight-decay 0.01 --averaging 1 "
+    "--batch-size 4 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
+    "from scratch": "--kind scratch --cell gru --num-hiddens 4 --optimizer sgd --lr 1 --theta 0.1 --use-random-iter "
+    "--batch-size 4 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, seed):
+    driver = Path(__file__).parents[1] / "killed_run.py"
+    command = [sys.executable, driver, tmp_path, str(seed % 2**32), "20", *KILLED[name].split()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert (result.returncode, result.stderr) == (0, "")
+    seen = json.loads(result.stdout)
+    print(seen)
+    assert seen["killed_in_writing"] >= 6
+    assert seen["positions"][-1] > [1, 0]  # it got on between the kills
+    whole, killed = ([e for e in read_log(tmp_path / folder / LOG)] for folder in ("whole", "killed"))
+    clocks = {"seconds", "tokens_per_second"}
+    whole, killed = (
+        [{k: v for k, v in entry.items() if k not in clocks} for entry in log if entry["event"] in ("epoch", "test")]
+        for log in (whole, killed)
+    )
+    assert whole == killed  # as numbers: JSON keeps every bit of a float
+    assert len(whole) > 8
+    assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()
+    one, other = (load_run(tmp_path / folder, LAST) for folder in ("whole", "killed"))
+    for arrays, others in ((one.parameters, other.parameters), (one.training[1], other.training[1])):
+        assert arrays.keys() == others.keys()
+        assert not [key for key in arrays if arrays[key].tobytes() != others[key].tobytes()]
+    assert not list(tmp_path.glob("*/*.part"))
+
+
+# What a run leaves behind
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Let every corpus be the small one, and return a command line."""
+    for module in (train, origin):
+        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: CORPUS)
+
+    def run(*arguments):
+        return cli.main([*map(str, arguments)])
+
+    return run
+
+
+SMALL = "--num-hiddens 8 --embed-size 8 --batch-size 4 --num-steps 10 --pred-len 3 --prefix the".split()
+
+
+@pytest.fixture
+def finished(here, tmp_path, capsys):
+    """The folder of a run of three epochs."""
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 3, "--out", folder) == 0
+    capsys.readouterr()
+    return folder
+
+
+def test_the_best_model_is_kept_beside_the_last_position(finished):
+    history = read_history(finished)
+    best, last = load_run(finished), load_run(finished, LAST)
+    assert (best.training, last.training[0]["position"]["epoch"]) == (None, 4)
+    assert last.training[0]["history"]["valid_perplexity"] == history.valid_perplexity
+    found = d2lrnn.evaluate(best.build_model(), CORPUS.valid, 4, 10)
+    assert found == min(history.valid_perplexity)
+    assert history.valid_perplexity[history.best_epoch - 1] == found
+
+
+def test_a_finished_run_can_be_given_more_epochs(here, finished, tmp_path):
+    before = read_history(finished)
+    assert here("train", "--resume", finished, "--num-epochs", 5) == 0
+    after = read_history(finished)
+    assert after.perplexity[:3] == before.perplexity and len(after.perplexity) == 5
+    assert here("train", *SMALL, "--num-epochs", 5, "--out", tmp_path / "at once") == 0
+    assert read_history(tmp_path / "at once").perplexity == after.perplexity
+    events = [json.loads(line)["event"] for line in (finished / LOG).read_text().splitlines()]
+    assert events == ["begin", "epoch", "epoch", "epoch", "test", "resume", "epoch", "epoch", "test"]
+
+
+def test_the_test_of_a_run_that_is_over_stands_in_the_log_once(here, finished):
+    before = (finished / LOG).read_text().splitlines()
+    assert here("train", "--resume", finished) == 0
+    events = [json.loads(line)["event"] for line in (finished / LOG).read_text().splitlines()]
+    assert events == ["begin", "epoch", "epoch", "epoch", "resume", "test"]
+    assert before[-1] == (finished / LOG).read_text().splitlines()[-1]
+
+
+def test_the_best_model_has_the_averaged_parameters(tmp_path):
+    training = training_of("sgd with decay")
+    training.average.start()
+    run = RunFolder(tmp_path / "run", training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    run.begin("a test")
+    history = go_on(training, run.keep)
+    best = load_run(run.finish())
+    assert best.reached == {"epoch": history.best_epoch, "valid_perplexity": min(history.valid_perplexity)}
+    assert d2lrnn.evaluate(best.build_model(), CORPUS.valid, 4, 10) == best.reached["valid_perplexity"]
+    with training.average.in_place():
+        averaged = d2lrnn.evaluate(training.model, CORPUS.valid, 4, 10)
+    assert averaged == history.valid_perplexity[-1] != d2lrnn.evaluate(training.model, CORPUS.valid, 4, 10)
+
+
+def test_two_processes_do_not_train_in_one_folder(here, finished, capsys):
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    training = training_of("sgd with decay")
+    other = RunFolder(finished, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    for arguments in (["--resume", finished], [*SMALL, "--out", finished, "--overwrite"]):
+        assert here("train", *arguments) == 1
+        assert f"another process is training in {finished}: wait until it ends" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+    del other
+    assert here("train", "--resume", finished) == 0
+
+
+def test_files_of_others_are_left_alone(here, tmp_path):
+    (tmp_path / "film.mkv.part").write_text("precious")
+    for name in (BEST, LAST, LOG):
+        (tmp_path / f"{name}.123.part").write_text("left by a kill")
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", tmp_path) == 0
+    assert [path.name for path in tmp_path.glob("*.part")] == ["film.mkv.part"]
+
+
+@pytest.mark.parametrize("name", [LAST, BEST, LOG])
+def test_a_full_disk_is_named_and_loses_nothing(here, finished, capsys, monkeypatch, name):
+    if name == BEST:
+        (finished / BEST).unlink()  # or none may be written
+    before, replace = {path: path.read_bytes() for path in finished.iterdir()}, os.replace
+
+    def full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    assert here("train", "--resume", finished, "--num-epochs", 5) == 1
+    assert f"No space left on device: '{finished / name}'" in capsys.readouterr().err
+    changed = {path.name for path in finished.iterdir() if path.read_bytes() != before.get(path)}
+    assert changed <= {LAST: {LOG, BEST}, BEST: {LOG, LAST}, LOG: set()}[name]  # what could be written still
+    assert load_run(finished, LAST).training
+
+
+def test_where_a_stopped_run_goes_on_is_said(here, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt(patch, [1.0] * 30)
+        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
+    position = load_run(folder, LAST).training[0]["position"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
+    assert line.endswith(f"train --resume {folder}  # epoch 1, after {position['batch']} batches")
+    assert position["batch"] == 4  # kept at once, and then a minute later only
+
+
+def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", lambda params: math.nan)
+    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "run") == 1
+    captured = capsys.readouterr()
+    assert "the gradient's norm became nan in epoch 1, batch 1: training stopped" in captured.err
+    assert "let it write" not in captured.out and "model " not in captured.out and "go on" not in captured.out
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [LOG]
+
+
+def test_the_folder_of_the_data_is_remembered(tmp_path, capsys):
+    """The corpus `sample` is one with a vocabulary of its own there."""
+    data, folder = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    (data / "lyrics_zh.txt").write_text("the quick brown fox " * 40)
+    assert cli.main(["train", *SMALL, "--num-epochs", "1", "--data-dir", str(data), "--out", str(folder)]) == 0
+    for command in (["train", "--num-epochs", "2", "--resume"], ["evaluate", "--split", "train"]):
+        assert cli.main([*command, str(folder)]) == 0
+    data.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(folder), "--split", "train"]) == 1
+    assert "the vocabulary of sample (1,193 tokens) is not the one" in capsys.readouterr().err
+    again = ["evaluate", str(folder), "--split", "train", "--data-dir", str(tmp_path / "elsewhere")]
+    assert cli.main(again) == 0
+
+
+def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
+    before = (finished / LAST).read_bytes()
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished) == 1
+    assert f"{finished} holds a run already: go on with it (--resume {finished})" in capsys.readouterr().err
+    assert (finished / LAST).read_bytes() == before
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished, "--overwrite") == 0
+    assert len(read_history(finished).perplexity) == 1
+    (finished / LAST).unlink()  # a trained model alone is no less dear
+    before = (finished / BEST).read_bytes()
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", finished) == 1
+    assert f"{finished} holds a run already: name another folder (--out)" in capsys.readouterr().err
+    assert (finished / BEST).read_bytes() == before
+
+
+def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(keeping, "PERIOD", 0)
+    monkeypatch.setattr(keeping, "LARGEST_SHARE", math.inf)
+    norms = iter([1.0] * 100 + [math.nan])
+    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", lambda params: next(norms))
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 9, "--out", folder) == 1
+    captured = capsys.readouterr()
+    assert f"{folder / LAST} is the last position kept: go on with --resume {folder} --lr" in captured.err
+    assert "go on" not in captured.out  # as it was, it would diverge again
+    monkeypatch.undo()
+    last = load_run(folder, LAST)
+    assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training[1]}.values())
+    assert last.training[0]["steps"]["update"] in range(96, 101)
+    training = Training(last.build_model(), TrainConfig(**{**vars(last.train_config), "lr": 1e-3, "num_epochs": 3}))
+    training.restore(*last.training)
+    assert math.isfinite(go_on(training).perplexity[-1])
+
+
+@pytest.fixture
+def saving_always(monkeypatch):
+    monkeypatch.setattr(keeping, "PERIOD", 0)
+    monkeypatch.setattr(keeping, "LARGEST_SHARE", math.inf)
+
+
+def interrupt(monkeypatch, norms):
+    """Let the gradient's norms be these; after the last one comes Ctrl-C."""
+
+    def norm(params):
+        for value in norms:
+            return value
+        raise KeyboardInterrupt
+
+    norms = iter(norms)
+    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", norm)
+
+
+@pytest.mark.parametrize(("option", "value"), [("num_steps", 20), ("batch_size", 2), ("seed", 7)])
+def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeypatch, saving_always, option, value):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt(patch, [1.0] * 30)
+        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
+    assert load_run(folder, LAST).training[0]["position"]["batch"] == 28
+    capsys.readouterr()
+    assert here("train", "--resume", folder, f"--{option.replace('_', '-')}", value) == 0
+    assert f"another {option}: epoch 1 of 1 begins anew" in capsys.readouterr().out
+    sizes = {"batch_size": 4, "num_steps": 10, option: value}
+    batches = d2lrnn.data_iter_consecutive(CORPUS.train, sizes["batch_size"], sizes["num_steps"])
+    (entry,) = [entry for entry in read_log(folder / LOG) if entry["event"] == "epoch"]
+    read = entry["tokens_per_second"] * entry["seconds"]
+    assert read == pytest.approx(batches.num_batches * sizes["batch_size"] * sizes["num_steps"])
+
+
+def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, tmp_path, monkeypatch, saving_always):
+    plain = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train)
+    monkeypatch.setattr(train, "load_corpus", lambda *arguments, **options: plain)
+    batches = d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10).num_batches
+    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "two") == 0
+    with monkeypatch.context() as patch:
+        true = d2lrnn.training.loop.gradient_norm
+        steps = iter(range(2 * batches + 10))
+        patch.setattr(
+            d2lrnn.training.loop, "gradient_norm", lambda p: math.nan if next(steps, None) is None else true(p)
+        )
+        assert here("train", *SMALL, "--num-epochs", 9, "--out", tmp_path / "nine") == 1
+    two, nine = load_run(tmp_path / "two"), load_run(tmp_path / "nine")
+    assert nine.reached == two.reached == {"epoch": 2}
+    assert all((nine.parameters[name] == array).all() for name, array in two.parameters.items())
+
+
+def test_an_older_position_does_not_replace_a_better_model(here, tmp_path, capsys, monkeypatch):
+    learnt = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:300], CORPUS.test)  # always better
+    for module in (train, origin):
+        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: learnt)
+    folder = tmp_path / "run"
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 0
+    early = (folder / LAST).read_bytes()
+    assert here("train", "--resume", folder, "--num-epochs", 4) == 0
+    best, before = load_run(folder), (folder / BEST).read_bytes()
+    assert best.reached["epoch"] > 1 and best.reached["valid_perplexity"] == min(read_history(folder).valid_perplexity)
+    (folder / LAST).write_bytes(early)
+    capsys.readouterr()
+    assert here("train", "--resume", folder, "--num-epochs", 2, "--lr", 1e-6) == 0
+    history = read_history(folder)
+    assert history.valid_perplexity[0] > history.valid_perplexity[1] > best.reached["valid_perplexity"]
+    assert (folder / BEST).read_bytes() == before
+    assert f", of epoch {best.reached['epoch']}, the best in validation" in capsys.readouterr().out
+
+
+def test_a_position_without_its_best_model_gives_one(here, finished, tmp_path, capsys):
+    (finished / BEST).unlink()
+    assert here("train", "--resume", finished) == 0
+    assert "nothing is left to do after 3 epochs: ask for more, --num-epochs" in capsys.readouterr().out
+    last, best = load_run(finished, LAST), load_run(finished)
+    assert all((best.parameters[name] == array).all() for name, array in last.parameters.items())
+    assert best.reached == {"epoch": 3, "valid_perplexity": read_history(finished).valid_perplexity[-1]}
+
+
+def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
+    training = training_of("sgd with decay")
+    folder = RunFolder(tmp_path, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    now, saved = [0.0], []
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
+
+    def save(path, kept):
+        now[0] += 30.0  # a disk that takes half a minute
+        saved.append((path.name, now[0]))
+
+    monkeypatch.setattr(keeping, "save_checkpoint", save)
+    folder._saved = 0.0
+
+    def keep():
+        now[0] += 10.0
+        training.position.batch = 1
+        folder.keep()
+
+    for _ in range(400):
+        keep()
+    times = [time for name, time in saved if name == LAST]
+    assert times[0] == pytest.approx(40.0)  # the first place to halt at, and the saving
+    assert all(1500 <= after - before <= 1550 for before, after in zip(times, times[1:]))
+
+
+# What is refused
+
+
+def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, capsys, seed):
+    whole, generator = (finished / LAST).read_bytes(), random.Random(seed)
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.name != LAST}
+    damaged = [whole[: generator.randrange(len(whole))] for _ in range(100)]
+    for _ in range(150):
+        changed = bytearray(whole)
+        for _ in range(generator.choice([1, 1, 2, 8])):
+            changed[generator.randrange(len(changed))] ^= generator.randrange(1, 256)
+        damaged.append(bytes(changed))
+    for content in damaged:
+        if content == whole:
+            continue
+        (finished / LAST).write_bytes(content)
+        assert here("train", "--resume", finished, "--num-epochs", 9) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"d2lrnn: {finished / LAST} ")
+        assert captured.err.count("\n") == 1
+    assert {path: path.read_bytes() for path in finished.iterdir() if path.name != LAST} == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda facts, arrays: facts.pop("position"), "the run's history or position is not what it should be"),
+        (lambda facts, arrays: facts["position"].update(chapter=3), "the run's history or position is not what it"),
+        (lambda facts, arrays: facts["steps"].update(update="many"), "the run's history or position is not what it"),
+        (lambda facts, arrays: facts["position"].update(batch="3"), "the run's history or position is not what it"),
+        (lambda facts, arrays: arrays.update({"state.0": numpy.zeros((1, 4, 9), "float32")}), "carried state is of an"),
+        (lambda facts, arrays: arrays.pop("mean.dense.bias"), "the run's memory is of another model or optimizer"),
+        (lambda facts, arrays: arrays.update({"mean.x": numpy.zeros(3)}), "memory is of another model or optimizer"),
+        (lambda facts, arrays: arrays.update({"mean.dense.bias": numpy.zeros(3)}), "memory is of another model or opt"),
+    ],
+)
+def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsys, edit, message):
+    last = load_run(finished, LAST)
+    edit(*last.training)
+    checkpoint.save_checkpoint(finished / LAST, last)
+    before = {path: path.read_bytes() for path in finished.iterdir()}
+    assert here("train", "--resume", finished, "--num-epochs", 9) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith(f"d2lrnn: {finished / LAST}: ")
+    assert {path: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_another_text_is_refused(here, finished, capsys, monkeypatch):
+    other = d2lrnn.Corpus("other", CORPUS.vocab, CORPUS.train[::-1].copy(), CORPUS.valid)
+    monkeypatch.setattr(origin, "load_corpus", lambda *arguments, **options: other)
+    assert here("train", "--resume", finished) == 1
+    assert (
+        "the text of other is not the one that the run began with: its ids have the SHA-256" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("command", [("train", "--resume"), ("evaluate",)])
+def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monkeypatch, command):
+    vocab = d2lrnn.Vocab.from_list([*CORPUS.vocab.idx_to_token[1:], CORPUS.vocab.idx_to_token[0]])
+    other = d2lrnn.Corpus("other", vocab, CORPUS.train, CORPUS.valid, CORPUS.test)
+    monkeypatch.setattr(origin, "load_corpus", lambda *arguments, **options: other)
+    assert here(*command, finished) == 1
+    assert "the vocabulary of other (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num-hiddens", "9"], "the model cannot be changed where a run goes on"),
+        (["--overwrite"], "the model cannot be changed where a run goes on: leave out its settings, and --overwrite"),
+        (["--config", "lyrics"], "--config cannot be changed where a run goes on"),
+        (["--warm-up", "0.3"], "--warm-up is for --lr-schedule one-cycle, and this one is constant: leave it out"),
+        (["--out", "elsewhere"], "--out cannot be changed where a run goes on"),
+        (["--max-tokens", "5"], "--max-tokens cannot be changed where a run goes on"),
+        (["--optimizer", "sgd"], "the run's memory is of another model or optimizer than sgd"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(here, finished, capsys, arguments, message):
+    assert here("train", "--resume", finished, *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--lr-decay", "--constant-epochs"])
+def test_a_setting_of_another_schedule_is_refused(here, tmp_path, capsys, option):
+    arguments = ["train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", option, 1]
+    assert here(*arguments) == 1
+    assert f"{option} is for --lr-schedule decay, and this one is constant" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert here(*arguments, "--lr-schedule", "decay") == 0
+
+
+def test_a_model_too_large_for_mxnet_is_refused_in_a_line(here, tmp_path, capsys):
+    assert here("train", *SMALL, "--num-hiddens", 10**8, "--embed-size", 8, "--out", tmp_path / "run") == 1
+    error = capsys.readouterr().err
+    assert (
+        error.startswith("d2lrnn: MXNet has not the memory, take a smaller model or batch: ") and error.count("\n") == 1
+    )
+
+
+def test_commands_that_are_printed_can_be_pasted(here, tmp_path, capsys):
+    assert here("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "my run") == 0
+    assert f"sample '{tmp_path / 'my run'}' --prefix the" in capsys.readouterr().out
+
+
+def test_a_model_without_a_position_cannot_go_on(here, finished, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    shutil.copy(finished / BEST, tmp_path / "other" / LAST)
+    for folder in (tmp_path / "other", tmp_path / "nowhere", tmp_path):
+        assert here("train", "--resume", folder) == 1
+    errors = capsys.readouterr().err.splitlines()
+    for file in (finished / BEST, shutil.copy(finished / LAST, tmp_path / "copy.d2lrnn")):
+        assert here("train", "--resume", file) == 1
+        assert f"--resume {file}: expected the folder of a run, or last.d2lrnn in it" in capsys.readouterr().err
+    assert "holds a model but no position to go on from" in errors[0]
+    assert all("is not there: expected a folder that `train` wrote" in error for error in errors[1:])
+
+
+# Logs
+
+
+def test_a_log_cut_short_is_read_and_another_file_is_refused(finished, tmp_path):
+    whole = (finished / LOG).read_text()
+    (finished / LOG).write_text(whole + '{"event": "epo')
+    assert len(read_history(finished).perplexity) == 3
+    for content, message in (
+        ("", "tells of no epoch yet"),
+        ("a poem\nof two lines\n", "line 1 is not a line of a run's log: 'a poem'"),
+        ("[1]\n", "line 1 is not a line of a run's log"),
+        ('{"event": "epoch", "epoch": "one"}\n', "line 1 is not a line of a run's log"),
+    ):
+        (tmp_path / "log").write_text(content)
+        with pytest.raises(RunError, match=message):
+            read_history(tmp_path / "log")
+    with pytest.raises(RunError, match="is not there"):
+        read_history(tmp_path)
+
+
+def test_plot_draws_runs_together(here, finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "b" / "run")
+    assert here("plot", finished, tmp_path / "b" / "run", "--out", tmp_path / "new" / "both.png") == 0
+    assert (tmp_path / "new" / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert here("plot", tmp_path, "--out", tmp_path / "none.png") == 1
+    assert not (tmp_path / "none.png").exists()
+    for out in (finished, tmp_path / "none"):
+        assert here("plot", finished, "--out", out) == 1
+        assert f"{out}: expected the name of a file that ends in .png, .svg or .pdf" in capsys.readouterr().err
+    assert not list(tmp_path.glob("run.*")) and not list(tmp_path.glob("none*"))
+
+
+def test_evaluate_measures_the_best_model(here, finished, capsys):
+    assert here("evaluate", finished, "--split", "valid") == 0
+    found = d2lrnn.evaluate(load_run(finished).build_model(), CORPUS.valid)
+    assert f"perplexity {found:.2f} over {len(CORPUS.valid) - 1:,} tokens" in capsys.readouterr().out
+    assert here("evaluate", finished, "--split", "valid", "--max-tokens", 50) == 0
+    found = d2lrnn.evaluate(load_run(finished).build_model(), CORPUS.valid[:50])
+    assert f"perplexity {found:.2f} over 49 tokens" in capsys.readouterr().out
+    assert here("evaluate", finished, "--max-tokens", -1) == 1
+    assert "max_tokens is -1: expected a whole number, at least 2" in capsys.readouterr().err
+
+
+def test_the_origin_tells_texts_apart(tmp_path, monkeypatch):
+    (tmp_path / "my.txt").write_text("x")
+    one = origin_of(CORPUS, str(tmp_path / "my.txt"), {})
+    assert Path(one["given"]).is_absolute()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ptb").mkdir()  # a name of the module's means its corpus all the same
+    assert origin_of(CORPUS, "ptb", {"max_tokens": 5}) == {"given": "ptb", "max_tokens": 5, "sha256": one["sha256"]}

@@ -1,0 +1,27 @@
+"""Runs side by side: their table, and what the picture's title tells."""
+
+from d2lrnn import History
+from d2lrnn.cli import compare as commands
+from d2lrnn.plotting.pictures import plot_comparison
+from d2lrnn.training.comparison import comparison_table
+
+PLAIN = History([9.0, 4.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2)
+HELD_OUT = History([9.0, 5.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2, valid_perplexity=[8.0, 7.25])
+
+
+def test_the_table_has_validation_where_there_is_one():
+    alone = [line.split() for line in comparison_table({"a": PLAIN}).splitlines()]
+    assert alone == [["model", "epochs", "perplexity", "tokens/s", "seconds"], ["a", "2", "4.00", "1,000", "4.0"]]
+    both = [line.split() for line in comparison_table({"a": PLAIN, "b": HELD_OUT}).splitlines()]
+    assert both[0] == ["model", "epochs", "perplexity", "validation", "tokens/s", "seconds"]
+    assert both[1] == ["a", "2", "4.00", "-", "1,000", "4.0"]
+    assert both[2] == ["b", "2", "5.00", "7.25", "1,000", "4.0"]
+
+
+def test_the_title_tells_the_largest_difference(monkeypatch, tmp_path, capsys):
+    figures = []
+    draw = plot_comparison
+    monkeypatch.setattr(commands, "plot_comparison", lambda *arguments: figures.append(draw(*arguments)))
+    assert commands.report_comparison({"a": PLAIN, "b": HELD_OUT}, tmp_path / "two.png", "lstm on sample") == 0
+    title = "lstm on sample; largest relative difference in perplexity: 2.0e-01"
+    assert figures[0].get_suptitle() == title and title.partition("; ")[2] in capsys.readouterr().out

@@ -1,0 +1,449 @@
+"""The page's server as its clients meet it, over a real connection; and the command that starts it."""
+
+import asyncio
+import contextlib
+import http.client
+import itertools
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from test_player import LETTERS, LYRICS, SETTINGS, VERSE, player_of
+from test_sample import save_model
+from test_sampling import Known, random_model
+
+from d2lrnn import ModelConfig, TrainConfig, Vocab, build_model, generate, load_corpus
+from d2lrnn.cli import main as cli
+from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.web import server as page_server
+from d2lrnn.web.request import MAX_TOKENS, Wish
+from d2lrnn.web.server import MAX_BODY, MAX_WRITING, PageServer, address_of, hosts_of, open_socket
+
+LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
+
+
+@contextlib.contextmanager
+def serving(player, open_to_all=False):
+    """Serve a player's page in another thread; yields the server, its port in ``port``."""
+    listening, ready, loops = open_socket("127.0.0.1", 0), threading.Event(), []
+    server = PageServer(player, None if open_to_all else hosts_of("127.0.0.1", listening))
+    server.port = listening.getsockname()[1]
+
+    async def serve():
+        stop = asyncio.Event()
+        loops.append((asyncio.get_running_loop(), stop))
+        ready.set()
+        await server.serve(listening, stop)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield server
+    finally:
+        loop, stop = loops[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def asking(server, wish=None, method="POST", path="/write", **headers):
+    """Send a request; yields the response, and drops the connection behind it."""
+    body = wish if isinstance(wish, (str, bytes, type(None))) else json.dumps(wish)
+    kind = {"Content-Type": "application/json"} if method == "POST" else {}
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        connection.request(method, path, body, {**kind, **more})
+        with connection.getresponse() as response:
+            yield response
+
+
+def answer(*arguments, **options):
+    """Return the status and what the JSON of an answer holds: of a stream, a list of its events."""
+    with asking(*arguments, **options) as response:
+        lines = [json.loads(line) for line in response.read().splitlines()]
+        return response.status, lines if response.status == 200 else lines[0]["error"]
+
+
+def eventually(condition):
+    """Wait until something holds."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to this")
+
+
+class Slow(Known):
+    """A model that takes its time, and counts how often it is asked; with a gate it waits to be let through."""
+
+    def __init__(self, seconds=0.003, gate=None, vocab=LYRICS):
+        super().__init__(random_model(3, len(vocab)).table, remember=7)
+        self.seconds, self.gate, self.calls = seconds, gate, 0
+
+    def __call__(self, X, state):
+        if self.gate:
+            assert self.gate.acquire(timeout=60)
+        time.sleep(self.seconds)
+        self.calls += 1
+        return super().__call__(X, state)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(player_of(LYRICS, LETTERS, prefixes=("春风",))) as server:
+        yield server
+
+
+# The page
+
+
+def test_the_page_and_its_files(server):
+    with asking(server, method="GET", path="/") as response:
+        page = response.read().decode()
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=UTF-8")
+        policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';") and "unsafe" not in policy
+    assert "gru, 1 × 8 units, scratch" in page and "11 different characters" in page and 'value="春风"' in page
+    assert not re.search(r"style=|\son\w+=|<script>|https?:", page)  # nothing that the policy would refuse
+    files = re.findall(r'(?:href|src)="([^"]+)"', page)
+    for name, kind in zip(files, ("image/svg+xml", "text/css", "text/javascript")):
+        with asking(server, method="GET", path=f"/{name}") as response:
+            assert (response.status, response.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert not re.search(r"(?<!xmlns=\")https?://|innerHTML", response.read().decode())
+    assert files == ["icon.svg", "page.css", "page.js"]
+
+
+@pytest.mark.parametrize(
+    ("player", "shown", "hidden"),
+    [
+        (player_of(VERSE, LETTERS), ['value="acrostic"', "quatrain7: 4 lines of 7", "from poems"], ["was not found"]),
+        (player_of(LYRICS), ['value="acrostic"', "was not found"], ["quatrain", "from poems:"]),
+        (player_of(Vocab("the fox", "word"), "the fox"), ["2 different words", "4"], ["acrostic", "quatrain"]),
+        (player_of(LYRICS, prefixes=('"><script>',)), ["&quot;&gt;&lt;script&gt;"], ["<script>"]),
+    ],
+)
+def test_the_page_offers_what_the_model_can_do(player, shown, hidden):
+    with serving(player) as server, asking(server, method="GET", path="/") as response:
+        page = response.read().decode()
+    assert [text for text in shown if text not in page] == []
+    assert [text for text in hidden if text in page] == []
+
+
+# Streams
+
+
+def test_a_wish_is_answered_with_the_events_of_the_player(server):
+    wish = {"prefix": "春", "pred_len": 20, "num_samples": 3, "seed": 8, "temperature": 0.7}
+    events = [json.loads(json.dumps(event)) for event in server.player.write(Wish.read(json.dumps(wish).encode()))]
+    assert answer(server, wish) == (200, [*events, {"done": True}])
+    assert len(events) == 1 + 3 * 20 + 3
+    with asking(server, wish, Content_Type="Application/JSON; charset=utf-8") as response:
+        assert response.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+        assert response.readline() == b'{"prefix": "\\u6625", "rows": 3}\n'
+
+
+def test_each_token_is_sent_as_soon_as_it_is_written():
+    model = Slow(0, threading.Semaphore(0))
+    with serving(player_of(LYRICS, model=model)) as server, asking(server, {"prefix": "春", "pred_len": 3}) as response:
+        assert "rows" in json.loads(response.readline())
+        for calls in range(3):
+            assert model.calls == calls
+            model.gate.release()
+            assert "text" in json.loads(response.readline())
+        assert json.loads(response.readline()) == {"done": True}
+        assert response.read() == b""
+
+
+def test_a_request_that_is_dropped_stops_its_writing():
+    model = Slow(0.001)
+    with serving(player_of(LYRICS, LETTERS, model=model)) as server:
+        with asking(server, {**LONG, "num_samples": 4}) as response:
+            for _ in range(20):
+                response.readline()
+            assert server.writing == 1
+        eventually(lambda: server.writing == 0)
+        calls = model.calls
+        assert calls < MAX_TOKENS / 4
+        assert answer(server, {"prefix": "春", "pred_len": 1})[0] == 200
+        assert model.calls == calls + 1
+
+
+def test_two_clients_take_turns():
+    model = Slow()
+    player = player_of(LYRICS, model=model)
+    with serving(player) as server, asking(server, LONG) as long:
+        begun = [json.loads(long.readline()) for _ in range(10)]
+        status, events = answer(server, {"prefix": "山水", "pred_len": 30, "seed": 5, **choices(SETTINGS)})
+        assert status == 200 and server.writing == 1  # the long one is still being written
+        begun += [json.loads(long.readline()) for _ in range(10)]
+    model.seconds = 0
+    (short,) = generate(["山水"], 30, model, LYRICS, SETTINGS)
+    assert "山水" + "".join(event.get("text", "") for event in events) == short.text
+    (expected,) = generate(["春"], 19, model, LYRICS)
+    assert "春" + "".join(event.get("text", "") for event in begun) == expected.text
+
+
+def choices(sampling):
+    return {name: getattr(sampling, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty")}
+
+
+def test_no_more_are_written_for_at_a_time_than_there_are_places():
+    with serving(player_of(LYRICS, model=Slow())) as server:
+        with contextlib.ExitStack() as stack:
+            for _ in range(MAX_WRITING):
+                stack.enter_context(asking(server, LONG)).readline()
+            status, message = answer(server, LONG)
+            assert (status, message) == (429, "4 others are being written for: try again when one of them is done")
+            with asking(server, method="GET", path="/") as response:
+                assert response.status == 200
+        eventually(lambda: server.writing == 0)
+        assert answer(server, {"prefix": "春", "pred_len": 1})[0] == 200
+
+
+def test_what_is_refused_leaves_no_place_taken(server):
+    for _ in range(2 * MAX_WRITING):
+        assert answer(server, {"prefix": ""})[0] == 400
+    assert server.writing == 0
+    assert answer(server, {"prefix": "春", "pred_len": 1})[0] == 200
+
+
+class Endless:
+    """Writes for ever, and more at a time than buffers hold."""
+
+    closed = False
+
+    def write(self, wish):
+        try:
+            yield from itertools.repeat({"text": "x" * 1_000_000})
+        finally:
+            self.closed = True
+
+
+def test_a_client_that_takes_nothing_loses_its_place(monkeypatch):
+    monkeypatch.setattr(page_server, "PATIENCE", 0.1)
+    player = Endless()
+    with serving(player) as server, asking(server, {}) as response:
+        eventually(lambda: player.closed and server.writing == 0)
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            response.read()
+
+
+def test_what_is_being_written_ends_with_the_server():
+    model = Slow()
+    with serving(player_of(LYRICS, model=model)) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        body = json.dumps(LONG).encode()
+        connection.sendall(head_of(len(body)) + body)
+        eventually(lambda: model.calls > 5)
+    with connection:
+        while connection.recv(65536):
+            pass
+    assert model.calls < MAX_TOKENS / 4
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "request_of"),
+    [
+        (400, "unknown character '☃' (U+2603) at position 1: expected only what is among", {"wish": {"prefix": "春☃"}}),
+        (400, "the prefix is empty: expected at least one character", {"wish": {}}),
+        (400, "pred_len is 2001: expected at most 2000", {"wish": {**LONG, "pred_len": 2001}}),
+        (400, "top_p is 2: expected a probability, above 0 and at most 1", {"wish": {"top_p": 2}}),
+        (400, "the form needs '，' or ',' or '､': expected one of them", {"wish": {"prefix": "春", "form": "couplet"}}),
+        (400, "there is no character in '，'", {"wish": {"acrostic": "，"}}),
+        (400, "unknown character '龘' (U+9F98) at position 0", {"wish": {"acrostic": "龘"}}),
+        (400, "the request is not the JSON of a wish", {"wish": "prefix=春".encode()}),
+        (
+            413,
+            f"the request has {MAX_BODY + 1:,} bytes: expected at most {MAX_BODY:,}",
+            {"wish": b" " * (MAX_BODY + 1)},
+        ),
+        (415, "expected the type application/json", {"wish": {"prefix": "春"}, "Content_Type": "text/plain"}),
+        (415, "expected the type application/json", {"wish": "", "Content_Type": ""}),
+        (403, "this is not evil.example: expected 127.0.0.1 or [::1] or localhost", {"Host": "evil.example"}),
+        (403, "this is not evil.example", {"method": "GET", "path": "/", "Host": "evil.example:80"}),
+        (
+            403,
+            "this is not localhost.evil.example",
+            {"method": "GET", "path": "/page.js", "Host": "localhost.evil.example"},
+        ),
+        (403, "this is not evil.example", {"method": "GET", "path": "/none", "Host": "evil.example"}),
+        (404, "there is no /page.html here", {"method": "GET", "path": "/page.html"}),
+        (404, "there is no /../page_server.py here", {"method": "GET", "path": "/../page_server.py"}),
+        (405, "405 Method Not Allowed", {"method": "GET"}),
+        (405, "405 Method Not Allowed", {"method": "OPTIONS"}),
+    ],
+)
+def test_a_refusal_says_why(server, capfd, status, message, request_of):
+    found = answer(server, **request_of)
+    assert found[0] == status and found[1].startswith(message)
+    assert capfd.readouterr() == ("", "")  # nor does the terminal fill with what clients get wrong
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9999", "[::1]:8000"])
+def test_names_that_this_machine_goes_by(server, host):
+    with asking(server, method="GET", path="/", Host=host) as response:
+        assert response.status == 200
+
+
+def test_where_others_may_call_the_name_does_not_matter():
+    with serving(player_of(LYRICS), open_to_all=True) as server:
+        with asking(server, method="GET", path="/", Host="poet.example") as response:
+            assert response.status == 200
+
+
+def test_a_body_without_end_is_not_waited_for(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head_of(2**21))
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def head_of(length):
+    """Return the head of a request with a body of so many bytes."""
+    kind = "Content-Type: application/json"
+    return f"POST /write HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_a_defect_is_told_in_the_terminal_alone(caplog):
+    class Defective(Slow):
+        def __call__(self, X, state):
+            raise ZeroDivisionError("the secret of the model")
+
+    with serving(player_of(LYRICS, model=Defective())) as server:
+        status, events = answer(server, {"prefix": "春"})
+        assert (status, events[1:]) == (200, [{"error": page_server.DEFECT}])
+        assert "secret of the model" in caplog.text and "Traceback" in caplog.text
+        caplog.clear()
+        server.player.write = lambda wish: 1 / 0
+        assert answer(server, {"prefix": "春"}) == (500, page_server.DEFECT)
+        assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_only_writing_can_tell_comes_as_an_event(caplog):
+    model = Known([[float("nan")] * len(LYRICS)] * len(LYRICS))
+    with serving(player_of(LYRICS, model=model)) as server:
+        _, events = answer(server, {"prefix": "春"})
+    assert events[1:] == [{"error": "the model's logits hold NaN or infinity: did it diverge in training?"}]
+    assert caplog.text == ""
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "names"),
+    [
+        ("127.0.0.1", r"http://127\.0\.0\.1:\d+/", {"localhost", "127.0.0.1", "[::1]"}),
+        ("LocalHost", r"http://LocalHost:\d+/", {"localhost", "127.0.0.1", "[::1]"}),
+        ("127.0.0.2", r"http://127\.0\.0\.2:\d+/", {"localhost", "127.0.0.1", "[::1]", "127.0.0.2"}),
+        ("0.0.0.0", r"http://0\.0\.0\.0:\d+/", None),
+    ],
+)
+def test_addresses_and_the_names_that_they_go_by(host, address, names):
+    with open_socket(host, 0) as listening:
+        assert re.fullmatch(address, address_of(host, listening))
+        assert hosts_of(host, listening) == names
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_addresses_of_ipv6():
+    try:
+        listening = open_socket("::1", 0)
+    except ValueError as error:
+        pytest.skip(str(error))
+    with listening:
+        assert re.fullmatch(r"http://\[::1\]:\d+/", address_of("::1", listening))
+        assert hosts_of("::1", listening) == {"localhost", "127.0.0.1", "[::1]"}
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with a model whose corpus is a file."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "poems.txt").write_text(LETTERS * 9, encoding="utf-8")
+    save_model(folder / "poems" / "model.d2lrnn", load_corpus(folder / "poems.txt"), ("春",), str(folder / "poems.txt"))
+    return folder / "poems"
+
+
+@contextlib.contextmanager
+def playing(*arguments):
+    """Start the command; yields the process, the lines that it printed, and its port."""
+    command = [sys.executable, "-m", "d2lrnn", "play", *map(str, arguments), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline()]
+            while lines[-1] and not lines[-1].startswith("page"):
+                lines.append(process.stdout.readline())
+            yield process, lines, int(re.search(r":(\d+)/", lines[-1])[1])
+        finally:
+            process.kill()
+
+
+def test_play_prints_its_address_and_ctrl_c_ends_it_while_it_writes(run):
+    with playing(run) as (process, lines, port):
+        assert lines == [f"page     http://127.0.0.1:{port}/   (Ctrl-C ends it)\n"]
+        server = SimpleNamespace(port=port)
+        *_, copies, done = answer(server, {"prefix": LETTERS, "pred_len": 1})[1]
+        assert copies["longest"] >= len(LETTERS) and done == {"done": True}
+        with asking(server, {**LONG, "num_samples": 16}) as response:
+            response.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "d2lrnn: interrupted\n")
+
+
+def test_play_says_once_what_is_not_as_usual(run, tmp_path):
+    (tmp_path / "model.d2lrnn").write_bytes((run / "model.d2lrnn").read_bytes())
+    text = run.parent / "poems.txt"
+    text.rename(run.parent / "away.txt")
+    try:
+        with playing(tmp_path, "--host", "0.0.0.0") as (_, lines, port):
+            assert lines[0].startswith("copies   are not marked: ") and "poems.txt' is neither a corpus" in lines[0]
+            assert lines[1].startswith("caution  whoever can reach this machine") and len(lines) == 3
+            with asking(SimpleNamespace(port=port), method="GET", path="/", Host="poet") as response:
+                assert "was not found" in response.read().decode()
+    finally:
+        (run.parent / "away.txt").rename(text)
+
+
+def failed(capsys, *arguments):
+    capsys.readouterr()
+    assert cli.main(["play", *map(str, arguments)]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("d2lrnn: ") and err.count("\n") == 1
+    return err
+
+
+def test_what_cannot_be_played_is_said_in_a_line(capsys, run, tmp_path):
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    with taken:
+        line = failed(capsys, run, "--port", port)
+    assert f"there can be no page at 127.0.0.1, port {port} (another program listens there): choose another" in line
+    assert "port is 65536: expected 0 to 65535" in failed(capsys, run, "--port", 65536)
+    assert "choose another --port, 0 for any that is free, or another --host" in failed(
+        capsys, run, "--host", "192.0.2.1"
+    )
+    assert "is not there: expected a folder" in failed(capsys, tmp_path)
+    assert "is neither a corpus nor a file" in failed(capsys, run, "--corpus", "nowhere.txt")
+    assert "unknown device 'abacus'" in failed(capsys, run, "--ctx", "abacus")
+    config = ModelConfig("scratch", "gru", 4, bidirectional=True)
+    corpus = load_corpus(run.parent / "poems.txt")
+    both = Checkpoint.of(build_model(config, corpus.vocab_size), config, TrainConfig(prefixes=("春",)), corpus)
+    save_checkpoint(tmp_path / "model.d2lrnn", both)
+    assert "a bidirectional model cannot be a left-to-right language model" in failed(capsys, tmp_path)
