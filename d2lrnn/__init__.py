@@ -5,7 +5,7 @@ from d2lrnn._launch import is_command_line as _is_command_line
 # Python imports this file before d2lrnn/__main__.py. The command line has no use for these names, and --help and a
 # wrong option are not to wait for MXNet: what a command needs, it imports itself.
 if not _is_command_line():
-    # the ground: MXNet, devices
+    # the ground: MXNet, devices, errors
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
 
     # one step of a cell
@@ -46,6 +46,8 @@ if not _is_command_line():
     from d2lrnn.device import as_ctx as as_ctx
     from d2lrnn.device import try_all_gpus as try_all_gpus
     from d2lrnn.device import try_gpu as try_gpu
+    from d2lrnn.errors import D2lrnnError as D2lrnnError
+    from d2lrnn.errors import FileError as FileError
 
     # how good a model is
     from d2lrnn.evaluation import bits_per_character as bits_per_character

@@ -6,11 +6,12 @@ import re
 from typing import Union
 
 from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
 
 ContextLike = Union[str, "mx.Context", None]
 
 
-class DeviceError(ValueError):
+class DeviceError(D2lrnnError):
     """A device was asked for that MXNet cannot use here."""
 
 

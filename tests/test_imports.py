@@ -12,16 +12,17 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "device", "_runtime"}
+GROUND = {"checks", "errors", "device", "_runtime"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
-    "checks": set(),
+    "errors": set(),
+    "checks": {"errors"},
     "_launch": set(),
     "_runtime": set(),
-    "device": {"_runtime"},
-    "cells": {"checks", "_runtime"},
-    "config": {"checks", "cells.declaration"},
+    "device": {"errors", "_runtime"},
+    "cells": {"checks", "errors", "_runtime"},
+    "config": {"checks", "errors", "cells.declaration"},
     "data": {"config.fields", *GROUND},
     "models": {"cells", "config", "data", *GROUND},
     "evaluation": {"models", "data", "config", *GROUND},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "training": {"evaluation", "models", "data", "config", *GROUND},
     "runs": {"training", "models", "data", "config", *GROUND},
     "plotting": {"training.history", "generation", "models", "cells", "data", "config", *GROUND},
-    "web": {"runs", "generation", "models.protocol", "data", "config", "checks"},
+    "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors"},
     "cli": {
         *("web", "plotting", "runs", "training", "generation", "evaluation", "models", "data", "config", "cells"),
         *GROUND,
@@ -38,14 +39,14 @@ MAY_IMPORT = {
 }
 # Files that may import less than their package, and those that may import more.
 LESS = {
-    "cells.declaration": {"checks"},
+    "cells.declaration": {"checks", "errors"},
     "cells.compiled": set(),
-    "data.vocabulary": {"config.fields", "checks"},  # these four know no MXNet
-    "data.corpus": {"data.vocabulary", "config.fields", "checks"},
-    "data.files": {"checks"},
-    "data.datasets": {"data.vocabulary", "data.corpus", "data.files", "config.fields", "checks"},
-    "cli.options": {"config", "checks"},
-    "cli.parser": {"cli.options", "config", "checks"},
+    "data.vocabulary": {"config.fields", "checks", "errors"},  # these four know no MXNet
+    "data.corpus": {"data.vocabulary", "config.fields", "checks", "errors"},
+    "data.files": {"errors"},
+    "data.datasets": {"data.vocabulary", "data.corpus", "data.files", "config.fields", "checks", "errors"},
+    "cli.options": {"config", "errors"},
+    "cli.parser": {"cli.options", "config", "errors"},
 }
 MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}
 # Neither of the two ways to write a model leans on the other.

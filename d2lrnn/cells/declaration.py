@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from d2lrnn.checks import check_whole
+from d2lrnn.errors import D2lrnnError
 
 # What they compute: cells.CELLS.  cells.add_cell makes both lists longer.
 CELL_NAMES = ["rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"]
@@ -19,11 +20,11 @@ def check_projections(cell: str, num_projections: int | None, num_hiddens: int |
     """Refuse a ``num_projections`` that a projected cell lacks, another has no use for, or that is too large."""
     if (num_projections is not None) != (cell in PROJECTED_CELLS):
         expected = "a whole number below num_hiddens" if cell in PROJECTED_CELLS else "None, since it projects nothing"
-        raise ValueError(f"num_projections is {num_projections!r} for cell {cell!r}: expected {expected}")
+        raise D2lrnnError(f"num_projections is {num_projections!r} for cell {cell!r}: expected {expected}")
     if num_projections is not None:
         check_whole("num_projections", num_projections)
         if num_hiddens is not None and num_projections >= num_hiddens:
-            raise ValueError(f"num_projections is {num_projections}: expected less than num_hiddens = {num_hiddens}")
+            raise D2lrnnError(f"num_projections is {num_projections}: expected less than num_hiddens = {num_hiddens}")
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,19 @@ class Cell:
         if not self.products:
             object.__setattr__(self, "products", (self.gates,))
         if not self.gates or len(set(self.gates)) != len(self.gates) or "q" in self.gates:
-            raise ValueError(f"gates is {self.gates!r}: expected different letters, without the output layer's q")
+            raise D2lrnnError(f"gates is {self.gates!r}: expected different letters, without the output layer's q")
         if sorted(self.stacked) != sorted(self.gates):
-            raise ValueError(f"products is {self.products!r}: expected each of the gates {self.gates!r} once")
+            raise D2lrnnError(f"products is {self.products!r}: expected each of the gates {self.gates!r} once")
         if self.num_biases not in (1, 2):
-            raise ValueError(f"num_biases is {self.num_biases}: expected 1 or 2")
+            raise D2lrnnError(f"num_biases is {self.num_biases}: expected 1 or 2")
         check_whole("num_states", self.num_states)
         if self.peepholes and not (set(self.peepholes) <= set(self.gates) and self.num_states > 1):
-            raise ValueError(
+            raise D2lrnnError(
                 f"peepholes is {self.peepholes!r}: expected some of the gates {self.gates!r}, and a memory, num_states "
                 f"2; found {self.num_states}"
             )
         if self.projected and self.identity:
-            raise ValueError("identity is for square weights, and those of a projected hidden state are not square")
+            raise D2lrnnError("identity is for square weights, and those of a projected hidden state are not square")
 
     @property
     def stacked(self) -> str:

@@ -14,6 +14,7 @@ from d2lrnn.cells.steps import (
     rnn_relu_step,
     rnn_step,
 )
+from d2lrnn.errors import D2lrnnError
 
 CELLS = {
     "rnn": Cell(rnn_step, compiled.rnn_step, "h"),
@@ -49,11 +50,11 @@ def add_cell(name: str, cell: Cell) -> None:
         ValueError: if the name is taken, or none; if the cell is no :class:`Cell`.
     """
     if not isinstance(cell, Cell):
-        raise ValueError(f"cell {name!r}: expected a Cell, found a {type(cell).__name__}")
+        raise D2lrnnError(f"cell {name!r}: expected a Cell, found a {type(cell).__name__}")
     if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"the cell's name is {name!r}: expected a word of letters, digits and _")
+        raise D2lrnnError(f"the cell's name is {name!r}: expected a word of letters, digits and _")
     if name in CELLS:
-        raise ValueError(f"there is a cell {name!r} already: expected another name than {', '.join(CELLS)}")
+        raise D2lrnnError(f"there is a cell {name!r} already: expected another name than {', '.join(CELLS)}")
     CELLS[name] = cell
     CELL_NAMES.append(name)
     if cell.projected:

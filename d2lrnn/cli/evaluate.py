@@ -16,6 +16,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.data.datasets import load_ids
 from d2lrnn.device import as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
 from d2lrnn.evaluation.losses import bits_per_character, format_perplexity
 from d2lrnn.runs.checkpoint import Checkpoint
@@ -55,9 +56,9 @@ def _read(args: argparse.Namespace, checkpoint: Checkpoint, lines: bool) -> tupl
         corpus, split = reload_corpus(checkpoint, args.data_dir, args.corpus), args.split or "test"
         return f"{corpus.name}, {split}", corpus.split(split), corpus.train
     if args.split is not None:
-        raise ValueError("--split given with --text, which is measured whole: expected one of them")
+        raise D2lrnnError("--split given with --text, which is measured whole: expected one of them")
     if not args.dynamic and (args.corpus or args.data_dir):
-        raise ValueError(
+        raise D2lrnnError(
             "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
         )
     ids, unknown = load_ids(args.text, checkpoint.vocab, lines, None if lines else args.max_tokens)
@@ -69,11 +70,11 @@ def _read(args: argparse.Namespace, checkpoint: Checkpoint, lines: bool) -> tupl
 def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> tuple[float, int]:
     """Return the perplexity and the number of tokens, whole lines of which there are at most ``--max-tokens``."""
     if args.cache or args.dynamic:
-        raise ValueError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
+        raise D2lrnnError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
     if args.max_tokens is not None and args.max_tokens < len(ids):
         ends = numpy.flatnonzero(ids[: args.max_tokens] == line_end(checkpoint.vocab))
         if not len(ends):
-            raise ValueError(f"max_tokens is {args.max_tokens}: expected at least the tokens of the first line")
+            raise D2lrnnError(f"max_tokens is {args.max_tokens}: expected at least the tokens of the first line")
         ids = ids[: ends[-1] + 1]
     config = replace(checkpoint.train_config, num_lines=num_lines, vary_steps=False, use_random_iter=False)
     return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config), len(ids)
@@ -95,12 +96,12 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
     if not getattr(args, flag):
         if given:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise ValueError(f"{options} given without --{flag}: expected both or neither")
+            raise D2lrnnError(f"{options} given without --{flag}: expected both or neither")
         return None
     try:
         return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
-    except ValueError as error:
-        raise ValueError(f"--{flag}: {error}") from None
+    except D2lrnnError as error:
+        raise D2lrnnError(f"--{flag}: {error}") from None
 
 
 @contextlib.contextmanager

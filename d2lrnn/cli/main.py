@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from d2lrnn.cli.options import prepare_stdout
 from d2lrnn.cli.parser import make_parser
+from d2lrnn.errors import D2lrnnError
 
 # The function of each command, in the file of its name.
 COMMANDS = {
@@ -37,13 +38,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
     # These bring MXNet, which neither --help nor a wrong option should wait for.
     from d2lrnn._runtime import mx
-    from d2lrnn.training.divergence import TrainingDivergedError
 
     try:
         command = importlib.import_module(f"d2lrnn.cli.{args.command}")
         return getattr(command, COMMANDS[args.command])(args)
-    except (ValueError, OSError, TrainingDivergedError) as error:
-        # What the user can mend; every other exception is a defect of d2lrnn.
+    except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
         print(f"d2lrnn: {error}", file=sys.stderr)
         return 1
     except mx.MXNetError as error:

@@ -8,6 +8,7 @@ import signal
 
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.device import as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import load_run, name_of
@@ -40,7 +41,7 @@ def _corpus_for(args: argparse.Namespace, checkpoint: Checkpoint) -> Corpus | No
     """Return what the model was trained on, or say that copies are not marked; what is named must be there."""
     try:
         return reload_corpus(checkpoint, args.data_dir, args.corpus)
-    except (ValueError, OSError) as error:
+    except D2lrnnError as error:
         if args.corpus or args.data_dir:
             raise
         print(f"copies   are not marked: {error}")

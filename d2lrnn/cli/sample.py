@@ -11,6 +11,7 @@ from d2lrnn.config.fields import settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS, usual_form
 from d2lrnn.generation.originality import CopyIndex, distinct, marked, novelty, usual_lengths
 from d2lrnn.generation.prefixes import as_lines
@@ -59,12 +60,14 @@ def _check_combination(args: argparse.Namespace) -> None:
     given = {name for name, value in vars(args).items() if value is not None and value is not False}
     for name, others in NEEDS.items():
         if name in given and not given.intersection(others):
-            raise ValueError(
+            raise D2lrnnError(
                 f"{_option(name)} given without {' or '.join(map(_option, others))}: expected both or none"
             )
     for (name, needless), why in CLASHES.items():
         if {name, needless} <= given:
-            raise ValueError(f"{_option(name)} given with {_option(needless)}: {why}, so leave {_option(needless)} out")
+            raise D2lrnnError(
+                f"{_option(name)} given with {_option(needless)}: {why}, so leave {_option(needless)} out"
+            )
 
 
 def _option(name: str) -> str:
@@ -78,7 +81,7 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
     form = FORMS[args.form] if args.form else usual_form(vocab, args.line_length)
     begin = args.acrostic or args.prefix or ([""] if args.form else dict.fromkeys(checkpoint.train_config.prefixes))
     if not begin:
-        raise ValueError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
+        raise D2lrnnError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
     texts = [text for text in begin for _ in range(args.num_samples or 1)]
     if args.acrostic:
         return acrostic(texts, form, model, vocab, sampling, args.skip_unknown)
@@ -102,7 +105,7 @@ def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
     needless = {"num-samples": (num_samples or 1) > 1, "seed": "seed" in given}
     if not sampling.by_chance and any(needless.values()):
         options = " and ".join(f"--{name}" for name, present in needless.items() if present)
-        raise ValueError(f"{options} given, but these settings leave nothing to chance")
+        raise D2lrnnError(f"{options} given, but these settings leave nothing to chance")
     return sampling
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import tokenize
 from d2lrnn.device import as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.prefixes import as_lines
 from d2lrnn.generation.sampling import generate
 from d2lrnn.plotting.inspection import embedding_map, gate_activations, next_token_probabilities
@@ -22,7 +23,7 @@ def show(args: argparse.Namespace) -> int:
     """Draw the picture that the arguments ask for and return the exit status."""
     for option, what in (("prefix", ("next", "gates")), ("layer", ("gates",))):
         if getattr(args, option) is not None and args.what not in what:
-            raise ValueError(f"--{option} given, but a picture of {args.what} has no use for it: leave it out")
+            raise D2lrnnError(f"--{option} given, but a picture of {args.what} has no use for it: leave it out")
     checkpoint = load_run(args.run)
     model = checkpoint.build_model(as_ctx(args.ctx))
     path = args.out or (args.run if args.run.is_dir() else args.run.parent) / f"{args.what}.png"
@@ -63,7 +64,7 @@ def _beginning(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[str, S
     """Return what the model is to read first, and how it writes on: always with the likeliest token."""
     prefixes = checkpoint.train_config.prefixes if args.prefix is None else (args.prefix,)
     if not prefixes:
-        raise ValueError(f"{args.run} was trained without prefixes: say what the model is to read, --prefix TEXT")
+        raise D2lrnnError(f"{args.run} was trained without prefixes: say what the model is to read, --prefix TEXT")
     sampling, num_lines = Sampling(temperature=0.0), checkpoint.train_config.num_lines
     if not num_lines:
         return prefixes[0], sampling

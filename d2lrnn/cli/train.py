@@ -19,6 +19,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
+from d2lrnn.errors import D2lrnnError, FileError
 from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
@@ -84,7 +85,7 @@ def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
     changed = dataclasses.replace(config, **given)
     for name in given.keys() & SCHEDULED.keys():
         if changed.lr_schedule != SCHEDULED[name]:
-            raise ValueError(
+            raise D2lrnnError(
                 f"--{name.replace('_', '-')} is for --lr-schedule {SCHEDULED[name]}, and this one is "
                 f"{changed.lr_schedule}: leave it out, or give the other schedule too"
             )
@@ -123,7 +124,7 @@ def _go_on(args: argparse.Namespace) -> int:
     training = Training(model, config)
     try:
         training.restore(*checkpoint.training)
-    except ValueError as error:
+    except D2lrnnError as error:
         raise RunError(f"{checkpoint.path}: {error}") from error
     batches_for(model, corpus, config)
     run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
@@ -165,7 +166,7 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         history, failure = error.history, str(error)
         if run.kept:
             failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
-    except OSError:
+    except FileError:
         _say_where_to_go_on(run)
         raise
     best_model = run.finish(bool(failure))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.fields import setting
+from d2lrnn.errors import D2lrnnError
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,5 @@ class Dynamic:
         check_whole("num_steps", self.num_steps)
         check_number("eps", self.eps)
         if not self.eps:
-            raise ValueError("eps is 0: expected above 0, or parameters without a gradient would be divided by 0")
+            raise D2lrnnError("eps is 0: expected above 0, or parameters without a gradient would be divided by 0")
         check_whole("gradient_tokens", self.gradient_tokens, self.num_steps)

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from d2lrnn.errors import D2lrnnError
+
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")
 
 LEVELS = ("char", "word", "bigram")  # of tokens
@@ -31,4 +33,4 @@ def check_choices(config: Any) -> None:
     for field in dataclasses.fields(config):
         value, choices = getattr(config, field.name), field.metadata.get("choices")
         if choices and value not in choices:
-            raise ValueError(f"unknown {field.name} {value!r}: expected one of {', '.join(choices)}")
+            raise D2lrnnError(f"unknown {field.name} {value!r}: expected one of {', '.join(choices)}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.fields import setting
+from d2lrnn.errors import D2lrnnError
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Sampling:
             check_whole(name, getattr(self, name), 0)
         check_number("top_p", self.top_p)
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}: expected a probability, above 0 and at most 1")
+            raise D2lrnnError(f"top_p is {self.top_p}: expected a probability, above 0 and at most 1")
         check_number("repetition_penalty", self.repetition_penalty)
         if not self.repetition_penalty:
-            raise ValueError("repetition_penalty is 0: expected above 0, since logits are divided by it")
+            raise D2lrnnError("repetition_penalty is 0: expected above 0, since logits are divided by it")
         if self.stop is not None and not (isinstance(self.stop, str) and self.stop):
-            raise ValueError(f"stop is {self.stop!r}: expected a token of the vocabulary, or None")
+            raise D2lrnnError(f"stop is {self.stop!r}: expected a token of the vocabulary, or None")
         if isinstance(self.without, str):
-            raise ValueError(
+            raise D2lrnnError(
                 f"without is the text {self.without!r}: expected several tokens, such as ({self.without!r},)"
             )
         self._check_combination()
@@ -52,11 +53,11 @@ class Sampling:
     def _check_combination(self) -> None:
         truncated = bool(self.top_k) or self.top_p < 1
         if self.temperature == 0 and truncated:
-            raise ValueError("temperature 0 takes the likeliest token whatever top_k and top_p are: leave them out")
+            raise D2lrnnError("temperature 0 takes the likeliest token whatever top_k and top_p are: leave them out")
         if self.beam_width and (self.temperature != 1 or truncated):
-            raise ValueError("beam search leaves nothing to chance: leave temperature, top_k and top_p out")
+            raise D2lrnnError("beam search leaves nothing to chance: leave temperature, top_k and top_p out")
         if self.length_penalty and not (self.beam_width and self.stop):
-            raise ValueError(
+            raise D2lrnnError(
                 "length_penalty compares texts of different length, which only a beam search with a stop token has: "
                 "set beam_width and stop, or leave it out"
             )

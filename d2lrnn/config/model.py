@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from d2lrnn.cells.declaration import CELL_NAMES, check_projections
 from d2lrnn.checks import check_whole
 from d2lrnn.config.fields import FLOAT32_MAX, check_choices, setting
+from d2lrnn.errors import D2lrnnError
 
 KINDS = ("scratch", "fast", "gluon")
 
@@ -27,7 +28,7 @@ class Dropout:
             rate = getattr(self, name)
             if not 0 <= rate < 1:
                 dropout = "dropout" if name == "hidden" else f"dropout of {name}"
-                raise ValueError(f"{dropout} is {rate}: expected the share to drop, at least 0 and below 1")
+                raise D2lrnnError(f"{dropout} is {rate}: expected the share to drop, at least 0 and below 1")
 
     @classmethod
     def of(cls, dropout: float | Dropout) -> Dropout:
@@ -65,18 +66,18 @@ class ModelConfig:
         check_projections(self.cell, self.num_projections, self.num_hiddens)
         dropout = self.dropouts
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
-            raise ValueError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
+            raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
         if not self.embed_size and (self.input_dropout or self.word_dropout):
-            raise ValueError("input_dropout and word_dropout are of the embedding: set embed_size")
+            raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
         width = self.num_projections or self.num_hiddens
         if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
             name = "num_projections" if self.num_projections else "num_hiddens"
-            raise ValueError(
+            raise D2lrnnError(
                 f"tie_weights needs an output layer of the embedding's shape: expected embed_size = {name} = "
                 f"{width}, one direction and num_outputs none; embed_size is {self.embed_size}"
             )
         if self.init_scale is not None and not 0 < self.init_scale < FLOAT32_MAX:
-            raise ValueError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
+            raise D2lrnnError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
 
     @property
     def dropouts(self) -> Dropout:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.fields import FLOAT32_MAX, check_choices, setting
+from d2lrnn.errors import D2lrnnError
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -63,21 +64,21 @@ class TrainConfig:
             check_whole(name, getattr(self, name), 0)
         check_number("pred_temperature", self.pred_temperature)
         if not 0 < self.lr < FLOAT32_MAX:
-            raise ValueError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
+            raise D2lrnnError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
         if not 0 < self.lr_decay <= 1:
-            raise ValueError(f"lr_decay is {self.lr_decay}: expected a number above 0, at most 1")
+            raise D2lrnnError(f"lr_decay is {self.lr_decay}: expected a number above 0, at most 1")
         if not 0 <= self.warm_up < 1:
-            raise ValueError(f"warm_up is {self.warm_up}: expected a share, at least 0 and below 1")
+            raise D2lrnnError(f"warm_up is {self.warm_up}: expected a share, at least 0 and below 1")
         if not 0 <= self.weight_decay < 1 / self.lr:
-            raise ValueError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
+            raise D2lrnnError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
         if not self.theta > 0:
-            raise ValueError(f"theta is {self.theta}: expected a number above 0")
+            raise D2lrnnError(f"theta is {self.theta}: expected a number above 0")
         if self.vary_steps + self.use_random_iter + bool(self.num_lines) > 1:
-            raise ValueError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
+            raise D2lrnnError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
+            raise D2lrnnError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
         if isinstance(self.prefixes, str):
-            raise ValueError(
+            raise D2lrnnError(
                 f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
             )
 

@@ -13,6 +13,7 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 
 
 class Batches:
@@ -32,7 +33,7 @@ class Batches:
         return next(self._batches)
 
 
-class CorpusTooShortError(ValueError):
+class CorpusTooShortError(D2lrnnError):
     """The corpus does not hold a single minibatch of the size asked for."""
 
 
@@ -151,12 +152,12 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
             state that is for another batch size (a sign of the two axes of X swapped).
     """
     if not isinstance(X, mx.nd.NDArray):
-        raise ValueError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
+        raise D2lrnnError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
     if X.ndim != 2 or X.size == 0:
-        raise ValueError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
+        raise D2lrnnError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
     for array in state:
         if array.shape[-2] != X.shape[0]:
-            raise ValueError(
+            raise D2lrnnError(
                 f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
                 f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
             )
@@ -177,12 +178,12 @@ def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
     """Return the ids of a text as a NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}: expected a positive whole number")
+            raise D2lrnnError(f"{name} is {value!r}: expected a positive whole number")
     if isinstance(corpus_indices, mx.nd.NDArray):
         corpus_indices = _from_mxnet(corpus_indices)
     ids = check_ids(corpus_indices, None, "corpus_indices")
     if ids.ndim != 1:
-        raise ValueError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")
+        raise D2lrnnError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")
     return ids
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy
 
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
+from d2lrnn.errors import D2lrnnError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Corpus:
             what = f"the {split} split of {self.name}"
             ids = check_ids(getattr(self, split), len(self.vocab), what).copy()
             if ids.ndim != 1 or ids.size == 0:
-                raise ValueError(f"{what} has shape {ids.shape}: expected one dimension, not empty")
+                raise D2lrnnError(f"{what} has shape {ids.shape}: expected one dimension, not empty")
             ids.setflags(write=False)
             object.__setattr__(self, split, ids)
 
@@ -52,11 +53,11 @@ class Corpus:
             ValueError: if the corpus has splits already, or one would have less than two tokens.
         """
         if not 0 <= share < 0.5:
-            raise ValueError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
+            raise D2lrnnError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
         if share == 0:
             return self
         if self.valid is not None or self.test is not None:
-            raise ValueError(f"{self.name} has splits for validation and test already: leave held_out out")
+            raise D2lrnnError(f"{self.name} has splits for validation and test already: leave held_out out")
         ids, ends = self.train, [round(len(self.train) * (1 - 2 * share)), round(len(self.train) * (1 - share))]
         if LINE_END in self.vocab:
             lines = 1 + numpy.flatnonzero(ids == self.vocab.token_to_idx[LINE_END])
@@ -64,12 +65,14 @@ class Corpus:
         parts = numpy.split(ids, ends)
         if min(part.size for part in parts) < 2:
             sizes = ", ".join(f"{part.size:,}" for part in parts)
-            raise ValueError(f"held_out {share} would part {self.name} into {sizes} tokens: expected at least two each")
+            raise D2lrnnError(
+                f"held_out {share} would part {self.name} into {sizes} tokens: expected at least two each"
+            )
         return replace(self, train=parts[0], valid=parts[1], test=parts[2])
 
     def split(self, name: str) -> numpy.ndarray:
         """Return the ids of ``"train"``, ``"valid"`` or ``"test"``, or raise a ValueError."""
         found = [split for split in ("train", "valid", "test") if getattr(self, split) is not None]
         if name not in found:
-            raise ValueError(f"{self.name} has no split {name!r}: expected one of {', '.join(found)}")
+            raise D2lrnnError(f"{self.name} has no split {name!r}: expected one of {', '.join(found)}")
         return getattr(self, name)

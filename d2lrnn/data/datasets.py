@@ -12,6 +12,7 @@ from d2lrnn.config.fields import CORPUS_NAMES
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, Source, decode, fetch, read_texts, reading
 from d2lrnn.data.vocabulary import EOS, LINE_END, UNK, UnknownTokenError, Vocab, tokenize
+from d2lrnn.errors import D2lrnnError
 
 BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
 
@@ -68,9 +69,9 @@ def load_corpus(
 
 def _load(name: PathLike, data_dir: PathLike | None, max_tokens: int | None, level: str | None, lines: bool) -> Corpus:
     if name == "ptb" and level not in (None, "word") or name == "couplets" and level not in (None, "char"):
-        raise ValueError(f"{name} has no tokens of level {level!r}: leave the level out")
+        raise D2lrnnError(f"{name} has no tokens of level {level!r}: leave the level out")
     if name in ("ptb", "timemachine") and lines:
-        raise ValueError(f"{name} has no lines: expected another corpus, or a text file")
+        raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
     if name == "sample":
         return load_data_lyrics_sample(max_tokens, data_dir, level or "char", lines)
     if name == "jaychou":
@@ -257,7 +258,7 @@ def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: boo
     text = _with_line_feeds(text)
     if lines:
         if level != "char":
-            raise ValueError(f"lines are of characters: found the level {level!r}")
+            raise D2lrnnError(f"lines are of characters: found the level {level!r}")
         text = _lines_of(text)
         text = text if max_tokens is None else text[: text.rfind(LINE_END, 0, max_tokens) + 1]
         if not text:
@@ -272,4 +273,4 @@ def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: boo
 
 def _check_max(max_tokens: int | None) -> None:
     if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-        raise ValueError(f"found {max_tokens!r} as the most tokens to keep: expected a positive whole number")
+        raise D2lrnnError(f"found {max_tokens!r} as the most tokens to keep: expected a positive whole number")

@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Union
 
+from d2lrnn.errors import D2lrnnError
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 BASE_URL = "https://d2l-data.s3-accelerate.amazonaws.com/"  # of the book's data sets
@@ -26,7 +28,7 @@ BASE_URL = "https://d2l-data.s3-accelerate.amazonaws.com/"  # of the book's data
 MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB); a list of its characters takes eight times that
 
 
-class CorpusError(ValueError):
+class CorpusError(D2lrnnError):
     """A corpus is there but is not what it should be."""
 
 

@@ -9,6 +9,7 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.data.batches import Batches, CorpusTooShortError, checked_corpus, to_device
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 
 
 def data_iter_lines(
@@ -49,7 +50,7 @@ def data_iter_lines(
     if max_steps is not None and len(rows[longest]) > max_steps:
         begin = longest * num_lines + 1
         which = f"line {begin} has" if num_lines == 1 else f"lines {begin} to {begin + num_lines - 1} have"
-        raise ValueError(
+        raise D2lrnnError(
             f"{which} {len(rows[longest])} tokens, line ends included, but num_steps is {max_steps}: expected no more; "
             "take a larger num_steps"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from d2lrnn.config.fields import LEVELS
+from d2lrnn.errors import D2lrnnError
 
 EOS = "<eos>"  # ends a line of a word-level corpus
 
@@ -20,7 +21,7 @@ LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first
 _CALLED = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
 
-class UnknownTokenError(ValueError):
+class UnknownTokenError(D2lrnnError):
     """A text holds a token that the vocabulary does not."""
 
 
@@ -41,18 +42,18 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
     try:
         array = numpy.asarray(ids)
     except ValueError as error:  # NumPy's word for rows of unequal length
-        raise ValueError(f"{what} cannot be made an array of whole numbers: {error}") from error
+        raise D2lrnnError(f"{what} cannot be made an array of whole numbers: {error}") from error
     if array.size == 0 and not isinstance(ids, numpy.ndarray):
         array = array.astype(numpy.int32)  # an empty list, for which NumPy supposes floats
     if array.dtype.kind not in "iu":
-        raise ValueError(
+        raise D2lrnnError(
             f"{what} has dtype {array.dtype}: expected whole numbers, best int32 (floats round above 2**24)"
         )
     limit = 2**31 if vocab_size is None else vocab_size
     outside = (array < 0) | (array >= limit)
     if outside.any():
         position = tuple(int(i) for i in numpy.argwhere(outside)[0])
-        raise ValueError(
+        raise D2lrnnError(
             f"{what} has the id {array[position]} at position {', '.join(map(str, position)) or 0}: expected "
             f"0 to {limit - 1}, into which MXNet would clip it in silence; is it from another vocabulary?"
         )
@@ -119,12 +120,12 @@ class Vocab:
         _check_level(level)
         self.idx_to_token = tuple(tokens)
         if not self.idx_to_token:
-            raise ValueError("there are no tokens: expected at least one to make a vocabulary of")
+            raise D2lrnnError("there are no tokens: expected at least one to make a vocabulary of")
         _check_strings(self.idx_to_token)
         self.token_to_idx = {token: i for i, token in enumerate(self.idx_to_token)}
         if len(self.token_to_idx) < len(self.idx_to_token):
             token = next(token for i, token in enumerate(self.idx_to_token) if self.token_to_idx[token] != i)
-            raise ValueError(f"the token {token!r} is there twice: expected every token once")
+            raise D2lrnnError(f"the token {token!r} is there twice: expected every token once")
         self.level = level
 
     def encode(self, text: str | Iterable[str]) -> numpy.ndarray:
@@ -156,7 +157,7 @@ class Vocab:
         """
         row = check_ids(ids, len(self))
         if row.ndim != 1:
-            raise ValueError(f"ids has shape {row.shape}: expected one dimension, the ids of a text in a row")
+            raise D2lrnnError(f"ids has shape {row.shape}: expected one dimension, the ids of a text in a row")
         return (" " if self.level == "word" else "").join(self.idx_to_token[i] for i in row.tolist())
 
     def _unknown(self, tokens: Sequence[str]) -> str:
@@ -200,10 +201,10 @@ class Vocab:
 
 def _check_level(level: str) -> None:
     if level not in LEVELS:
-        raise ValueError(f"unknown level {level!r}: expected one of {', '.join(LEVELS)}")
+        raise D2lrnnError(f"unknown level {level!r}: expected one of {', '.join(LEVELS)}")
 
 
 def _check_strings(tokens: Iterable) -> None:
     for token in tokens:
         if not isinstance(token, str):
-            raise ValueError(f"expected strings as tokens, found {token!r} of type {type(token).__name__}")
+            raise D2lrnnError(f"expected strings as tokens, found {token!r} of type {type(token).__name__}")

@@ -16,6 +16,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.checks import check_whole
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.data.vocabulary import check_ids
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.evaluation.texts import windows
 from d2lrnn.models.parameters import get_values, gradient_of, trainable_parameters
@@ -78,7 +79,7 @@ def token_losses_adaptively(
     ids = _check_text(ids, model, 2, "ids")
     memory = _Memory(cache) if cache is not None and cache.share else None
     if memory is not None and not hasattr(model, "with_outputs"):
-        raise ValueError(
+        raise D2lrnnError(
             f"a cache needs the last layer's outputs, and {type(model).__name__} has no with_outputs(): expected a "
             "model on Gluon, RNNModel (kind 'gluon')"
         )
@@ -86,7 +87,7 @@ def token_losses_adaptively(
         check_whole("num_steps", num_steps)
         return _read_text(model, ids, num_steps, memory, None, progress)
     if train_ids is None:
-        raise ValueError("train_ids is None: dynamic evaluation needs the text that the model was trained on")
+        raise D2lrnnError("train_ids is None: dynamic evaluation needs the text that the model was trained on")
     if not isinstance(train_ids, dict):
         train_ids = mean_squared_gradients(model, train_ids, dynamic, progress)
     learner = _Learner(_trainable(model), train_ids, dynamic)
@@ -134,7 +135,9 @@ def _read_text(model: Any, ids, num_steps: int, memory: _Memory | None, learner:
         found[begin:end] = losses.asnumpy()[:n]
         if learner is not None:
             if not numpy.isfinite(found[begin:end]).all():
-                raise ValueError(f"the loss became NaN or infinite within {end} tokens: expected less lr (or more eps)")
+                raise D2lrnnError(
+                    f"the loss became NaN or infinite within {end} tokens: expected less lr (or more eps)"
+                )
             if end < found.size:  # the last window would be learnt for nothing
                 learner.step()
         if memory is not None:
@@ -201,7 +204,7 @@ class _Learner:
     def __init__(self, params: dict[str, Any], squares: dict[str, Any], dynamic: Dynamic) -> None:
         found, expected = ({name: array.shape for name, array in arrays.items()} for arrays in (squares, params))
         if found != expected:
-            raise ValueError(f"the mean squared gradients are of {found}: expected those of the model, {expected}")
+            raise D2lrnnError(f"the mean squared gradients are of {found}: expected those of the model, {expected}")
         roots = {name: square.as_nd_ndarray().sqrt() for name, square in squares.items()}
         mean = sum(root.asnumpy().sum(dtype="float64") for root in roots.values())
         mean /= sum(root.size for root in roots.values())
@@ -240,12 +243,12 @@ def _trainable(model: Any) -> dict[str, Any]:
     """Return the parameters that have a gradient, by name."""
     params = trainable_parameters(model)
     if not params or any(getattr(param, "grad_req", "write") != "write" for param in params.values()):
-        raise ValueError("dynamic evaluation needs parameters with grad_req 'write': found none, or others")
+        raise D2lrnnError("dynamic evaluation needs parameters with grad_req 'write': found none, or others")
     return params
 
 
 def _check_text(ids: Any, model: LanguageModel, least: int, what: str) -> numpy.ndarray:
     ids = check_ids(ids, model.vocab_size, what)
     if ids.ndim != 1 or ids.size < least:
-        raise ValueError(f"{what} has shape {ids.shape}: expected one dimension, at least {least} tokens")
+        raise D2lrnnError(f"{what} has shape {ids.shape}: expected one dimension, at least {least} tokens")
     return ids

@@ -7,6 +7,7 @@ import math
 
 from d2lrnn._runtime import mx
 from d2lrnn.data.batches import check_batch
+from d2lrnn.errors import D2lrnnError
 
 
 @functools.cache
@@ -39,14 +40,14 @@ def token_losses(logits, Y):
     """Return the cross-entropy of each token in nats, of shape (num_steps * batch_size,); as :func:`cross_entropy`."""
     check_batch(Y, logits.shape[1])
     if Y.size != logits.shape[0]:
-        raise ValueError(f"Y has shape {Y.shape}, {Y.size} ids, but there are {logits.shape[0]} rows of logits")
+        raise D2lrnnError(f"Y has shape {Y.shape}, {Y.size} ids, but there are {logits.shape[0]} rows of logits")
     return _compiled_loss()(logits, Y.T.reshape(-1))
 
 
 def perplexity(loss_sum: float, num_tokens: int) -> float:
     """Return the exponential of the mean cross-entropy in nats; infinite where that is too large for a float."""
     if num_tokens < 1:
-        raise ValueError(f"num_tokens is {num_tokens}: expected at least 1")
+        raise D2lrnnError(f"num_tokens is {num_tokens}: expected at least 1")
     try:
         return math.exp(loss_sum / num_tokens)
     except OverflowError:
@@ -65,5 +66,5 @@ def bits_per_character(perplexity: float, level: str) -> float:
         ValueError: for words, which have no one length.
     """
     if level not in ("char", "bigram"):
-        raise ValueError(f"bits per character are of characters or pairs of them: found the level {level!r}")
+        raise D2lrnnError(f"bits per character are of characters or pairs of them: found the level {level!r}")
     return math.log2(perplexity) / (2 if level == "bigram" else 1)

@@ -10,6 +10,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.checks import check_whole
 from d2lrnn.data.lines import pad_lines, rows_of_lines
 from d2lrnn.data.vocabulary import check_ids
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.models.protocol import LanguageModel, check_causal
 
@@ -70,7 +71,7 @@ def _checked(model: LanguageModel, ids) -> numpy.ndarray:
     check_causal(model)
     ids = check_ids(ids, model.vocab_size)
     if ids.ndim != 1 or ids.size < 2:
-        raise ValueError(f"ids has shape {ids.shape}: expected one dimension, at least two tokens")
+        raise D2lrnnError(f"ids has shape {ids.shape}: expected one dimension, at least two tokens")
     return ids
 
 

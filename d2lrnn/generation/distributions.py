@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy
 
 from d2lrnn.config.generation import Sampling
+from d2lrnn.errors import D2lrnnError
 
 
 def log_softmax(logits: numpy.ndarray) -> numpy.ndarray:
@@ -15,7 +16,7 @@ def log_softmax(logits: numpy.ndarray) -> numpy.ndarray:
     """
     largest = logits.max(axis=1, keepdims=True)
     if not numpy.isfinite(largest).all():
-        raise ValueError("the model's logits hold NaN or infinity: did it diverge in training?")
+        raise D2lrnnError("the model's logits hold NaN or infinity: did it diverge in training?")
     shifted = logits - largest
     return shifted - numpy.log(numpy.exp(shifted).sum(axis=1, keepdims=True))
 

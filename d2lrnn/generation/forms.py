@@ -11,6 +11,7 @@ import numpy
 
 from d2lrnn.checks import check_whole
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.search import Mask
 
 # A mark in its widths; and the line break, which is a space in corpora that have a line end read as one.
@@ -39,13 +40,13 @@ class Form:
 
     def __post_init__(self) -> None:
         if not self.lengths or len(self.lengths) != len(self.ends):
-            raise ValueError(
+            raise D2lrnnError(
                 f"the form has {len(self.lengths)} lengths and {len(self.ends)} ends: expected as many, at least one"
             )
         for length, end in zip(self.lengths, self.ends):
             check_whole("the length of a line", length)
             if not end or not all(map(is_mark, end)):
-                raise ValueError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
+                raise D2lrnnError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
 
     def of_lines(self, count: int) -> Form:
         """Return the form with so many lines, cut or repeated, of which the last ends as the last one does here."""
@@ -85,7 +86,9 @@ class Form:
             ValueError: if it is one of words.
         """
         if vocab.level != "char":
-            raise ValueError(f"the vocabulary is one of {vocab.level}s: expected characters, which verse is counted in")
+            raise D2lrnnError(
+                f"the vocabulary is one of {vocab.level}s: expected characters, which verse is counted in"
+            )
         letters = numpy.array([len(token) == 1 and token.isalnum() for token in vocab.idx_to_token])
         ids = [None if mark is None else _id_of(mark, vocab) for mark in self.places]
         for place, character in (given or {}).items():

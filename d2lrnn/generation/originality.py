@@ -17,6 +17,7 @@ import numpy
 from d2lrnn.checks import check_whole
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab, tokenize
+from d2lrnn.errors import D2lrnnError
 
 Spans = tuple[tuple[int, int], ...]  # of each span the first token and the one behind its last
 
@@ -52,7 +53,7 @@ class CopyIndex:
             corpus = corpus.vocab.decode(corpus.train)  # or a copy that begins within a pair would be missed
         vocab = corpus.vocab if isinstance(corpus, Corpus) else Vocab(corpus, "char" if level is None else level)
         if level not in (None, vocab.level):
-            raise ValueError(f"level is {level!r}: expected {vocab.level!r}, the corpus's, or None")
+            raise D2lrnnError(f"level is {level!r}: expected {vocab.level!r}, the corpus's, or None")
         ids = corpus.train if isinstance(corpus, Corpus) else vocab.encode(corpus)
         self.level, self._ids = vocab.level, dict(vocab.token_to_idx)
         if " " in self._ids:  # never among words
@@ -157,7 +158,9 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
     places, pieces, last, done = token_places(text, level), [], 0, 0
     for begin, end in spans:
         if not last <= begin < end <= len(places):
-            raise ValueError(f"the span ({begin}, {end}) is not within {last} to {len(places)}: is it of another text?")
+            raise D2lrnnError(
+                f"the span ({begin}, {end}) is not within {last} to {len(places)}: is it of another text?"
+            )
         pieces += [text[done : places[begin][0]], before, text[places[begin][0] : places[end - 1][1]], after]
         last, done = end, places[end - 1][1]
     return "".join([*pieces, text[done:]])
@@ -174,7 +177,7 @@ def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
     """
     check_whole("n", n)
     if isinstance(texts, str):
-        raise ValueError(f"texts is {texts!r}: expected a list of texts")
+        raise D2lrnnError(f"texts is {texts!r}: expected a list of texts")
     rows = (tuple(tokenize(text, level)) for text in texts)
     ngrams = [row[i : i + n] for row in rows for i in range(len(row) - n + 1)]
     return len(set(ngrams)) / len(ngrams) if ngrams else math.nan

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import LINE_END, Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
 
 
@@ -19,7 +20,7 @@ def encode_prefix(prefix: str, vocab: Vocab):
     """
     ids = vocab.encode(prefix)
     if not len(ids):
-        raise ValueError("the prefix is empty: expected at least one character (or word) to start from")
+        raise D2lrnnError("the prefix is empty: expected at least one character (or word) to start from")
     return ids
 
 
@@ -32,9 +33,9 @@ def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageMode
     check_causal(model)
     check_vocab(model, vocab)
     if num_preds < 0:
-        raise ValueError(f"num_preds is {num_preds}: expected 0 or more")
+        raise D2lrnnError(f"num_preds is {num_preds}: expected 0 or more")
     if isinstance(prefixes, str) or not len(prefixes):
-        raise ValueError(f"prefixes is {prefixes!r}: expected a list of texts, at least one")
+        raise D2lrnnError(f"prefixes is {prefixes!r}: expected a list of texts, at least one")
     return [encode_prefix(prefix, vocab) for prefix in prefixes]
 
 

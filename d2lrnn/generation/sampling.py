@@ -8,6 +8,7 @@ from typing import Union
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.prefixes import encode_prefixes
 from d2lrnn.generation.search import Draft, Event, Mask, Rules, draw_all, search_all
 from d2lrnn.generation.writers import writer_of
@@ -115,7 +116,7 @@ def stream(
     counts = list(num_preds) if isinstance(num_preds, Sequence) else [num_preds] * len(prefixes)
     rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
     if len(counts) != len(rows):
-        raise ValueError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
+        raise D2lrnnError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
     lines = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
     write = search_all if sampling.beam_width else draw_all
     return _told(write(writer_of(model), lines, rules), vocab, rules.stop)

@@ -11,6 +11,7 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.distributions import distribution, draw, log_softmax, penalised
 
 # From the row of a text and the ids written of it so far, without its prefix, to which tokens may come next.
@@ -55,7 +56,7 @@ class Rules:
         self.stop = None if sampling.stop is None else id_of(sampling.stop, vocab, "stop")
         self._never = [id_of(token, vocab, "without") for token in sampling.without]
         if len(set(self._never)) == len(vocab):
-            raise ValueError("without has all tokens of the vocabulary: expected at least one to be left")
+            raise D2lrnnError("without has all tokens of the vocabulary: expected at least one to be left")
 
     def apply(self, logits: numpy.ndarray, lines: Sequence[Draft]) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Return log-probabilities (rows, vocab_size): the model's own, and those after all that rules them."""
@@ -79,12 +80,12 @@ class Rules:
             return scores
         allowed = numpy.asarray(allowed)
         if allowed.dtype != bool or allowed.shape != scores.shape:
-            raise ValueError(
+            raise D2lrnnError(
                 f"the mask is an array {allowed.shape} of {allowed.dtype}: expected {scores.shape} of bool, or None"
             )
         scores = numpy.where(allowed, scores, -numpy.inf)
         if scores.max() == -numpy.inf:
-            raise ValueError(
+            raise D2lrnnError(
                 f"the mask leaves nothing to choose as token {len(line.ids)} of row {line.row}: expected at least one "
                 "token that the model gives a probability above 0"
             )

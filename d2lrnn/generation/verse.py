@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import Form, is_mark
 from d2lrnn.generation.sampling import Sample, Written, by_row, stream
 from d2lrnn.models.protocol import LanguageModel
@@ -64,7 +65,9 @@ def stream_composed(
     for opening in openings:
         characters = _characters(opening)
         if len(characters) > len(room):
-            raise ValueError(f"{opening!r} has {len(characters)} characters: expected at most {len(room)}, as the form")
+            raise D2lrnnError(
+                f"{opening!r} has {len(characters)} characters: expected at most {len(room)}, as the form"
+            )
         given.append(dict(zip(room, characters)))
     return _stream([form] * len(given), given, model, vocab, sampling, skip_unknown)
 
@@ -110,7 +113,7 @@ def stream_acrostic(
     _check_texts("heads", heads)
     rows = [_characters(text) for text in heads]
     if not all(rows):
-        raise ValueError(f"there is no character in {heads[rows.index([])]!r}: expected one for each line")
+        raise D2lrnnError(f"there is no character in {heads[rows.index([])]!r}: expected one for each line")
     forms = [form.of_lines(len(row)) for row in rows]
     given = [dict(zip(form.begins, row)) for form, row in zip(forms, rows)]
     return _stream(forms, given, model, vocab, sampling, skip_unknown)
@@ -131,7 +134,7 @@ def _stream(
     of 54 % after the character itself (geometric means over 1,000 Tang couplets, an LSTM trained on 8,000 others).
     """
     if sampling is not None and sampling.stop is not None:
-        raise ValueError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
+        raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
     masks, unread = [], []
     for form, row in zip(forms, given):
         unread.append({place: character for place, character in row.items() if character not in vocab})
@@ -161,7 +164,7 @@ def _collect(written: Iterator[Written], num_rows: int) -> list[Sample]:
 
 def _check_texts(what: str, texts: Sequence[str]) -> None:
     if isinstance(texts, str) or not len(texts):
-        raise ValueError(f"{what} is {texts!r}: expected a list of texts, at least one")
+        raise D2lrnnError(f"{what} is {texts!r}: expected a list of texts, at least one")
 
 
 def _check_known(characters: Iterable[str], vocab: Vocab) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.compiled import StackGraph, side_by_side
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.scratch import RNNModelScratch
@@ -109,7 +110,7 @@ def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | P
         return ProtocolWriter(model, ctx)
     own = model.begin_state(1)[0].ctx
     if ctx is not None and as_ctx(ctx) != own:
-        raise ValueError(
+        raise D2lrnnError(
             f"ctx is {ctx}, but the model's parameters are on {own}: leave ctx out, or make the model there"
         )
     return writer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def named_parameters(model) -> dict[str, Any]:
         return {name: param for param, name in names.items()}
     try:
         return dict(zip(model.stack.param_names, model.params))
-    except ValueError:  # a forward_fn of the user's: nobody knows what its parameters are called
+    except D2lrnnError:  # a forward_fn of the user's: nobody knows what its parameters are called
         return {f"params.{i}": param for i, param in enumerate(model.params)}
 
 
@@ -47,7 +48,7 @@ def data_and_grad(param, ctx: mx.Context | None):
     """Return a parameter's array and gradient; ``param`` is an array with a gradient or a Gluon parameter."""
     if not isinstance(param, mx.gluon.Parameter):
         if param.grad is None:
-            raise ValueError(f"an array of shape {param.shape} has no gradient: call its attach_grad() first")
+            raise D2lrnnError(f"an array of shape {param.shape} has no gradient: call its attach_grad() first")
         return param, param.grad
     ctx = ctx or param.list_ctx()[0]
     return param.data(ctx), param.grad(ctx)

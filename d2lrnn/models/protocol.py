@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
+from d2lrnn.errors import D2lrnnError
 
 
 class LanguageModel(Protocol):
@@ -21,7 +22,7 @@ class LanguageModel(Protocol):
         """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state."""
 
 
-class LooksAheadError(ValueError):
+class LooksAheadError(D2lrnnError):
     """A bidirectional model was used as a left-to-right language model."""
 
 
@@ -47,6 +48,6 @@ def check_vocab(model: LanguageModel, vocab: Vocab) -> None:
     """
     outputs = getattr(model, "num_outputs", model.vocab_size)
     if outputs != model.vocab_size:
-        raise ValueError(f"the model has {outputs} outputs for {model.vocab_size} tokens: it is no language model")
+        raise D2lrnnError(f"the model has {outputs} outputs for {model.vocab_size} tokens: it is no language model")
     if len(vocab) != model.vocab_size:
-        raise ValueError(f"the vocabulary has {len(vocab)} entries, the model was made for {model.vocab_size}")
+        raise D2lrnnError(f"the vocabulary has {len(vocab)} entries, the model was made for {model.vocab_size}")

@@ -12,6 +12,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.cells.steps import gru_reset_after_step, gru_step, lstm_step, rnn_step
 from d2lrnn.data.batches import check_batch
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs, OneHot
 from d2lrnn.models.stack import Stack, output_layer, unroll
 
@@ -127,7 +128,7 @@ class RNNModelScratch:
         for function in (rnn, gru, gru_reset_after, lstm):
             if self.forward_fn is function:
                 return Stack(function.__name__)
-        raise ValueError(f"forward_fn is {self.forward_fn!r}: expected a Stack, rnn, gru, gru_reset_after or lstm")
+        raise D2lrnnError(f"forward_fn is {self.forward_fn!r}: expected a Stack, rnn, gru, gru_reset_after or lstm")
 
     @property
     def bidirectional(self) -> bool:

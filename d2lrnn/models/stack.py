@@ -10,6 +10,7 @@ from d2lrnn.cells.declaration import Cell, check_projections
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs
 
 np = mx.np
@@ -61,9 +62,9 @@ class Stack:
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
-            raise ValueError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+            raise D2lrnnError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
         if self.num_layers < 1:
-            raise ValueError(f"num_layers is {self.num_layers}: expected at least 1")
+            raise D2lrnnError(f"num_layers is {self.num_layers}: expected at least 1")
         check_projections(self.cell, self.num_projections)
 
     @property

@@ -13,6 +13,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import Cell
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.models.compiled import FastRNNModel
 from d2lrnn.models.gluon.layers import RecurrentStack
@@ -39,14 +40,14 @@ def copy_parameters(source, target) -> None:
     """
     for model in (source, target):
         if getattr(model, "embedding", None) is not None:
-            raise ValueError("a model with an embedding has no twin from scratch, whose inputs are one-hot vectors")
+            raise D2lrnnError("a model with an embedding has no twin from scratch, whose inputs are one-hot vectors")
     found, expected = _stack_of(source), _stack_of(target)
     if found != expected:
-        raise ValueError(f"the source is a {found}, the target a {expected}: only models of one shape can be copied")
+        raise D2lrnnError(f"the source is a {found}, the target a {expected}: only models of one shape can be copied")
     values, present = read_parameters(source), read_parameters(target)
     for name in found.param_names:
         if values[name].shape != present[name].shape:
-            raise ValueError(
+            raise D2lrnnError(
                 f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
             )
     _write(target, values)
@@ -147,7 +148,7 @@ def equations_of(model) -> tuple[Stack, list] | None:
         return None
     try:
         stack = _stack_of(model)
-    except ValueError:  # equations of the user's
+    except D2lrnnError:  # equations of the user's
         return None
     if isinstance(model, RNNModel) and not _has_equal_layers(model):
         return None

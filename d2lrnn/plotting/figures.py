@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.plotting.fonts import legible
 
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
@@ -57,7 +58,7 @@ def draw_curves(
     """
     drawn = [value for values in curves.values() for value in values]
     if not drawn:
-        raise ValueError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
+        raise D2lrnnError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     labels_of, families = legible(list(curves))
     for i, (name, values) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
@@ -90,7 +91,13 @@ def save_figure(figure, path: str | Path | None):
     if path is not None:
         path = Path(path)
         if not path.suffix or path.is_dir():
-            raise ValueError(f"{path}: expected the name of a file that ends in .png, .svg or .pdf")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
+            raise D2lrnnError(f"{path}: expected the name of a file that ends in .png, .svg or .pdf")
+        known = figure.canvas.get_supported_filetypes()
+        if path.suffix[1:].lower() not in known:
+            raise D2lrnnError(
+                f"Format {path.suffix[1:]!r} is not supported (supported formats: {', '.join(sorted(known))})"
+            )
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=120)
     return figure

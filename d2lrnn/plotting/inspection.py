@@ -11,6 +11,7 @@ from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot, lstm_peephole_projected_step, lstm_peephole_step
 from d2lrnn.checks import check_whole
 from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.distributions import log_softmax
 from d2lrnn.generation.prefixes import encode_prefix, encode_prefixes
 from d2lrnn.models.inputs import Inputs, OneHot
@@ -86,10 +87,10 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
     stack, params = _equations_of(model)
     gates = _plain_gates(stack.cell)
     if stack.bidirectional:
-        raise ValueError("the model is bidirectional: expected one that reads from left to right alone")
+        raise D2lrnnError("the model is bidirectional: expected one that reads from left to right alone")
     check_whole("layer", layer, 0)
     if layer >= stack.num_layers:
-        raise ValueError(f"layer is {layer}: expected 0 to {stack.num_layers - 1}, the layers of this model")
+        raise D2lrnnError(f"layer is {layer}: expected 0 to {stack.num_layers - 1}, the layers of this model")
     ctx, cell, by_name = params[0].ctx, CELLS[stack.cell], dict(zip(stack.param_names, params))
     outputs: Any = OneHot(np.array(ids[:, None], dtype="int32", ctx=ctx), model.vocab_size)
     for prefix in stack.prefixes[: layer + 1]:
@@ -107,7 +108,7 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
 def _equations_of(model) -> tuple[Stack, list]:
     found = equations_of(model)
     if found is None:
-        raise ValueError(
+        raise D2lrnnError(
             f"the equations of this {type(model).__name__} are not known: expected an RNNModelScratch, FastRNNModel or "
             f"RNNModel of one of the cells {', '.join(CELLS)}"
         )
@@ -123,12 +124,12 @@ def _plain_gates(name: str) -> str:
     cell = CELLS[name]
     gates = cell.gates[:-1]  # the last letter is that of the candidate, a tanh
     if not gates:
-        raise ValueError(f"the cell {name} has no gates to look at")
+        raise D2lrnnError(f"the cell {name} has no gates to look at")
     kinds = ["W_x", "W_h", "b_", "c_"] + ["w_c"] * (cell.step in PEEPHOLE_STEPS)
     known = {"W_mr"} | {kind + letter for letter in cell.gates for kind in kinds}
     others = [param for param in cell.param_names if param not in known]
     if others:
-        raise ValueError(
+        raise D2lrnnError(
             f"the cell {name} has the parameters {', '.join(others)}, which have no place in sigmoid(X W_x + H W_h + "
             "b): its gates are not computed here"
         )
@@ -171,7 +172,7 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
     check_whole("count", count, 3)
     vectors = _token_vectors(model)[:count].astype("float64")
     if not numpy.isfinite(vectors).all():
-        raise ValueError("the tokens' vectors hold NaN or infinity: did the model diverge in training?")
+        raise D2lrnnError("the tokens' vectors hold NaN or infinity: did the model diverge in training?")
     U, sizes, _ = numpy.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     points = numpy.pad(U * sizes, [(0, 0), (0, 2)])[:, :2]  # a vector of one number has no second component
     points *= numpy.where(points.max(axis=0) < -points.min(axis=0), -1, 1)  # of which SVD leaves the sign open

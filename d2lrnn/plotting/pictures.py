@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 
 from d2lrnn.checks import check_whole
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.plotting.figures import COLOURS, OTHERS, draw_curves, new_figure, save_figure
 from d2lrnn.plotting.fonts import legible
 from d2lrnn.plotting.inspection import EmbeddingMap
@@ -64,7 +65,7 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
     """
     rest = 1 - sum(probability for _, probability in probabilities)
     if not probabilities or rest < -1e-6:
-        raise ValueError(f"the probabilities sum up to {1 - rest:g}: expected those of at least one token, at most 1")
+        raise D2lrnnError(f"the probabilities sum up to {1 - rest:g}: expected those of at least one token, at most 1")
     bars = [*probabilities, ("others", rest)] if rest > 1e-6 else list(probabilities)
     labels, families = token_labels([token for token, _ in bars])
     values = [probability for _, probability in bars]
@@ -111,7 +112,7 @@ def plot_gates(
     check_whole("num_units", num_units)
     if not gates or not tokens or any(gate.ndim != 2 or len(gate) != len(tokens) for gate in gates.values()):
         shapes = ", ".join(f"{letter} {gate.shape}" for letter, gate in gates.items()) or "none"
-        raise ValueError(f"gates are {shapes}, tokens {len(tokens)}: expected of each gate a row for each token")
+        raise D2lrnnError(f"gates are {shapes}, tokens {len(tokens)}: expected of each gate a row for each token")
     units = varied_units(list(gates.values()), num_units)
     labels, families = token_labels(tokens)
     step = math.ceil(len(tokens) / 80)  # of a long text not all have room

@@ -21,6 +21,7 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
+from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
 from d2lrnn.runs.whole_file import whole_file
@@ -32,7 +33,7 @@ _META = "meta.json"
 _TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
-class CheckpointError(ValueError):
+class CheckpointError(D2lrnnError):
     """A file is not a checkpoint, is damaged, or was written by another version; the message names it."""
 
 
@@ -79,10 +80,11 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint beside its place and move it there, so that there is never half a file.
 
     Raises:
-        OSError: if it cannot be written; it names the file.
+        FileError: if it cannot be written; it names the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     meta = {
         "model_config": dataclasses.asdict(checkpoint.model_config),
         "train_config": dataclasses.asdict(checkpoint.train_config),
@@ -105,7 +107,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileError: if it cannot be read.
         CheckpointError: if it is no checkpoint, damaged, or of another format version.
     """
     path = Path(path)
@@ -132,7 +134,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _verified_body(path: Path) -> bytes:
-    content = path.read_bytes()
+    with naming(path):
+        content = path.read_bytes()
     kind = _MAGIC[: _MAGIC.rindex(b" ")]
     if not content.startswith(kind):
         raise CheckpointError(f"{path} is not a d2lrnn checkpoint: expected it to begin with {kind.decode()!r}")

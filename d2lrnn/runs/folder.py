@@ -14,9 +14,10 @@ from typing import Any
 
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.data.corpus import Corpus
+from d2lrnn.errors import naming
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.log import LOG, RunError, epoch_entry, machine, read_log
-from d2lrnn.runs.whole_file import naming, remove_parts, whole_file
+from d2lrnn.runs.whole_file import remove_parts, whole_file
 from d2lrnn.training.history import Position
 from d2lrnn.training.loop import Training
 
@@ -57,7 +58,8 @@ class RunFolder:
         self._least = math.inf  # the perplexity in validation that a new one must not exceed
         self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
         self.kept: Position | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self._lock()
 
     def _lock(self) -> None:

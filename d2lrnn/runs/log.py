@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.training.history import History
 
 LOG = "log.jsonl"  # in the folder of a run
 
 
-class RunError(ValueError):
+class RunError(D2lrnnError):
     """A folder holds no run, or another one than is asked for."""
 
 
@@ -38,7 +39,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
     entries = []
-    lines = path.read_text(errors="replace").split("\n")
+    with naming(path):
+        lines = path.read_text(errors="replace").split("\n")
     for number, line in enumerate(lines, 1):
         if not line:  # behind the last line end
             continue

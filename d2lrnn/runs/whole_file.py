@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from d2lrnn.errors import naming
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
@@ -17,7 +19,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     After an exception ``path`` is what it was before; after a kill :func:`remove_parts` removes what is left.
 
     Raises:
-        OSError: if it cannot be written, as on a full disk; it names ``path``.
+        FileError: if it cannot be written, as on a full disk; it names ``path``.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -35,14 +37,3 @@ def remove_parts(path: Path) -> None:
     """Remove what processes that were killed left beside ``path``."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         left.unlink(missing_ok=True)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an OSError name ``path``, since that of a full disk names no file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error

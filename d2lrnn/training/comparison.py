@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.twins import make_twins
@@ -51,7 +52,7 @@ def largest_difference(first: History, second: History) -> float:
     """Return the largest relative difference of two runs' perplexities in the epochs that both have finished."""
     pairs = list(zip(first.perplexity, second.perplexity))
     if not pairs:
-        raise ValueError("there is nothing to compare: one of the runs has finished no epoch")
+        raise D2lrnnError("there is nothing to compare: one of the runs has finished no epoch")
     return max(abs(a - b) / max(a, b) for a, b in pairs)
 
 

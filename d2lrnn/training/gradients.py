@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import data_and_grad, trainable
 
 
@@ -28,7 +29,7 @@ def _flat_gradients(params: Iterable, ctx: ContextLike) -> list:
     device = as_ctx(ctx) if ctx is not None else None
     grads = [data_and_grad(p, device)[1].as_nd_ndarray().reshape(-1) for p in trainable(params)]
     if not grads:
-        raise ValueError("there are no gradients: params is empty, or none of them has a gradient")
+        raise D2lrnnError("there are no gradients: params is empty, or none of them has a gradient")
     return grads
 
 
@@ -56,7 +57,7 @@ def grad_clipping(params: Iterable, theta: float, ctx: ContextLike = None):
         ValueError: if ``theta`` is not above 0, or there are no gradients, or an array has none.
     """
     if not theta > 0:
-        raise ValueError(f"theta is {theta}: expected a number above 0")
+        raise D2lrnnError(f"theta is {theta}: expected a number above 0")
     grads = _flat_gradients(params, ctx)
     norm = _norm(grads)
     finite = norm < math.inf  # 0 for NaN too

@@ -11,6 +11,7 @@ from d2lrnn.data.batches import Batches, data_iter_consecutive, data_iter_random
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.lines import data_iter_lines
 from d2lrnn.data.vocabulary import LINE_END, Vocab
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
 from d2lrnn.generation.prefixes import as_lines, encode_prefix
 from d2lrnn.generation.sampling import generate
@@ -48,7 +49,7 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     if corpus.valid is None:
         needing = [name for name in ("averaging", "patience") if getattr(config, name)]
         if needing:
-            raise ValueError(
+            raise D2lrnnError(
                 f"{' and '.join(needing)} go by the perplexity in validation, but {corpus.name} has no such split: "
                 "hold a share of it out, --held-out"
             )
@@ -79,7 +80,7 @@ def line_end(vocab: Vocab) -> int:
         ValueError: if the vocabulary has none.
     """
     if LINE_END not in vocab:
-        raise ValueError(
+        raise D2lrnnError(
             "num_lines is for a corpus of lines, and this one was read without its line ends: train with num_lines, "
             "or load_corpus(..., lines=True)"
         )

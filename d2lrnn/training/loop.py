@@ -13,6 +13,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, perplexity
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import LanguageModel
@@ -132,7 +133,7 @@ class Training:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
         if not position.batch:
-            raise ValueError("make_batches() gave no batch: expected at least one pair (X, Y)")
+            raise D2lrnnError("make_batches() gave no batch: expected at least one pair (X, Y)")
         self._check_segment(begun)
         found = perplexity(position.loss_sum, position.num_tokens)
         self._check(found, self.model.vocab_size)
@@ -198,7 +199,7 @@ class Training:
         model, config = self.model, self.config
         for name, array in (("Y", Y), ("counted", counted)):
             if array is not None and array.shape != X.shape:
-                raise ValueError(
+                raise D2lrnnError(
                     f"{name} has shape {array.shape}, X {X.shape}, which is (batch_size, num_steps): expected the same"
                 )
         if state is None or not config.carries_state:
@@ -267,7 +268,7 @@ class Training:
                 raise TypeError(f"{position}: expected numbers")
             steps = {name: int(facts["steps"][name]) for name in ("update", "average")}
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the run's history or position is not what it should be: {error!r}") from error
+            raise D2lrnnError(f"the run's history or position is not what it should be: {error!r}") from error
         kinds: dict[str, dict[str, numpy.ndarray]] = {}
         for name, array in arrays.items():
             kind, _, of = name.partition(".")
@@ -276,13 +277,13 @@ class Training:
         rows = carried[0].shape[-2] if carried and carried[0].ndim > 1 else 1
         fitting = [(array.shape, array.dtype) for array in self.model.begin_state(rows)]
         if carried and [(array.shape, array.dtype) for array in carried] != fitting:
-            raise ValueError("the run's carried state is of another model")
+            raise D2lrnnError("the run's carried state is of another model")
         if steps["average"]:
             self.average.start()
         memory = self._memory()
         if _shapes(kinds) != _shapes(memory):
             self.average = Average(self._params.values())
-            raise ValueError(f"the run's memory is of another model or optimizer than {self.config.optimizer}")
+            raise D2lrnnError(f"the run's memory is of another model or optimizer than {self.config.optimizer}")
         for kind, targets in memory.items():
             for name, target in targets.items():
                 target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from d2lrnn.data.corpus import Corpus
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS, Form, usual_form
 from d2lrnn.generation.originality import CopyIndex, novelty, token_places, usual_lengths
 from d2lrnn.generation.prefixes import as_lines
@@ -51,7 +52,7 @@ class Player:
         try:
             form.mask(self.vocab)
             form.before(self.vocab)
-        except ValueError:
+        except D2lrnnError:
             return False
         return True
 

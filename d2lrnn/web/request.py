@@ -9,6 +9,7 @@ from typing import Any
 from d2lrnn.checks import check_whole
 from d2lrnn.config.fields import FORM_NAMES, settings_in
 from d2lrnn.config.generation import Sampling
+from d2lrnn.errors import D2lrnnError
 
 MAX_PREFIX = 500  # characters: a model reads them in one go, in which nobody else gets an answer
 
@@ -43,16 +44,16 @@ class Wish:
         if self.acrostic is not None:
             _check_text("acrostic", self.acrostic, MAX_HEADS)
         if self.form is not None and self.form not in FORM_NAMES:
-            raise ValueError(f"form is {self.form!r}: expected one of {', '.join(FORM_NAMES)}, or none")
+            raise D2lrnnError(f"form is {self.form!r}: expected one of {', '.join(FORM_NAMES)}, or none")
         if not isinstance(self.skip_unknown, bool):
-            raise ValueError(f"skip_unknown is {self.skip_unknown!r}: expected true or false")
+            raise D2lrnnError(f"skip_unknown is {self.skip_unknown!r}: expected true or false")
         for name, most in (("pred_len", MAX_TOKENS), ("num_samples", MAX_SAMPLES)):
             value = getattr(self, name)
             check_whole(name, value)
             if value > most:
-                raise ValueError(f"{name} is {value}: expected at most {most}")
+                raise D2lrnnError(f"{name} is {value}: expected at most {most}")
         if self.num_samples > 1 and not self.sampling.by_chance:
-            raise ValueError(
+            raise D2lrnnError(
                 f"num_samples is {self.num_samples}, but these settings leave nothing to chance: expected 1, or a "
                 "temperature above 0 and another top_k than 1"
             )
@@ -67,26 +68,26 @@ class Wish:
         try:
             values = json.loads(body, parse_int=_whole)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"the request is not the JSON of a wish: {error}") from None
+            raise D2lrnnError(f"the request is not the JSON of a wish: {error}") from None
         if not isinstance(values, dict):
-            raise ValueError("the request is not the JSON of a wish: expected an object")
+            raise D2lrnnError("the request is not the JSON of a wish: expected an object")
         chosen = {name: value for name, value in values.items() if name in CHOICES}
         rest = {name: value for name, value in values.items() if name not in CHOICES}
         strange = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
         if strange:
-            raise ValueError(f"there is nothing called {strange[0][:50]!r} to ask for")
+            raise D2lrnnError(f"there is nothing called {strange[0][:50]!r} to ask for")
         return cls(**rest, sampling=Sampling(**chosen))
 
 
 def _check_text(name: str, text: Any, most: int) -> None:
     if not isinstance(text, str):
-        raise ValueError(f"{name} is no text: expected one of at most {most} characters")
+        raise D2lrnnError(f"{name} is no text: expected one of at most {most} characters")
     if len(text) > most:
-        raise ValueError(f"{name} has {len(text):,} characters: expected at most {most}")
+        raise D2lrnnError(f"{name} has {len(text):,} characters: expected at most {most}")
 
 
 def _whole(digits: str) -> int:
     """Read a whole number that a float can hold too."""
     if len(digits) > 18:
-        raise ValueError(f"found a number of {len(digits)} digits: expected at most 18")
+        raise D2lrnnError(f"found a number of {len(digits)} digits: expected at most 18")
     return int(digits)

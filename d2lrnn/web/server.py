@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
 from d2lrnn.config.generation import Sampling
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS
 from d2lrnn.web.player import UNITS, Player
 from d2lrnn.web.request import MAX_SAMPLES, MAX_TOKENS, Wish
@@ -110,7 +111,7 @@ class _Write(_Handler):
         with self.server.place():
             try:
                 events = self.server.player.write(Wish.read(self.request.body))
-            except ValueError as error:
+            except D2lrnnError as error:
                 raise _RefusedError(400, str(error)) from None
             self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
             with contextlib.closing(_to_the_end(events)) as told:
@@ -133,7 +134,7 @@ def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], N
     try:
         yield from events
         yield {"done": True}
-    except ValueError as error:  # what only writing could tell, such as logits that are not numbers
+    except D2lrnnError as error:  # what only writing could tell, such as logits that are not numbers
         yield {"error": str(error)}
     except Exception:
         logging.getLogger(__name__).exception("a defect of d2lrnn, met while it wrote for a page")
@@ -189,13 +190,13 @@ def open_socket(host: str, port: int) -> socket.socket:
         ValueError: if that cannot be.
     """
     if not 0 <= port < 2**16:
-        raise ValueError(f"port is {port}: expected 0 to {2**16 - 1}")
+        raise D2lrnnError(f"port is {port}: expected 0 to {2**16 - 1}")
     try:
         found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "another program listens there" if taken else str(error.strerror).partition(" (")[0]
-        raise ValueError(
+        raise D2lrnnError(
             f"there can be no page at {host}, port {port} ({reason}): choose another --port, 0 for any that is free"
             + ("" if taken else ", or another --host")
         ) from None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
 
 
-class FusedLayerError(ValueError):
+class FusedLayerError(D2lrnnError):
     """A fused layer was given an option that MXNet 1.9.1 ignores or gets wrong on the CPU."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import check_projections
 from d2lrnn.config.model import Dropout
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.unrolled import Identity, StepGraphs, UnrolledLayer
 
 rnn, nn = mx.gluon.rnn, mx.gluon.nn
@@ -69,7 +70,7 @@ class RecurrentStack(StepGraphs):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"num_layers is {num_layers}: expected at least 1")
+            raise D2lrnnError(f"num_layers is {num_layers}: expected at least 1")
         self.num_directions = 2 if bidirectional else 1
         with self.name_scope():
             self.layers = nn.HybridSequential()

@@ -11,6 +11,7 @@ from d2lrnn.cells.compiled import dot
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.batches import check_batch
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.fused import Packed
 from d2lrnn.models.gluon.layers import RecurrentStack, drop
 from d2lrnn.models.gluon.unrolled import StepGraphs, UnrolledLayer
@@ -60,12 +61,12 @@ class RNNModel(StepGraphs):
             last = self.layers[-1]
             width = (last._projection_size or last._hidden_size) * last._dir
             if tie_weights and (embed_size, self.num_outputs) != (width, vocab_size):
-                raise ValueError(
+                raise D2lrnnError(
                     f"the weights cannot be tied: the embedding is {vocab_size} x {embed_size}, the output layer "
                     f"{self.num_outputs} x {width}; expected the same"
                 )
             if not embed_size and self.dropout.words:
-                raise ValueError("dropout of words is of the embedding: set embed_size")
+                raise D2lrnnError("dropout of words is of the embedding: set embed_size")
             shared = {"params": self.embedding.params} if tie_weights and self.embedding is not None else {}
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
         self._packed: dict = {}  # the fused layers' parameters, by layer
@@ -190,7 +191,7 @@ def _same(these: list, those: list) -> bool:
 def _set_input_size(layer, size: int) -> None:
     """Tell a layer its input size, so that Gluon need not wait for the first call to make the parameters."""
     if layer._input_size not in (0, size):
-        raise ValueError(
+        raise D2lrnnError(
             f"the {type(layer).__name__} was made for inputs of size {layer._input_size}, but the model's are {size}"
         )
     for direction in "lr"[: layer._dir]:

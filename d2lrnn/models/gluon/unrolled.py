@@ -11,6 +11,7 @@ from d2lrnn.cells.declaration import check_projections
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.checks import check_whole
 from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
 
 # What Gluon calls each kind of a cell's parameters; the peepholes' name is ours.
 GLUON_NAMES = {
@@ -103,7 +104,7 @@ class UnrolledLayer(StepGraphs):
     ) -> None:
         super().__init__()
         if cell not in CELLS:
-            raise ValueError(f"unknown cell {cell!r}: expected one of {', '.join(CELLS)}")
+            raise D2lrnnError(f"unknown cell {cell!r}: expected one of {', '.join(CELLS)}")
         check_whole("num_hiddens", num_hiddens)
         check_projections(cell, num_projections, num_hiddens)
         self.cell, self.weight_dropout = cell, 0.0
@@ -148,12 +149,16 @@ class UnrolledLayer(StepGraphs):
         """
         if isinstance(X, mx.nd.NDArray):
             if X.ndim != 3 or X.size == 0:
-                raise ValueError(f"X has shape {X.shape}: expected (num_steps, batch_size, num_inputs), none of them 0")
+                raise D2lrnnError(
+                    f"X has shape {X.shape}: expected (num_steps, batch_size, num_inputs), none of them 0"
+                )
             found, expected = [array.shape for array in state], self._state_shapes(X.shape[1])
             if found != expected:
-                raise ValueError(f"the state has shapes {found}: expected {expected}, of the batch size of X {X.shape}")
+                raise D2lrnnError(
+                    f"the state has shapes {found}: expected {expected}, of the batch size of X {X.shape}"
+                )
         elif _num_steps.get() is None:
-            raise ValueError(
+            raise D2lrnnError(
                 "an UnrolledLayer has become part of a hybridised block that does not know the number of time steps: "
                 "derive that block from d2lrnn.StepGraphs, or hybridise the layer alone"
             )

@@ -1,0 +1,30 @@
+"""What d2lrnn raises where a value, a file or a device is not what it should be; any other exception is a defect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class D2lrnnError(ValueError):
+    """The base class of the project's errors: the message says what was found, what was expected and what to do.
+
+    The command line and the page show such an error as one line.  Every other exception is a defect of d2lrnn and keeps
+    its traceback.
+    """
+
+
+class FileError(OSError, D2lrnnError):
+    """A file cannot be read or written, as on a full disk; the message names the file."""
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an OSError into a :class:`FileError` that names ``path``, as that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, D2lrnnError) or error.errno is None:
+            raise
+        raise FileError(error.errno, error.strerror, str(path)) from error
