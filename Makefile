@@ -1,31 +1,32 @@
-# make venv      .venv with the pins of requirements.txt and this checkout
-# make dev       .venv with the tools of test and check as well
-# make run       trains on the lyrics in data/ and lets the model write
-# make test      the tests
-# make check     lint, format and types
-# make chapters  every section of the chapter, quickly
-# make bench     speed beside the book's code, plain Gluon and PyTorch; about a quarter of an hour, on an idle machine
-# make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer ones
-# make clean     removes what make made; runs/ stays
+# make run       makes .venv, trains on the lyrics in data/ and lets the model write
+# make test      runs the tests
+# make check     runs the linter, the formatter and the type checker
+# make chapters  runs every lesson of the chapter, quickly
+# make bench     measures the speed beside the book's code, plain Gluon and PyTorch; a quarter of an hour, on an idle
+#                machine
+# make venv      makes .venv with the pins of requirements.txt and this checkout
+# make dev       makes .venv with the tools of test and check too
+# make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer versions
+# make clean     removes what make has made; runs/ stays
 
 PYTHON ?= python3
-# A PYTHON that the user names is the only one tried; otherwise the first of these that suits.
+# If the user names a PYTHON, only that one is tried. Otherwise the first of these that suits is taken.
 PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
 
-# OpenMP's threads wait for one another by spinning, which is 1.3 to 3.3 times faster where nothing else computes, and
-# 3 to 40 times slower where something does. What make starts is to end either way.
+# OpenMP's threads wait for one another by spinning. On an idle machine that is 1.3 to 3.3 times faster than waiting
+# passively; beside another program that computes it is 3 to 40 times slower. The passive way is safe on both.
 OMP_WAIT_POLICY ?= passive
 export OMP_WAIT_POLICY
 
 BIN := .venv/bin
 UV := $(BIN)/uv --quiet
-# uv is ten times as fast as pip, but does not know the package index that a pip.conf may name.
+# uv is ten times as fast as pip, but it does not read a package index from pip.conf. So pip is tried where uv fails.
 install = $(UV) pip install --python $(BIN)/python $(1) || \
 	{ echo "uv could not install this: pip tries ..."; $(BIN)/python -m pip install --quiet $(1); }
 LOCK := $(UV) pip compile --universal --python-version 3.9 --fork-strategy fewest \
 	--annotation-style line --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 
-# Run by a Python: says why that Python does not suit, and fails, or says nothing.
+# A Python program. If the Python that runs it does not suit, it says why and fails; otherwise it says nothing.
 define CHECK_PYTHON
 import platform, sys
 found = (sys.version_info[:2], sys.platform, platform.machine(), sys.maxsize > 2**32)
@@ -45,7 +46,7 @@ export CHECK_PYTHON
 venv: .venv/runtime.done
 dev: .venv/dev.done
 
-# runtime.done is written last, so an interrupted installation starts again from nothing.
+# runtime.done is written last. So an interrupted installation starts again from nothing.
 .venv/runtime.done: requirements.txt
 	@set -e; for python in $(PYTHONS) ""; do \
 		if "$$python" -c "$$CHECK_PYTHON" 2>/dev/null; then break; fi; \
@@ -64,7 +65,7 @@ dev: .venv/dev.done
 	@$(call install,--no-deps -e .)
 	@touch $@
 
-# runtime.done stands aside meanwhile, so an interruption here too starts again from nothing.
+# runtime.done is moved away during the installation. So an interruption here, too, starts again from nothing.
 .venv/dev.done: .venv/runtime.done requirements-dev.txt
 	@echo "Installing requirements-dev.txt: the tools of make test and make check ..."
 	@mv $< .venv/runtime.part
@@ -75,7 +76,7 @@ dev: .venv/dev.done
 run: venv
 	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample --overwrite
 
-# Most tests are of models too small for two threads, so two processes take little more than half the time of one.
+# The models of most tests are too small for two threads. Two processes take little more than half the time of one.
 test: dev
 	$(BIN)/python -m pytest -n 2
 
@@ -90,7 +91,7 @@ chapters: venv
 	done; \
 	[ -z "$$failed" ] || { echo "did not run:$$failed"; exit 1; }
 
-# Each library waits as it does by default: what is compared is what a user gets on an idle machine.
+# OMP_WAIT_POLICY is unset here: each library waits as it does by default, which is what a user gets on an idle machine.
 bench: venv
 	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py
 

@@ -1,8 +1,9 @@
-"""Find a run's best neural cache and dynamic evaluation: one setting at a time, up and down, on its validation text.
+"""Search for a run's best settings of the neural cache and of dynamic evaluation, on its validation text.
 
-Begins with the defaults, tries both neighbours of each setting, moves where the perplexity falls, and ends when no
-neighbour is better: the cache alone, dynamic evaluation alone, then both, from where each of them ended.  Every
-perplexity is a line of the log, and what is in the log is not measured again: it can be stopped and started:
+The search changes one setting at a time.  It begins with the defaults, tries both neighbours of each setting, takes a
+neighbour with a lower perplexity, and ends when no neighbour is better.  It does so three times: for the cache alone,
+for dynamic evaluation alone, and for both together, beginning with the two results.  The log gets a line for every
+perplexity, and what is in the log is not measured again.  So the command can be stopped and started again:
 
     D2LRNN_DATA=folder/with/the/text .venv/bin/python benchmarks/adaptation.py runs/d2lrnn
 """
@@ -27,7 +28,7 @@ LADDERS = {
 
 
 class Search:
-    """Measures settings on one text, and remembers what it has measured."""
+    """Measures the perplexity of settings on one text, and remembers every result."""
 
     def __init__(self, run: Path, num_tokens: int, log: Path) -> None:
         checkpoint = load_run(run)
@@ -38,7 +39,7 @@ class Search:
         self.known = {key(row["settings"]): row["perplexity"] for row in map(json.loads, lines)}
 
     def perplexity(self, settings: dict) -> float:
-        """Return the perplexity with a cache, dynamic evaluation or both, from the log if it is there."""
+        """Return the perplexity with a cache, dynamic evaluation or both; take it from the log if it is there."""
         if key(settings) not in self.known:
             if settings.get("dynamic") and self.squares is None:
                 self.squares = d2lrnn.mean_squared_gradients(self.model, self.train_ids, settings["dynamic"])
@@ -51,7 +52,7 @@ class Search:
         return self.known[key(settings)]
 
     def climb(self, fields: dict, **settings) -> dict:
-        """Return the settings from which no single step on the ladder of a field leads to a lower perplexity."""
+        """Return settings that no change of one field by one step on its ladder would improve."""
         best, start = self.perplexity(settings), None
         while best != start:
             start = best
@@ -72,7 +73,7 @@ def neighbour(adaptation, field: str, step: int):
 
 
 def key(settings: dict) -> str:
-    """Return what tells settings from others, whether they are objects or come from the log."""
+    """Return a text that is the same for equal settings, whether they are objects or were read from the log."""
     return json.dumps({name: s if isinstance(s, dict) else vars(s) for name, s in settings.items()}, sort_keys=True)
 
 
@@ -80,8 +81,8 @@ def main() -> None:
     """Search, then print what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--num-tokens", type=int, default=15_000, help="of the validation text, its first")
-    parser.add_argument("--log", type=Path, help="benchmarks/results/adaptation_RUN.jsonl, if it is not given")
+    parser.add_argument("--num-tokens", type=int, default=15_000, help="first tokens of the validation text to use")
+    parser.add_argument("--log", type=Path, help="file to write to (benchmarks/results/adaptation_RUN.jsonl)")
     args = parser.parse_args()
     log = args.log or Path(__file__).parent / "results" / f"adaptation_{args.run.name}.jsonl"
     search = Search(args.run, args.num_tokens, log)

@@ -1,9 +1,9 @@
-"""Time gradient clipping: ours, ours with other ways to overwrite NaN, none of them, and the book's.
+"""Time gradient clipping: ours, ours with two other ways to overwrite NaN, ours without overwriting, and the book's.
 
-The gradients are those of the book's LSTM, 1.6 million numbers. All variants run interleaved, so that their ratios
-mean something on a machine that does other work too:
+The gradients have the shapes of the book's LSTM, 1.6 million numbers. The variants take turns, so that their ratios are
+right on a busy machine too:
 
-    python benchmarks/clipping.py
+    .venv/bin/python benchmarks/clipping.py
 """
 
 import statistics

@@ -1,6 +1,8 @@
-"""Show where a training step's time goes, operator by operator: ``profile_step.py fast-lstm | gluon-lstm | ptb-small``.
+"""Show where the time of a training step goes, operator by operator.
 
-MXNET_EXEC_BULK_EXEC_TRAIN=0 is set here, or MXNet would report bulks of operators in place of each.
+    .venv/bin/python benchmarks/profile_step.py fast-lstm     # or scratch-lstm, gluon-lstm, ptb-small
+
+The program sets MXNET_EXEC_BULK_EXEC_TRAIN=0.  Otherwise MXNet would report bulks of operators and not single ones.
 """
 
 import argparse
@@ -25,7 +27,7 @@ CASES = {  # model, vocabulary, batch, steps
 
 def main() -> None:
     """Print the operators of one case, the longest first, in milliseconds a step."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=CASES)
     case = parser.parse_args().case
     config, vocab_size, batch_size, num_steps = CASES[case]

@@ -18,8 +18,8 @@ LYRICS = {
     "theta": 1e-2,
     "lr": 1e2,
 }
-# The tutorial sums the loss over the steps of a batch, here it is their mean: theta is divided by num_steps, and the
-# tutorial's learning rate 1 multiplied by it.
+# The tutorial sums the loss over the steps of a batch; here the loss is their mean. So the tutorial's theta is divided
+# by num_steps, and its learning rate, 1, is multiplied by num_steps.
 PTB = {
     "small": {"num_hiddens": 200, "num_steps": 20, "dropout": 0.0, "theta": 5 / 20, "lr": 20.0},
     "medium": {"num_hiddens": 650, "num_steps": 35, "dropout": 0.5, "theta": 5 / 35, "lr": 35.0},
@@ -34,7 +34,7 @@ SCALES = {
 GENERATION = {**LYRICS, "num_preds": 200}
 
 OURS = ("ours scratch", "ours fast", "ours gluon")
-# Each implementation's family: the worker process that has it.
+# The family of each implementation, which is the worker process that runs it.
 FAMILIES = {
     **dict.fromkeys(OURS, "ours"),
     **dict.fromkeys(("book scratch", "book gluon", "plain gluon"), "book"),
@@ -45,7 +45,7 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the race: the same work for everyone who takes part."""
+    """One case of the comparison: the same work for every implementation that takes part."""
 
     group: str  # lyrics, ptb, generation, startup, memory or scaling
     name: str

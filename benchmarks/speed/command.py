@@ -1,4 +1,4 @@
-"""The command line: choose the cases, sit, keep what was found."""
+"""The command line: choose the cases, measure them, keep the results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULTS, TRIAL = ROOT / "benchmarks" / "results", ROOT / "runs" / "speed"
 
 
 def main() -> None:
-    """Measure, or draw again what was measured."""
+    """Measure, or draw the pictures of an earlier sitting again."""
     args = _arguments()
     cases = [case for case in all_cases() if args.only is None or args.only.search(case.key)]
     if args.list:
@@ -45,13 +45,13 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     description = "Run ours, the book's code, plain Gluon and PyTorch in turns, and write speed.json, .md and .png."
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--only", type=_pattern, metavar="GROUP/REGEX", help="only the cases whose name this fits")
+    parser.add_argument("--only", type=_pattern, metavar="GROUP/REGEX", help="only the cases whose name matches")
     parser.add_argument("--rounds", type=_positive, help="rounds of a case (5; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="few steps: to see that it works, not for figures")
     parser.add_argument("--threads", type=_positive, default=usable_cores(), help="of every worker (all usable cores)")
     parser.add_argument("--out", type=Path, help=f"folder (the results; with --only or --quick {TRIAL.name} in runs)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
-    parser.add_argument("--redraw", action="store_true", help="table and pictures again from the folder's speed.json")
+    parser.add_argument("--redraw", action="store_true", help="write table and pictures again from speed.json")
     return parser.parse_args()
 
 
@@ -108,7 +108,7 @@ def _clock(start: float) -> str:
 
 
 def _line(key: str, result: dict) -> str:
-    """Say in one line what a case showed."""
+    """Return the results of a case in one line."""
     figures = [f"{row.name.replace('ours: ', '')} {row.median:.4g}" for row in rows(result)]
     others = max((entry.get("others") or 0.0 for entry in result["rounds"]), default=0.0)
     disturbed = f" (others used up to {others:.0%} of the machine)" if others > 0.1 else ""
@@ -117,7 +117,7 @@ def _line(key: str, result: dict) -> str:
 
 def _write_report(results: dict, out: Path) -> None:
     """Write table and pictures, and print the table."""
-    from speed.picture import draw_bars, draw_scaling  # Matplotlib comes late, so that the driver stays small
+    from speed.picture import draw_bars, draw_scaling  # imported late, so that the driver stays small
 
     page = markdown(results)
     (out / "speed.md").write_text(page)

@@ -19,9 +19,9 @@ BOOK, TORCH = "d2lzh==1.0.0", "torch==2.13.0"
 
 
 def make_peers() -> str | None:
-    """Make the peers' environment where it is missing or old, and return its Python, or None.
+    """Make the peers' environment if it is missing or old, and return its Python, or None if that fails.
 
-    PyTorch may be missing in it, where it could not be installed; then its worker says so.
+    Where PyTorch cannot be installed, the environment lacks it, and the worker of PyTorch says so.
     """
     python, done = PEERS / "bin" / "python", PEERS / "done"
     wanted = f"{BOOK} {TORCH}\n{REQUIREMENTS.read_text()}"
@@ -31,12 +31,12 @@ def make_peers() -> str | None:
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", PEERS], check=True)
         _install("-r", str(REQUIREMENTS))
-        _install("--no-deps", BOOK)  # it asks for Jupyter and no version of anything
+        _install("--no-deps", BOOK)  # its dependencies are Jupyter and others without a version
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"The peers' environment could not be made ({error}): going on without the peers.", flush=True)
         return None
     try:
-        # pip first: a pip.conf may name a place with the CPU build, where uv would fetch the large one for CUDA.
+        # pip first: it reads pip.conf, which may name an index with the CPU build. uv would fetch the large CUDA build.
         _install(TORCH, "--constraint", str(REQUIREMENTS), uv=False)
         done.write_text(wanted)
     except subprocess.CalledProcessError as error:

@@ -1,4 +1,4 @@
-"""How much of the machine is not ours meanwhile: a figure for how far the times can be trusted."""
+"""How much of the machine other programs use meanwhile, which tells how far the times can be trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TICKS = os.sysconf("SC_CLK_TCK")  # the kernel's unit of CPU time, a second
 
 
 class Neighbours:
-    """Watches what other programs use, and what the host of a virtual machine takes away."""
+    """Watches the CPU time that other programs use, and that the host of a virtual machine takes away."""
 
     def __init__(self) -> None:
         self.mark: tuple[float, float, float] | None = None

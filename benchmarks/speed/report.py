@@ -20,21 +20,27 @@ TITLES = {
     "scaling": "Scaling: one training step of the lyrics LSTM",
 }
 CAPTION = """\
-Everyone takes turns in one sitting, round by round, and only one process computes at a time; each turn is a row of
-steps. *Median* and *quartiles* are over all steps of all rounds. *Times as fast* compares the medians of ours and of
-the other within each round, and is the median of that over the rounds: what slows the machine down for a while slows
-both. *Of the limit*: the arithmetic that the step needs (its products, forward and twice backward; a one-hot product
-is a look-up and counts nothing) at the speed of one big product of oneDNN, measured in the same round, as a share of
-the step's time.
+All implementations are measured in one sitting. They take turns, round by round, and only one process computes at a
+time. A turn is a row of steps.
+
+- *Median* and *quartiles* are over all steps of all rounds.
+- *Times as fast*: in each round, the other's median divided by ours; then the median over the rounds. What slows the
+  machine down for a while slows both.
+- *Of the limit*: the shortest time that the step's arithmetic could take, as a share of the step's time. The arithmetic
+  is the step's products, once forward and twice backward; a one-hot product is a look-up and counts nothing. Its
+  shortest time is that at the speed of one big product of oneDNN, measured in the same round.
 """
 NOTES = """\
-- *book scratch*: the clipping, update, one-hot and loops of d2lzh 1.0.0 and the cells of the book's equations (d2l-zh
-  v1, sections 6.4, 6.7, 6.8). *book gluon*: d2lzh's RNNModel and loop; its RNN has relu, as in the book.
-  *plain gluon*: embedding, fused LSTM, dense, all hybridised with the loss, `clip_global_norm`, Trainer; the dropout
-  between its layers does nothing on the CPU. *torch*: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `clip_grad_norm_`, SGD.
-- The GRU of *ours scratch* and *book scratch* multiplies by the reset gate before the product, the others after it.
-- The book writes one prefix after another: of 64 prefixes two are measured and counted 32 times.
-- Peak memory is the process's own, with the libraries that it imports (d2lzh imports Matplotlib and IPython).
+- *book scratch*: clipping, update, one-hot and loops of d2lzh 1.0.0, and cells written from the book's equations
+  (d2l-zh v1, sections 6.4, 6.7, 6.8).
+- *book gluon*: RNNModel and loop of d2lzh; its RNN has relu, as in the book.
+- *plain gluon*: embedding, fused LSTM and dense, all hybridised with the loss; `clip_global_norm`, Trainer. The dropout
+  between its layers does nothing on the CPU.
+- *torch*: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `clip_grad_norm_`, SGD.
+- The GRU of *ours scratch* and *book scratch* multiplies by the reset gate before the product. The others multiply
+  after it.
+- The book writes one prefix after another. So two of 64 prefixes are measured, and their time counts 32 times.
+- Peak memory is that of the process, with the libraries that it imports (d2lzh imports Matplotlib and IPython).
 """
 
 
@@ -45,7 +51,7 @@ class Row(NamedTuple):
     median: float
     quartiles: tuple[float, float]
     share: float | None  # of the limit
-    ratios: dict[str, float]  # of ours: how many times the other's time it is, by the other's name
+    ratios: dict[str, float]  # for ours: the time of each other implementation, by its name, divided by this time
 
 
 def is_ours(name: str) -> bool:
@@ -54,7 +60,7 @@ def is_ours(name: str) -> bool:
 
 
 def rows(result: dict) -> list[Row]:
-    """Return the figures of one case, everyone who finished a round."""
+    """Return the figures of one case: a row for each implementation that finished a round."""
     names = list(dict.fromkeys(name for entry in result["rounds"] for name in entry["times"]))
     return [_row(result, name, [other for other in names if not is_ours(other)]) for name in sorted(names, key=_order)]
 
@@ -84,7 +90,7 @@ def _row(result: dict, name: str, peers: list[str]) -> Row:
 
 
 def shown(result: dict, value: float) -> float:
-    """Turn milliseconds into what the reader wants: characters a second of generation, the rest as it is."""
+    """Turn the milliseconds of a generation into characters a second; return every other figure as it is."""
     return characters(result["params"]) / value * 1e3 if result["group"] == "generation" else value
 
 
@@ -175,7 +181,7 @@ def _spread(values: list[float]) -> list[float]:
 
 
 def write_json(results: dict, path: Path) -> None:
-    """Replace the file in one go, so that it is whole whenever the command is killed."""
+    """Replace the file in one step, so that it is whole even if the command is killed."""
     part = path.with_suffix(".part")
     part.write_text("\n".join(_lines(results)) + "\n")
     os.replace(part, path)

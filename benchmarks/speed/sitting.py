@@ -1,4 +1,4 @@
-"""One sitting: round after round, implementation after implementation, and only one of them computing at a time."""
+"""One sitting: round after round, all implementations take turns, and only one computes at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speed.work import SkippedError
 from speed.workers import BENCHMARKS, PAUSE, WorkerProcess
 
 STEPS_FOR_MEMORY = 10
-ROUNDS_FOR_MEMORY = 2  # a fresh process each, and they hardly differ
+ROUNDS_FOR_MEMORY = 2  # two are enough: each is a fresh process, and they hardly differ
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Options:
 
 
 class Sitting:
-    """Runs cases; the results of each are entered as they come, so that an interruption loses nothing."""
+    """Runs cases, and keeps each result at once, so that an interruption loses nothing."""
 
     def __init__(self, pythons: dict[str, str | None], environment: dict[str, str], options: Options) -> None:
         self.pythons, self.environment, self.options = pythons, environment, options
@@ -59,7 +59,7 @@ class Sitting:
             self._steps(case, result)
 
     def _rounds(self, case: Case, result: dict, measure: Callable[[str], list], rounds: int) -> None:
-        """Let everyone have a turn in every round, each round beginning with another one."""
+        """Give every implementation a turn in each round; each round begins with another implementation."""
         for i in range(rounds):
             here = [name for name in case.implementations if name not in result["skipped"]]
             if not here:

@@ -1,4 +1,4 @@
-"""What all workers share: the data, and how one piece of work is handed over."""
+"""What all workers share: the data, and the type of a piece of work."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class SkippedError(Exception):
 class Work(NamedTuple):
     """One piece of work, ready to run."""
 
-    run: Callable[[], object]  # one training step, ended by reading the loss; or one writing
-    scale: float = 1.0  # what the time is multiplied by, where only a part of the work is run
+    run: Callable[[], object]  # one training step, which ends by reading the loss; or one generation
+    scale: float = 1.0  # multiplies the time, where only a part of the work is run
 
 
 def zipf_batch(params: dict) -> tuple:

@@ -1,8 +1,8 @@
-"""A worker process: one family of implementations, told what to do by JSON lines on stdin, answering on stdout.
+"""A worker process: runs one family of implementations; JSON lines on stdin are requests, lines on stdout answers.
 
     python -m speed.worker ours|book|torch
 
-It computes only while it has been asked something and not yet answered, so that the driver decides whose turn it is.
+It computes only between a request and its answer. So the driver decides whose turn it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODULES = {"ours": "speed.ours", "book": "speed.book", "torch": "speed.torch_pee
 
 
 class Worker:
-    """The answers to the driver's requests; each method of a public name is one."""
+    """Answers the driver's requests; each public method is a request."""
 
     def __init__(self, family: str) -> None:
         self.module = importlib.import_module(MODULES[family])
@@ -51,8 +51,8 @@ class Worker:
     def round(self, implementation: str, count: int) -> list[float]:
         """Run some steps and return the milliseconds of each.
 
-        MXNet goes on computing after the loss has been read.  So the clock runs from one loss to the next, and an
-        untimed step comes first: what a step leaves behind is in the time of the next one, all in all once a step.
+        MXNet goes on computing after the loss has been read.  So the clock runs from one loss to the next, and the
+        first step is not timed.  The work that a step leaves behind is counted in the next step's time.
         """
         work, times = self.works[implementation], []
         work.run()
@@ -80,9 +80,9 @@ class Worker:
 
 
 def main() -> None:
-    """Answer until the driver closes its end, or is no more."""
+    """Answer until the driver closes its end or dies."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries must not be read as an answer
     worker = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -91,7 +91,7 @@ def main() -> None:
             answer = {"answer": getattr(worker, request.pop("do"))(**request)}
         except SkippedError as reason:
             answer = {"skipped": str(reason)}
-        except Exception as error:  # whatever a peer runs into is the driver's to report
+        except Exception as error:  # the driver reports every error of a peer
             answer = {"skipped": f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]}
         answers.write(json.dumps(answer) + "\n")
 

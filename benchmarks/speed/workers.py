@@ -13,12 +13,13 @@ from speed.work import SkippedError
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 PATIENCE = 900  # seconds without an answer after which a worker is given up
-# After its last product a thread of OpenMP spins on for some milliseconds: let it fall asleep before the next turn.
+# After its last product an OpenMP thread spins for some milliseconds. The pause lets it fall asleep before the next
+# turn.
 PAUSE = 0.1
 
 
 class WorkerProcess:
-    """One worker; it starts when it is first asked something, and again after it died."""
+    """One worker process; it is started by the first request, and again by the first request after it has died."""
 
     def __init__(self, family: str, python: str | None, environment: dict[str, str]) -> None:
         self.family, self.python, self.environment = family, python, environment
