@@ -33,7 +33,9 @@ def main() -> None:
     config, vocab_size, batch_size, num_steps = CASES[case]
     d2lrnn.set_seed(0)
     model = d2lrnn.build_model(config, vocab_size)
-    step = d2lrnn.Training(model, d2lrnn.TrainConfig(batch_size=batch_size, num_steps=num_steps)).step
+    step = d2lrnn.Training(
+        model, d2lrnn.TrainConfig(batch_size=batch_size, num_steps=num_steps), d2lrnn.NextToken(model.vocab_size)
+    ).step
     ids = numpy.random.default_rng(0).zipf(1.2, (batch_size, num_steps + 1)) % vocab_size
     X, Y = (mx.np.array(half, dtype="int32") for half in (ids[:, :-1], ids[:, 1:]))
     state = None
@@ -42,7 +44,7 @@ def main() -> None:
             mx.npx.waitall()
             mx.profiler.set_config(profile_imperative=True, aggregate_stats=True, filename=os.devnull)
             mx.profiler.set_state("run")
-        loss, _, state = step(X, Y, state)
+        loss, _, state, _ = step((X, Y), state)
         loss.item()
     mx.npx.waitall()
     mx.profiler.set_state("stop")

@@ -103,7 +103,7 @@ def differences(steps, models, batch):
     """Take a step with each model; return the largest relative difference of loss and gradients from the first's."""
     gaps, names, expected = {}, d2lrnn.Stack("lstm").param_names, None
     for rung, step in steps.items():
-        loss, gradients = step(*batch, None)[0], d2lrnn.read_parameters(models[rung], gradients=True)
+        loss, gradients = step(batch, None).loss, d2lrnn.read_parameters(models[rung], gradients=True)
         found = [loss.asnumpy(), *([gradients[name] for name in names if name in gradients] or gradients.values())]
         expected = expected or found
         gaps[rung] = max(common.difference(a, b) / abs(a).max() for a, b in zip(expected, found))
@@ -127,9 +127,10 @@ def ladder(lesson):
     """Compare and time a training step of each model, print the table and draw it; return the times."""
     batch, models = common.first_batch(lesson), new_models(lesson)
     common.section("1. One training step on {} x {} tokens".format(*batch[0].shape))
-    steps = {rung: d2lrnn.Training(model, lesson.training).step for rung, model in models.items()}
+    objective = d2lrnn.NextToken(lesson.corpus.vocab_size)
+    steps = {rung: d2lrnn.Training(model, lesson.training, objective).step for rung, model in models.items()}
     gaps = differences(steps, models, batch)
-    times = in_turns({rung: partial(step, *batch, None) for rung, step in steps.items()}, rounds=12)
+    times = in_turns({rung: partial(step, batch, None) for rung, step in steps.items()}, rounds=12)
     first = before = times["1 in place"]
     print(f"{'rung':20}{'difference':>12}{'ms a step':>11}{'times as fast as the one before':>33}{'as 1':>7}")
     for rung, ms in times.items():

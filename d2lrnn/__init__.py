@@ -129,6 +129,9 @@ if not _is_command_line():
 
     # loss, gradient, clip, update
     from d2lrnn.training import History as History
+    from d2lrnn.training import NextToken as NextToken
+    from d2lrnn.training import Objective as Objective
+    from d2lrnn.training import Outcome as Outcome
     from d2lrnn.training import Training as Training
     from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
     from d2lrnn.training import compare as compare

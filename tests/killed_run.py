@@ -5,7 +5,6 @@ Importing MXNet takes longer than a run of the tests, so it is done once, and ea
 
 import itertools
 import json
-import math
 import os
 import random
 import shutil
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from tiny import ALWAYS
 
 import d2lrnn
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train
-from d2lrnn.runs import folder as keeping
 from d2lrnn.runs import origin
 from d2lrnn.runs.checkpoint import LAST
 from d2lrnn.runs.trained import load_run
@@ -46,13 +45,12 @@ def fork(arguments: list[str], fatal: str = "", count: int = 0) -> int:
         return child
     status = 1
     try:
-        keeping.PERIOD, keeping.LARGEST_SHARE, d2lrnn.Training.SEGMENT = 0, math.inf, 3
         os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
         if fatal:
             setattr(os, fatal, deadly(getattr(os, fatal), count))
         train.load_corpus = origin.load_corpus = lambda *arguments, **options: CORPUS
         sys.stdout = open(os.devnull, "w")
-        status = cli.main(arguments)
+        status = cli.main(arguments, pace=ALWAYS)
     finally:
         os._exit(status)
 
@@ -102,8 +100,8 @@ def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: flo
         killed_in_writing += any(path.name.endswith(".part") for path in folder.glob("*"))
         positions.append((1, 0))
         if (folder / LAST).exists():
-            facts, _ = load_run(folder, LAST).training
-            positions[-1] = facts["position"]["epoch"], facts["position"]["batch"]
+            position = load_run(folder, LAST).training.position
+            positions[-1] = position.epoch, position.batch
     finish(fork(["train", "--resume", str(folder)]))
     return {"killed_in_writing": killed_in_writing, "positions": positions}
 

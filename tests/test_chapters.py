@@ -19,6 +19,7 @@ import matplotlib.image
 import nbformat
 import numpy
 import pytest
+from tiny import history_of
 
 import d2lrnn
 
@@ -619,7 +620,7 @@ def test_a_corpus_without_line_ends_has_none_to_restore(run, tmp_path):
 
 def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys, monkeypatch, tmp_path):
     def train(models, corpus, config):
-        return {"scratch": d2lrnn.History([5.0], [0.1], [100.0], [1.0], [], "interrupted after 1 of 3 epochs")}
+        return {"scratch": history_of([5.0], [0.1], [100.0], [1.0], stopped="interrupted after 1 of 3 epochs")}
 
     monkeypatch.setattr(d2lrnn, "train_side_by_side", train)
     lesson = parse(common, "--quick", "--out", str(tmp_path))

@@ -8,6 +8,7 @@ import time
 import d2lrnn
 from d2lrnn._runtime import mx
 from d2lrnn.training.loop import Training  # its step is that of the module's own training loop, not a copy of it
+from d2lrnn.training.objective import NextToken
 from speed.work import SkippedError, Work, alphabet, prefixes, zipf_batch
 
 PACKAGES = ("d2lrnn", "mxnet", "numpy")
@@ -35,12 +36,12 @@ def _training(model, params: dict) -> Work:
     config = d2lrnn.TrainConfig(
         batch_size=params["batch_size"], num_steps=params["num_steps"], lr=params["lr"], theta=params["theta"]
     )
-    step, state = Training(model, config).step, None
+    step, state = Training(model, config, NextToken(model.vocab_size)).step, None
     X, Y = (mx.np.array(ids, dtype="int32") for ids in zipf_batch(params))
 
     def run() -> float:
         nonlocal state
-        loss, _, state = step(X, Y, state)
+        loss, _, state, _ = step((X, Y), state)
         return float(loss)
 
     return Work(run)

@@ -29,7 +29,7 @@ def compare_kinds(args: argparse.Namespace) -> int:
 def report_comparison(histories: dict[str, History], picture: Path, title: str) -> int:
     """Print the table of runs side by side, draw them, and return the exit status."""
     print(f"\n{comparison_table(histories)}")
-    finished = [history for history in histories.values() if history.perplexity]
+    finished = [history for history in histories.values() if history.epochs]
     if len(histories) == 2 and len(finished) == 2:
         difference = f"largest relative difference in perplexity: {largest_difference(*finished):.1e}"
         print(difference)

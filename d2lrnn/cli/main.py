@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from d2lrnn.cli.options import prepare_stdout
 from d2lrnn.cli.parser import make_parser
@@ -23,25 +24,30 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
+def main(argv: Sequence[str] | None = None, **options: Any) -> int:
+    """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C.
+
+    Args:
+        argv: the arguments; None: those that Python was started with.
+        options: what the command's function takes beside its arguments, such as the ``pace`` of ``train``.
+    """
     prepare_stdout()
     args = make_parser().parse_args(argv)
     try:
-        return run(args)
+        return run(args, **options)
     except KeyboardInterrupt:
         print("d2lrnn: interrupted", file=sys.stderr)
         return 130
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, **options: Any) -> int:
     """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
     # These bring MXNet, which neither --help nor a wrong option should wait for.
     from d2lrnn._runtime import mx
 
     try:
         command = importlib.import_module(f"d2lrnn.cli.{args.command}")
-        return getattr(command, COMMANDS[args.command])(args)
+        return getattr(command, COMMANDS[args.command])(args, **options)
     except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
         print(f"d2lrnn: {error}", file=sys.stderr)
         return 1

@@ -44,13 +44,13 @@ def _show_gates(args: argparse.Namespace, checkpoint: Checkpoint, model, path: P
     if args.prefix is None:
         text = generate([text], NUM_PREDS, model, checkpoint.vocab, sampling)[0].text
     gates = gate_activations(text, model, checkpoint.vocab, layer)
-    title = f"{name_of(args.run)}: gates of the {checkpoint.model_config.cell}, layer {layer}"
+    title = f"{name_of(args.run)}: gates of the {checkpoint.shape.cell}, layer {layer}"
     plot_gates(gates, tokenize(text, checkpoint.vocab.level), path, title, *_count(args))
 
 
 def _show_embedding(args: argparse.Namespace, checkpoint: Checkpoint, model, path: Path) -> None:
     embedding = embedding_map(model, checkpoint.vocab, *_count(args))
-    what = "embedding" if checkpoint.model_config.embed_size else "input weights"
+    what = "embedding" if checkpoint.shape.embed_size else "input weights"
     title = f"{name_of(args.run)}: {what} of the {len(embedding.tokens)} most frequent tokens"
     plot_embedding(embedding, path, title)
 

@@ -24,8 +24,8 @@ from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.plotting.pictures import plot_history
-from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE
-from d2lrnn.runs.folder import RunFolder
+from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint
+from d2lrnn.runs.folder import USUAL_PACE, Pace, RunFolder
 from d2lrnn.runs.log import RunError
 from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus
 from d2lrnn.runs.trained import load_run
@@ -33,6 +33,7 @@ from d2lrnn.training.divergence import TrainingDivergedError
 from d2lrnn.training.history import Position
 from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
 from d2lrnn.training.loop import Training, set_seed
+from d2lrnn.training.objective import NextToken
 
 # What says which batches an epoch has; and the settings that one learning rate schedule alone looks at.
 CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
@@ -50,12 +51,12 @@ def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: Trai
     return {**options, "lines": training.num_lines > 0}
 
 
-def train(args: argparse.Namespace) -> int:
+def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
     """Train a model, or go on with a run, and return the exit status."""
-    return _go_on(args) if args.resume else _begin(args)
+    return _go_on(args, pace) if args.resume else _begin(args, pace)
 
 
-def _begin(args: argparse.Namespace) -> int:
+def _begin(args: argparse.Namespace, pace: Pace) -> int:
     name = args.config or "lyrics"
     named = CONFIGS[name]
     given, folder = named.corpus if args.corpus is None else args.corpus, args.out or Path("runs") / name
@@ -70,9 +71,10 @@ def _begin(args: argparse.Namespace) -> int:
     set_seed(config.seed)
     ctx = as_ctx(args.ctx)
     model = build_model(model_config, corpus.vocab_size, ctx)
-    training = Training(model, config)
+    training = Training(model, config, NextToken(corpus.vocab_size), pace.segment)
     batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
-    run = RunFolder(folder, training, model_config, corpus, origin_of(corpus, given, options, args.data_dir))
+    origin = origin_of(corpus, given, options, args.data_dir)
+    run = RunFolder(folder, training, Checkpoint.about(model_config, config, corpus, origin), pace)
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
@@ -102,7 +104,7 @@ def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, A
     return given
 
 
-def _go_on(args: argparse.Namespace) -> int:
+def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     for what in ("config", "out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
@@ -121,14 +123,14 @@ def _go_on(args: argparse.Namespace) -> int:
         config = dataclasses.replace(config, prefixes=tuple(args.prefix))
     ctx = as_ctx(args.ctx)
     model = checkpoint.build_model(ctx)
-    training = Training(model, config)
+    training = Training(model, config, NextToken(corpus.vocab_size), pace.segment)
     try:
-        training.restore(*checkpoint.training)
+        training.restore(checkpoint.training)
     except D2lrnnError as error:
         raise RunError(f"{checkpoint.path}: {error}") from error
     batches_for(model, corpus, config)
-    run = RunFolder(folder, training, checkpoint.model_config, corpus, checkpoint.origin)
-    _describe(model, checkpoint.model_config, corpus, ctx)
+    run = RunFolder(folder, training, checkpoint, pace)
+    _describe(model, checkpoint.shape, corpus, ctx)
     _settle_position(training, checkpoint.train_config)
     return _carry_out(run, training, corpus)
 
@@ -172,7 +174,7 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     best_model = run.finish(bool(failure))
     if best_model is not None:
         print(f"model    {best_model}")
-    if history.perplexity:
+    if history.epochs:
         title = f"run {run.folder.name}, corpus {corpus.name}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")

@@ -19,7 +19,7 @@ GATE_NAMES = {"i": "input gate", "f": "forget gate", "o": "output gate", "z": "u
 
 
 def plot_history(histories: Mapping[str, History], path: str | Path | None = None, title: str = "Training"):
-    """Draw perplexity, in training and where there is one in validation, and gradient norm, epoch by epoch.
+    """Draw the measure that runs are told by, in training and, dashed, in validation, and the gradient's norm.
 
     Args:
         histories: the runs, by the name that the legend gives them.
@@ -30,22 +30,34 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
         the Matplotlib figure.
 
     Raises:
-        ValueError: if there is no run with a finished epoch.
+        D2lrnnError: if there is no run with a finished epoch.
     """
     figure, panels = new_figure(title, 2)
-    perplexity = {name: history.perplexity for name, history in histories.items()}
-    validation = {name: history.valid_perplexity for name, history in histories.items() if history.valid_perplexity}
+    validation = _draw_measure(panels[0], histories, "{} (dashed: validation)")
     grad_norm = {name: history.grad_norm for name, history in histories.items()}
-    label = "perplexity (dashed: validation)" if validation else "training perplexity"
-    draw_curves(panels[0], perplexity, ("epoch", label), log=True, dashed=validation or None)
-    draw_curves(
-        panels[1],
-        grad_norm,
-        ("epoch", "mean gradient norm before clipping"),
-        log=True,
-        dashed={} if validation else None,
-    )
+    labels = ("epoch", "mean gradient norm before clipping")
+    draw_curves(panels[1], grad_norm, labels, log=True, dashed={} if validation else None)
     return save_figure(figure, path)
+
+
+def plot_comparison(histories: Mapping[str, History], path: str | Path | None = None, title: str = ""):
+    """Draw the measure that runs are told by, epoch by epoch, and their speed; otherwise as :func:`plot_history`."""
+    figure, panels = new_figure(title, 2)
+    _draw_measure(panels[0], histories, "{}; dashed: in validation")
+    speed = {name: history.tokens_per_second for name, history in histories.items()}
+    draw_curves(panels[1], speed, ("epoch", "tokens per second"))
+    panels[1].set_ylim(bottom=0)
+    return save_figure(figure, path)
+
+
+def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
+    """Draw the runs' measure over the epochs; ``label`` is the axis's if there is validation, which is returned."""
+    measure = next((history.measure for history in histories.values()), "perplexity")
+    curves = {name: history.trained for name, history in histories.items()}
+    validation = {name: history.valid for name, history in histories.items() if history.valid}
+    label = label.format(measure) if validation else f"training {measure}"
+    draw_curves(panel, curves, ("epoch", label), log=True, dashed=validation or None)
+    return bool(validation)
 
 
 def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | None = None, title: str = "Next token"):
@@ -205,28 +217,3 @@ def _write_at_points(panel, points: numpy.ndarray, labels: Sequence[str], famili
 def token_labels(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return how to write tokens so that spaces and line ends are seen, and the font families to do it in."""
     return legible([token.replace(" ", "␣").replace("\n", "↵") for token in tokens])
-
-
-def plot_comparison(histories: Mapping[str, History], path: str | Path | None = None, title: str = ""):
-    """Draw the runs' perplexity, epoch by epoch, and their speed.
-
-    Args:
-        histories: the runs, by the name that the legend gives them.
-        path: the file to write; None writes none.
-        title: above the picture.
-
-    Returns:
-        the Matplotlib figure.
-
-    Raises:
-        ValueError: if there is no run with a finished epoch.
-    """
-    figure, panels = new_figure(title, 2)
-    curves = {name: history.perplexity for name, history in histories.items()}
-    valid = {name: history.valid_perplexity for name, history in histories.items() if history.valid_perplexity}
-    what = "perplexity; dashed: in validation" if valid else "training perplexity"
-    draw_curves(panels[0], curves, ("epoch", what), log=True, dashed=valid or None)
-    speed = {name: history.tokens_per_second for name, history in histories.items()}
-    draw_curves(panels[1], speed, ("epoch", "tokens per second"))
-    panels[1].set_ylim(bottom=0)
-    return save_figure(figure, path)

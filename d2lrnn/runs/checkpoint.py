@@ -24,12 +24,15 @@ from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
+from d2lrnn.runs.format2 import upgraded
 from d2lrnn.runs.whole_file import whole_file
+from d2lrnn.training.snapshot import Snapshot
 
-_MAGIC = b"d2lrnn checkpoint 2\n"
-
+_KIND = b"d2lrnn checkpoint "
+VERSION = 3  # of the format that is written; format 2 is read too
+BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of a run beside its log
+TEXT = "text"  # what a language model's vocabulary is called
 _META = "meta.json"
-
 _TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
@@ -41,39 +44,90 @@ class CheckpointError(D2lrnnError):
 class Checkpoint:
     """What a checkpoint file holds."""
 
-    model_config: ModelConfig
-    vocab: Vocab
+    model_config: ModelConfig | None  # None: a model of one's own, which one makes oneself and gives to fill()
+    vocabularies: dict[str, Vocab]  # by name: a language model's is "text"; {} for a model without any
     train_config: TrainConfig
     corpus: str  # the name of the corpus
-    parameters: dict[str, numpy.ndarray]  # by name, as named_parameters gives them
+    parameters: dict[str, numpy.ndarray] = field(default_factory=dict)  # by name, as named_parameters gives them
     origin: dict[str, Any] = field(default_factory=dict)  # what the corpus was loaded by; its digest
-    training: tuple[dict, dict] | None = None  # of Training.snapshot; None: a model that only writes
-    reached: dict[str, Any] = field(default_factory=dict)  # by the best model: its epoch, its valid_perplexity
+    training: Snapshot | None = None  # None: a model that only writes
+    reached: dict[str, Any] = field(default_factory=dict)  # by the best model: its epoch, its measure in validation
     path: Path | None = field(default=None, compare=False)  # where it was read
+
+    @property
+    def vocab(self) -> Vocab:
+        """The vocabulary of a language model.
+
+        Raises:
+            CheckpointError: if the model has none of this name.
+        """
+        if TEXT not in self.vocabularies:
+            raise CheckpointError(
+                f"{self._where}there is no vocabulary {TEXT!r}, found {', '.join(self.vocabularies) or 'none'}: "
+                "expected a language model"
+            )
+        return self.vocabularies[TEXT]
+
+    @property
+    def shape(self) -> ModelConfig:
+        """The model's configuration.
+
+        Raises:
+            CheckpointError: if the model is not one that a configuration describes.
+        """
+        if self.model_config is None:
+            raise CheckpointError(f"{self._where}no configuration describes the model: make it and call fill(model)")
+        return self.model_config
+
+    @property
+    def _where(self) -> str:
+        return f"{self.path}: " if self.path else ""
 
     def build_model(self, ctx: ContextLike = None):
         """Make the model and give it the checkpoint's parameters.
 
         Raises:
-            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
+            CheckpointError: if the parameters do not fit the model that the checkpoint describes, or it describes none.
         """
-        model = build_model(self.model_config, len(self.vocab), ctx)
+        if self.model_config is None:
+            raise CheckpointError(
+                f"{self._where}the model is not one of d2lrnn's: make it yourself and call fill(model)"
+            )
+        return self.fill(build_model(self.model_config, len(self.vocab), ctx))
+
+    def fill(self, model):
+        """Give a model the checkpoint's parameters, and return it.
+
+        Raises:
+            CheckpointError: if the parameters do not fit the model; then nothing was changed.
+        """
         targets = named_parameters(model)
         expected = {name: (target.shape, numpy.dtype(target.dtype)) for name, target in targets.items()}
         found = {name: (array.shape, array.dtype) for name, array in self.parameters.items()}
         if found != expected:
             names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-            where = f"{self.path}: " if self.path else ""
-            raise CheckpointError(f"{where}the parameters {', '.join(names)} do not fit the model {self.model_config}")
+            what = self.model_config or type(model).__name__
+            raise CheckpointError(f"{self._where}the parameters {', '.join(names)} do not fit the model {what}")
         for name, target in targets.items():
             set_values(target, self.parameters[name])
         return model
 
+    def with_parameters(self, model, **more: Any) -> Checkpoint:
+        """Return the same with a model's parameters as they are now; ``more``: other fields that change."""
+        parameters = {name: get_values(param).asnumpy() for name, param in named_parameters(model).items()}
+        return dataclasses.replace(self, parameters=parameters, **more)
+
+    @classmethod
+    def about(
+        cls, model_config: ModelConfig | None, train_config: TrainConfig, corpus: Corpus, origin: dict[str, Any]
+    ) -> Checkpoint:
+        """Return what can be said of a language model before it is trained: all but its parameters."""
+        return cls(model_config, {TEXT: corpus.vocab}, train_config, corpus.name, origin=origin)
+
     @classmethod
     def of(cls, model, model_config: ModelConfig, train_config: TrainConfig, corpus: Corpus, **more: Any) -> Checkpoint:
-        """Return what is to be saved of a model that was trained on a corpus; ``more``: the other fields."""
-        parameters = {name: get_values(param).asnumpy() for name, param in named_parameters(model).items()}
-        return cls(model_config, corpus.vocab, train_config, corpus.name, parameters, **more)
+        """Return what is to be saved of a language model that was trained on a corpus; ``more``: the other fields."""
+        return cls.about(model_config, train_config, corpus, {}).with_parameters(model, **more)
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
@@ -85,21 +139,25 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
     path = Path(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    training = checkpoint.training
     meta = {
-        "model_config": dataclasses.asdict(checkpoint.model_config),
+        "model_config": None if checkpoint.model_config is None else dataclasses.asdict(checkpoint.model_config),
         "train_config": dataclasses.asdict(checkpoint.train_config),
         "corpus": checkpoint.corpus,
         "origin": checkpoint.origin,
-        "training": None if checkpoint.training is None else checkpoint.training[0],
+        "training": None if training is None else training.facts(),
         "reached": checkpoint.reached,
-        "vocab": {"level": checkpoint.vocab.level, "tokens": list(checkpoint.vocab.idx_to_token)},
+        "vocabularies": {
+            name: {"level": vocab.level, "tokens": list(vocab.idx_to_token)}
+            for name, vocab in checkpoint.vocabularies.items()
+        },
     }
-    payload, memory = io.BytesIO(), {} if checkpoint.training is None else checkpoint.training[1]
-    memory = {_TRAINING + name: array for name, array in memory.items()}
+    payload = io.BytesIO()
+    memory = {} if training is None else {_TRAINING + name: array for name, array in training.arrays.items()}
     numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters, **memory)
     body = payload.getvalue()
     with whole_file(path) as file:
-        file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        file.write(_KIND + b"%d\n" % VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     return path
 
 
@@ -111,47 +169,49 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         CheckpointError: if it is no checkpoint, damaged, or of another format version.
     """
     path = Path(path)
-    body = _verified_body(path)
+    version, body = _verified_body(path)
     try:
         with numpy.load(io.BytesIO(body), allow_pickle=False) as archive:
             arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop(_META)))
+        if version == 2:
+            meta = upgraded(meta)
         memory = {name[len(_TRAINING) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_TRAINING)}
         train = {**meta["train_config"], "prefixes": tuple(meta["train_config"]["prefixes"])}
         return Checkpoint(
-            ModelConfig(**meta["model_config"]),
-            Vocab.from_list(meta["vocab"]["tokens"], meta["vocab"]["level"]),
+            None if meta["model_config"] is None else ModelConfig(**meta["model_config"]),
+            {name: Vocab.from_list(vocab["tokens"], vocab["level"]) for name, vocab in meta["vocabularies"].items()},
             TrainConfig(**train),
             meta["corpus"],
             arrays,
             dict(meta["origin"]),
-            None if meta["training"] is None else (meta["training"], memory),
+            None if meta["training"] is None else Snapshot.from_facts(meta["training"], memory),
             dict(meta.get("reached", {})),
             path,
         )
     except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
-        raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {error!r}") from error
+        reason = error if isinstance(error, D2lrnnError) else repr(error)
+        raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {reason}") from error
 
 
-def _verified_body(path: Path) -> bytes:
+def _verified_body(path: Path) -> tuple[int, bytes]:
+    """Return the version of a file's format, and what follows its two lines, whose checksum is right."""
     with naming(path):
         content = path.read_bytes()
-    kind = _MAGIC[: _MAGIC.rindex(b" ")]
-    if not content.startswith(kind):
-        raise CheckpointError(f"{path} is not a d2lrnn checkpoint: expected it to begin with {kind.decode()!r}")
-    if not content.startswith(_MAGIC):
-        version = content[len(kind) :].split(b"\n", 1)[0][:20].decode(errors="replace").strip()
+    if not content.startswith(_KIND):
         raise CheckpointError(
-            f"{path} has format version {version!r}, this d2lrnn reads {_MAGIC.split()[-1].decode()!r}"
+            f"{path} is not a d2lrnn checkpoint: expected it to begin with {_KIND.strip().decode()!r}"
         )
-    digest, _, body = content[len(_MAGIC) :].partition(b"\n")
+    head, _, rest = content.partition(b"\n")
+    version = head[len(_KIND) :]
+    if version not in (b"2", b"%d" % VERSION):
+        shown = version[:20].decode(errors="replace").strip()
+        raise CheckpointError(f"{path} has format version {shown!r}, this d2lrnn reads '2' and '{VERSION}'")
+    digest, _, body = rest.partition(b"\n")
     found = hashlib.sha256(body).hexdigest()
     if found.encode() != digest:
         raise CheckpointError(
             f"{path} is damaged: its SHA-256 is {found}, expected {digest[:64].decode(errors='replace')}; "
             "was it cut off while it was copied? Take another copy, or train again"
         )
-    return body
-
-
-BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"
+    return int(version), body

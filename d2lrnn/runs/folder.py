@@ -9,58 +9,63 @@ import math
 import os
 import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config.model import ModelConfig
-from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import naming
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.log import LOG, RunError, epoch_entry, machine, read_log
 from d2lrnn.runs.whole_file import remove_parts, whole_file
 from d2lrnn.training.history import Position
-from d2lrnn.training.loop import Training
+from d2lrnn.training.loop import SEGMENT, Training
 
-PERIOD = 60  # seconds between two savings
 
-LARGEST_SHARE = 0.02  # of the time that saving may take
+@dataclass(frozen=True)
+class Pace:
+    """How often a run can be halted, and how often it is saved."""
+
+    segment: int = SEGMENT  # batches between two places where it can be halted within an epoch
+    period: float = 60.0  # seconds between two savings, at least
+    largest_share: float = 0.02  # of the time that saving may take, at most
+
+
+USUAL_PACE = Pace()
 
 
 class RunFolder:
     """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
 
-    The best model and the last position are written where the run can first be halted, then every minute, or as seldom
-    as is needed for saving to take no more than a fiftieth of the time, and at the end.  Until the object or its
-    process is gone, no other can be made of the folder.
+    The best model and the last position are saved at the first place where the run can halt, then every minute (less
+    often if saving would take more than 2 % of the time), and at the end.  Until the object or its process is gone, no
+    other object can be made of the folder.
 
     Args:
         folder: where; made if need be.
         training: what is to be kept.
-        model_config: of its model.
-        corpus: what it is trained on.
-        origin: of the corpus, by :func:`origin_of`.
+        about: what is known of the model and its text beside the parameters (:meth:`Checkpoint.about`).
+        pace: how often it is saved.
 
     Attributes:
         kept: the position that was written last, or from which the run went on; None: none yet.
 
     Raises:
-        OSError: if the folder cannot be made.
+        FileError: if the folder cannot be made.
         RunError: if another process is training there.
     """
 
-    def __init__(
-        self, folder: Path, training: Training, model_config: ModelConfig, corpus: Corpus, origin: dict[str, Any]
-    ) -> None:
-        self.folder, self._training, self._model_config = folder, training, model_config
-        self._corpus, self._origin = corpus, origin
+    def __init__(self, folder: Path, training: Training, about: Checkpoint, pace: Pace = USUAL_PACE) -> None:
+        self.folder, self._training, self._about, self._pace = folder, training, about, pace
+        self._valid = f"valid_{training.objective.measure}"  # the name of the measure in validation
+        self._sign = 1 if training.objective.less_is_better else -1
         self._best: Checkpoint | None = None  # still to be written
         self._has_best = False  # whether one was seen at all
-        self._least = math.inf  # the perplexity in validation that a new one must not exceed
+        self._least = math.inf  # the measure in validation, with the sign, that a new best must not exceed
         self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
         self.kept: Position | None = None
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock()
+            self._lock()
 
     def _lock(self) -> None:
         """Keep other processes out; where this one ends, by a kill too, the lock ends."""
@@ -78,18 +83,20 @@ class RunFolder:
     def begin(self, command: str) -> None:
         """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
         history, resumed = self._training.history, self._training.update.steps > 0
-        done = len(history.perplexity)
+        done, model_config = len(history.epochs), self._about.model_config
         if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
             self._has_best = True
-            self._least = load_checkpoint(self.folder / BEST).reached.get("valid_perplexity", math.inf)
+            self._least = self._sign * load_checkpoint(self.folder / BEST).reached.get(self._valid, math.inf)
         if resumed:
             self.kept = dataclasses.replace(self._training.position)
         event = {
             "event": "resume" if resumed else "begin",
             "command": command,
-            "model": dataclasses.asdict(self._model_config),
+            "measure": history.measure,
+            "less_is_better": history.less_is_better,
+            "model": None if model_config is None else dataclasses.asdict(model_config),
             "training": dataclasses.asdict(self._training.config),
-            "corpus": self._corpus.name,
+            "corpus": self._about.corpus,
             "machine": machine(),
         }
         entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
@@ -113,9 +120,9 @@ class RunFolder:
         """Keep what the training has reached; to be called wherever it can be halted."""
         history = self._training.history
         if self._training.position.batch == 0:
-            epoch = len(history.perplexity)
+            epoch = len(history.epochs)
             self.log(**epoch_entry(history, epoch))
-            found = history.valid_perplexity[-1] if history.valid_perplexity else -math.inf
+            found = self._sign * history.valid[-1] if history.valid else -math.inf
             if history.best_epoch == epoch and found <= self._least:
                 self._note_best()
         if time.monotonic() - self._saved > self._pause:
@@ -128,16 +135,16 @@ class RunFolder:
         save_checkpoint(self.folder / LAST, self._checkpoint(training=self._training.snapshot()))
         self.kept = dataclasses.replace(self._training.position)
         self._saved = time.monotonic()
-        self._pause = max(PERIOD, (self._saved - start) / LARGEST_SHARE)
+        self._pause = max(self._pace.period, (self._saved - start) / self._pace.largest_share)
 
     def finish(self, diverged: bool = False) -> Path | None:
         """Write what is still to be written; return the file of the best model, None if there is none.
 
-        A run that was stopped halts where it was saved last, but its model is the best, or without validation the
-        newest; where it diverged, the newest one of an epoch that was finished.
+        If the run was stopped, last.d2lrnn is the position of the last save.  model.d2lrnn is the best model by
+        validation; without validation it is the newest, and after divergence the newest of a finished epoch.
         """
         history = self._training.history
-        newest = not self._has_best or (history.stopped and not history.valid_perplexity)
+        newest = not self._has_best or (history.stopped and not history.valid)
         if newest and not diverged:
             self._note_best()
         if not history.stopped:
@@ -147,9 +154,10 @@ class RunFolder:
 
     def _note_best(self) -> None:
         history = self._training.history
-        reached: dict[str, Any] = {"epoch": len(history.perplexity)}
-        if history.valid_perplexity and self._training.position.batch == 0:
-            self._least = reached["valid_perplexity"] = history.valid_perplexity[-1]
+        reached: dict[str, Any] = {"epoch": len(history.epochs)}
+        if history.valid and self._training.position.batch == 0:
+            reached[self._valid] = history.valid[-1]
+            self._least = self._sign * history.valid[-1]
         with self._training.average.in_place():
             self._best, self._has_best = self._checkpoint(reached=reached), True
 
@@ -159,5 +167,4 @@ class RunFolder:
             self._best = None
 
     def _checkpoint(self, **more: Any) -> Checkpoint:
-        model, config = self._training.model, self._training.config
-        return Checkpoint.of(model, self._model_config, config, self._corpus, origin=self._origin, **more)
+        return self._about.with_parameters(self._training.model, train_config=self._training.config, **more)

@@ -21,13 +21,10 @@ class RunError(D2lrnnError):
 
 
 def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
-    """Return a log's line for an epoch, from 1."""
-    entry = {"event": "epoch", "epoch": epoch}
-    for name in ("perplexity", "valid_perplexity", "lr", "grad_norm", "tokens_per_second", "seconds"):
-        values = getattr(history, name)
-        if len(values) >= epoch:
-            entry[name] = values[epoch - 1]
-    return entry
+    """Return a log's line for an epoch, from 1: its measures, of which the one that the run is told by comes first."""
+    found, first = history.epochs[epoch - 1], (history.measure, f"valid_{history.measure}")
+    names = [name for name in first if name in found] + [name for name in found if name not in first]
+    return {"event": "epoch", "epoch": epoch, **{name: found[name] for name in names}}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -66,10 +63,12 @@ def read_history(run: Path) -> History:
     history = History()
     for entry in read_log(path):
         if entry.get("event") == "epoch":
-            for name, values in vars(history).items():
-                if isinstance(values, list) and isinstance(entry.get(name), (int, float)):
-                    values.append(entry[name])
-    if not history.perplexity:
+            numbers = {name: value for name, value in entry.items() if isinstance(value, (int, float))}
+            history.epochs.append({name: value for name, value in numbers.items() if name != "epoch"})
+        else:  # the head of a log names the measure, if it is another one
+            history.measure = entry.get("measure", history.measure)
+            history.less_is_better = entry.get("less_is_better", history.less_is_better)
+    if not history.trained:
         raise RunError(f"{path} tells of no epoch yet: wait until the first one is over")
     return history
 

@@ -8,12 +8,12 @@ from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.twins import make_twins
 from d2lrnn.training.history import History
 from d2lrnn.training.language_model import train_and_predict
 from d2lrnn.training.loop import set_seed
+from d2lrnn.training.objective import format_measure
 
 
 def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, config: TrainConfig) -> dict[str, History]:
@@ -35,22 +35,25 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
 def comparison_table(histories: Mapping[str, History]) -> str:
     """Return a table with a line for each run: epochs, last perplexities, speed and time."""
     width = max(len(name) for name in histories)
-    held_out = any(history.valid_perplexity for history in histories.values())
-    lines = [f"{'model':{width}}  epochs  perplexity  {'validation  ' if held_out else ''}tokens/s  seconds"]
+    held_out = any(history.valid for history in histories.values())
+    measure = next(iter(histories.values())).measure
+    lines = [f"{'model':{width}}  epochs  {measure:>10}  {'validation  ' if held_out else ''}tokens/s  seconds"]
     for name, history in histories.items():
-        epochs, seconds = len(history.perplexity), sum(history.seconds)
-        last = format_perplexity(history.perplexity[-1]) if epochs else "-"
-        speed = (
-            f"{sum(map(float.__mul__, history.tokens_per_second, history.seconds)) / seconds:,.0f}" if epochs else "-"
-        )
-        valid = f"{format_perplexity(history.valid_perplexity[-1]) if history.valid_perplexity else '-':>10}  "
-        lines.append(f"{name:{width}}  {epochs:6}  {last:>10}  {valid * held_out}{speed:>8}  {seconds:7.1f}")
+        epochs, seconds = len(history.epochs), sum(history.seconds)
+        last, valid = (f"{_last(measure, values):>10}  " for values in (history.trained, history.valid))
+        tokens = sum(map(float.__mul__, history.tokens_per_second, history.seconds))
+        speed = f"{tokens / seconds:,.0f}" if epochs else "-"
+        lines.append(f"{name:{width}}  {epochs:6}  {last}{valid * held_out}{speed:>8}  {seconds:7.1f}")
     return "\n".join(lines)
 
 
+def _last(measure: str, values: list[float]) -> str:
+    return format_measure(measure, values[-1]) if values else "-"
+
+
 def largest_difference(first: History, second: History) -> float:
-    """Return the largest relative difference of two runs' perplexities in the epochs that both have finished."""
-    pairs = list(zip(first.perplexity, second.perplexity))
+    """Return the largest relative difference of two runs' measures in the epochs that both have finished."""
+    pairs = list(zip(first.trained, second.trained))
     if not pairs:
         raise D2lrnnError("there is nothing to compare: one of the runs has finished no epoch")
     return max(abs(a - b) / max(a, b) for a, b in pairs)

@@ -2,30 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from d2lrnn.evaluation.losses import format_perplexity
+from d2lrnn.training.objective import format_measure
 
 
 @dataclass
 class History:
-    """What a training run showed: one entry an epoch in each list, and the samples."""
+    """What a training run has shown: for each finished epoch its measures by name, and the samples.
 
-    perplexity: list[float] = field(default_factory=list)
-    grad_norm: list[float] = field(default_factory=list)  # mean over the epoch's batches, before clipping
-    tokens_per_second: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)  # of each epoch, without validation and samples
+    An epoch of a language model is, for example, ``{"perplexity": 3.2, "lr": 1.0, "grad_norm": 0.4,
+    "tokens_per_second": 9000.0, "seconds": 12.5, "valid_perplexity": 4.1}``.  ``history["perplexity"]``, or
+    ``history.perplexity``, is the list over the epochs.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
     samples: list[tuple[int, str, str]] = field(default_factory=list)  # (epoch, prefix, text)
     stopped: str = ""  # why training ended before num_epochs; empty if it did not
-    lr: list[float] = field(default_factory=list)  # of the epoch's last batch
-    valid_perplexity: list[float] = field(default_factory=list)  # empty where the corpus has no such split
+    measure: str = "perplexity"  # the name of the number that the run is told by
+    less_is_better: bool = True  # of that number
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Sequence[float]], **more: Any) -> History:
+        """Return the history of which each measure's values over the epochs are given.
+
+        Args:
+            columns: lists by the name of the measure; epoch i has those measures whose list is longer than i.
+            more: the other fields.
+        """
+        count = max(map(len, columns.values()), default=0)
+        epochs = [{name: values[i] for name, values in columns.items() if i < len(values)} for i in range(count)]
+        return cls(epochs, **more)
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return a measure's values, one for each epoch that has it."""
+        return [epoch[name] for epoch in self.epochs if name in epoch]
+
+    @property
+    def trained(self) -> list[float]:
+        """The measure that the run is told by, in training."""
+        return self[self.measure]
+
+    @property
+    def valid(self) -> list[float]:
+        """The measure in validation; empty without a validation split."""
+        return self[f"valid_{self.measure}"]
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, from 1, with the lowest perplexity in validation; the last one where there is no validation."""
-        if not self.valid_perplexity:
-            return len(self.perplexity)
-        return 1 + self.valid_perplexity.index(min(self.valid_perplexity))
+        """The epoch, from 1, that is the best in validation; the last epoch where there is no validation."""
+        if not self.valid:
+            return len(self.epochs)
+        return 1 + self.valid.index((min if self.less_is_better else max)(self.valid))
+
+    @property
+    def perplexity(self) -> list[float]:
+        """The perplexity in training."""
+        return self["perplexity"]
+
+    @property
+    def valid_perplexity(self) -> list[float]:
+        """The perplexity in validation; empty without a validation split."""
+        return self["valid_perplexity"]
+
+    @property
+    def grad_norm(self) -> list[float]:
+        """The gradient's norm before clipping, the mean over an epoch's batches."""
+        return self["grad_norm"]
+
+    @property
+    def lr(self) -> list[float]:
+        """The learning rate of each epoch's last batch."""
+        return self["lr"]
+
+    @property
+    def tokens_per_second(self) -> list[float]:
+        """The speed of a language model's training."""
+        return self["tokens_per_second"]
+
+    @property
+    def seconds(self) -> list[float]:
+        """The time of each epoch, without validation and samples."""
+        return self["seconds"]
 
 
 @dataclass
@@ -34,19 +94,22 @@ class Position:
 
     epoch: int = 1  # of the next batch
     batch: int = 0  # batches of that epoch already taken
-    loss_sum: float = 0.0  # of all tokens so far, in nats
-    num_tokens: int = 0
+    loss_sum: float = 0.0  # of all that was counted so far
+    count: int = 0  # over how many; of a language model, tokens
     norm_sum: float = 0.0  # of the gradients, before clipping
     seconds: float = 0.0
     lr: float = 0.0  # of the last batch
+    score_sum: float = 0.0  # of the batches' scores, where the objective has any
 
 
 def report_line(epoch: int, history: History) -> str:
-    """Return what an epoch has shown, in a line; the learning rate too, once it has changed."""
-    numbers = [f"perplexity {format_perplexity(history.perplexity[-1])}"]
-    if history.valid_perplexity:
-        numbers.append(f"in validation {format_perplexity(history.valid_perplexity[-1])}")
+    """Return what the last epoch has shown, in a line; with the learning rate once it has changed."""
+    last, name = history.epochs[-1], history.measure
+    numbers = [f"{name} {format_measure(name, last[name])}"]
+    if f"valid_{name}" in last:
+        numbers.append(f"in validation {format_measure(name, last[f'valid_{name}'])}")
     if len(set(history.lr)) > 1:
-        numbers.append(f"lr {history.lr[-1]:.3g}")
-    numbers += [f"gradient norm {history.grad_norm[-1]:.3f}", f"{history.tokens_per_second[-1]:,.0f} tokens/s"]
+        numbers.append(f"lr {last['lr']:.3g}")
+    numbers.append(f"gradient norm {last['grad_norm']:.3f}")
+    numbers += [f"{last[key]:,.0f} {key.replace('_per_second', '/s')}" for key in last if key.endswith("_per_second")]
     return f"epoch {epoch}, {', '.join(numbers)}, {sum(history.seconds):.1f} s"

@@ -18,6 +18,7 @@ from d2lrnn.generation.sampling import generate
 from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
 from d2lrnn.training.history import History, report_line
 from d2lrnn.training.loop import Training
+from d2lrnn.training.objective import NextToken, Objective
 from d2lrnn.training.progress import say
 
 
@@ -26,12 +27,21 @@ def train(
     make_batches: Callable[[], Iterable],
     config: TrainConfig,
     on_epoch: Callable[[int, History], None] | None = None,
+    objective: Objective | None = None,
 ) -> History:
-    """Train any model on any batches: :class:`Training` from its beginning to its end, which see.
+    """Train any model on any batches from the beginning to the end; :func:`train_and_predict` makes its batches itself.
 
-    :func:`train_and_predict` gives it the batches of a language model.
+    Args:
+        model: what is trained, in place.
+        make_batches: as for :meth:`d2lrnn.training.loop.Training.run`, and so is ``on_epoch``.
+        config: how.
+        on_epoch: called after each epoch.
+        objective: the loss of a batch; None: the cross-entropy of the next token.
+
+    Raises:
+        TrainingDivergedError: as :meth:`d2lrnn.training.loop.Training.run`.
     """
-    return Training(model, config).run(make_batches, on_epoch)
+    return Training(model, config, objective or NextToken(model.vocab_size)).run(make_batches, on_epoch)
 
 
 def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Batches:
@@ -114,18 +124,18 @@ def train_and_predict(
     """
     config = config or TrainConfig()
     batches_for(model, corpus, config)  # raises before anything is computed
-    training = training or Training(model, config)
+    training = training or Training(model, config, NextToken(corpus.vocab_size))
 
     def make_batches() -> Batches:
         return batches_for(model, corpus, config)
 
     def report(epoch: int, history: History) -> None:
         with training.average.in_place():
-            if corpus.valid is not None and len(history.valid_perplexity) < epoch:
+            if corpus.valid is not None and "valid_perplexity" not in history.epochs[-1]:
                 found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
                 if math.isnan(found):
                     training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")
-                history.valid_perplexity.append(found)
+                history.epochs[-1]["valid_perplexity"] = found
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
                 for prefix, sample in _samples(model, corpus, config):

@@ -8,10 +8,10 @@ import time
 from typing import Any
 
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.evaluation.losses import format_perplexity, perplexity
 from d2lrnn.training.history import History, Position
+from d2lrnn.training.objective import Objective, format_measure
 
-PERIOD = 60  # seconds between the lines of a log file within an epoch
+LINE_PERIOD = 60.0  # seconds between the lines of a log file within an epoch
 
 
 def say(config: TrainConfig, line: str) -> None:
@@ -30,12 +30,19 @@ def in_notebook() -> bool:
 
 
 class ProgressBar:
-    """tqdm's bar over the epochs, for a terminal or a notebook; a log file gets a line a minute instead."""
+    """tqdm's bar over the epochs, for a terminal or a notebook; a log file gets a line a minute instead.
 
-    def __init__(self, config: TrainConfig) -> None:
+    Args:
+        config: of the training; without ``verbose`` nothing is shown.
+        objective: of the training, whose measure is shown.
+        period: seconds between the lines of a log file within an epoch.
+    """
+
+    def __init__(self, config: TrainConfig, objective: Objective, period: float = LINE_PERIOD) -> None:
         from tqdm.auto import tqdm
 
-        self._config, self._has_bar = config, sys.stderr.isatty() or in_notebook()
+        self._config, self._objective, self._has_bar = config, objective, sys.stderr.isatty() or in_notebook()
+        self._period = 1 if self._has_bar else period
         self._bar: Any = tqdm(
             total=config.num_epochs,
             unit="epoch",
@@ -57,15 +64,17 @@ class ProgressBar:
         now = time.perf_counter()
         done = position.epoch - 1 + (position.batch / num_batches if num_batches else 0)
         self._start = self._start or (now, done)
-        if now - self._shown < (1 if self._has_bar else PERIOD):
+        if now - self._shown < self._period:
             return
         self._shown = now
         speed = (now - self._start[0]) / (done - self._start[1]) if done > self._start[1] else math.nan
         line = f"epoch {position.epoch}" + (f", {position.batch / num_batches:.0%}" if num_batches else "")
-        line += f": perplexity {format_perplexity(perplexity(position.loss_sum, position.num_tokens))}"
-        if history.valid_perplexity:
-            line += f", in validation {format_perplexity(history.valid_perplexity[-1])}"
-        line += f", {position.num_tokens / position.seconds:,.0f} tokens/s"
+        name, unit = self._objective.measure, self._objective.unit
+        found = self._objective.value(position.loss_sum, position.score_sum, position.count)
+        line += f": {name} {format_measure(name, found)}"
+        if history.valid:
+            line += f", in validation {format_measure(name, history.valid[-1])}"
+        line += f", {position.count / position.seconds:,.0f} {unit}/s"
         if speed > 0:
             line += f", {_duration(speed * (self._config.num_epochs - done))} left"
         if self._has_bar:

@@ -6,9 +6,10 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import training_of
 
 import d2lrnn
-from d2lrnn import ModelConfig, TrainConfig, Training, build_model, data_iter_lines, evaluate_lines, load_text
+from d2lrnn import ModelConfig, TrainConfig, build_model, data_iter_lines, evaluate_lines, load_text
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
 from d2lrnn.evaluation.losses import cross_entropy
@@ -115,8 +116,8 @@ def test_a_sum_over_steps_counts_no_padding(corpus):
         mx.np.array([[1, 2, 3, 0], [2, 0, 0, 0]], dtype="int32"),
     )
     counted = mx.np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype="float32")
-    steps = [Training(make(corpus), quiet(sum_over_steps=summed)).step for summed in (False, True)]
-    (_, mean, _), (_, summed, _) = (step(X, Y, None, counted=counted) for step in steps)
+    steps = [training_of(make(corpus), quiet(sum_over_steps=summed)).step for summed in (False, True)]
+    mean, summed = (step((X, Y, counted), None).norm for step in steps)
     assert summed == pytest.approx(mean * 6 / 2, rel=1e-6)  # six tokens in two rows
 
 
@@ -155,11 +156,11 @@ def test_the_history_is_of_counted_tokens(corpus):
 
 
 def test_every_batch_begins_with_the_zero_state(corpus):
-    training = Training(make(corpus), quiet())
+    training = training_of(make(corpus), quiet())
     X, Y, counted = next(data_iter_lines(corpus.train, 6, corpus.vocab.token_to_idx["\n"]))
-    loss, _, carried = training.step(X, Y, None, 1e-30, counted)
+    loss, _, carried, _ = training.step((X, Y, counted), None, 1e-30)
     assert float(abs(carried[0]).max()) > 0.01
-    assert float(training.step(X, Y, carried, 1e-30, counted)[0]) == float(loss)
+    assert float(training.step((X, Y, counted), carried, 1e-30)[0]) == float(loss)
     assert float(gradient_norm(d2lrnn.named_parameters(training.model))) > 0
 
 
@@ -199,7 +200,7 @@ def test_training_ends_once_validation_no_longer_improves(monkeypatch, corpus, p
     found = iter([5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0, 6.0, 7.0])
     monkeypatch.setattr(d2lrnn.training.language_model, "evaluate_lines", lambda *arguments: next(found))
     corpus = d2lrnn.Corpus("rain", corpus.vocab, corpus.train, corpus.train)
-    training = Training(make(corpus), quiet(num_epochs=9, patience=patience))
+    training = training_of(make(corpus), quiet(num_epochs=9, patience=patience))
     history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
     assert (len(history.perplexity), history.stopped) == (epochs, "")
     d2lrnn.train_and_predict(training.model, corpus, training.config, training)  # as after --resume: nothing is left

@@ -2,9 +2,10 @@
 
 import numpy
 import pytest
+from tiny import training_of
 
 import d2lrnn
-from d2lrnn import Dropout, ModelConfig, RecurrentStack, RNNModel, TrainConfig, Training, build_model
+from d2lrnn import Dropout, ModelConfig, RecurrentStack, RNNModel, TrainConfig, build_model
 from d2lrnn._runtime import mx
 from d2lrnn.generation import greedy as decoding
 from d2lrnn.generation import writers
@@ -262,7 +263,7 @@ class TestWeightDropout:
     def test_a_step_leaves_a_dropped_weight_alone(self):
         model = make(weight_dropout=0.5)
         before = numbers(model)
-        Training(model, TrainConfig(lr=1.0, theta=1e9, verbose=False)).step(X, X, None)
+        training_of(model, TrainConfig(lr=1.0, theta=1e9, verbose=False)).step((X, X), None)
         after, gradients = numbers(model), numbers(model, gradients=True)
         for name, gradient in gradients.items():
             numpy.testing.assert_allclose(after[name], before[name] - gradient, atol=1e-7)
@@ -355,13 +356,13 @@ class TestTiedWeights:
         _, gradients = backward(model)
         expected = sum((gradient.astype("float64") ** 2).sum() for gradient in gradients.values()) ** 0.5
         assert gradient_norm(model.collect_params()).item() == pytest.approx(expected, rel=1e-6)
-        _, norm, _ = Training(model, TrainConfig(lr=1e-30)).step(X, X, None)
+        _, norm, _, _ = training_of(model, TrainConfig(lr=1e-30)).step((X, X), None)
         assert norm == pytest.approx(expected, rel=1e-6)
 
     @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
     def test_a_step_moves_it_once(self, model, optimizer):
         weight = numbers(model)["embedding.weight"]
-        Training(model, TrainConfig(lr=0.1, theta=1e9, optimizer=optimizer)).step(X, X, None)
+        training_of(model, TrainConfig(lr=0.1, theta=1e9, optimizer=optimizer)).step((X, X), None)
         gradient = numbers(model, gradients=True)["embedding.weight"]
         moved = (weight - numbers(model)["embedding.weight"])[abs(gradient) > 1e-4]
         gradient = gradient[abs(gradient) > 1e-4]

@@ -6,6 +6,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from tiny import history_of
 
 from d2lrnn.plotting import fonts
 from d2lrnn.plotting.figures import COLOURS, OTHERS
@@ -14,8 +15,8 @@ from d2lrnn.plotting.pictures import plot_comparison, plot_embedding, plot_gates
 from d2lrnn.training.history import History
 
 RUNS = {
-    "scratch": History([90.0, 20.0, 3.5, 1.5], [0.5, 0.25, 0.75, 0.125], [100.0, 110.0, 120.0, 105.0], [1.0] * 4),
-    "gluon": History([80.0, 40.0, 9.5], [0.2, 0.3, 0.1], [900.0, 1000.0, 950.0], [0.1] * 3),
+    "scratch": history_of([90.0, 20.0, 3.5, 1.5], [0.5, 0.25, 0.75, 0.125], [100.0, 110.0, 120.0, 105.0], [1.0] * 4),
+    "gluon": history_of([80.0, 40.0, 9.5], [0.2, 0.3, 0.1], [900.0, 1000.0, 950.0], [0.1] * 3),
 }
 
 
@@ -61,7 +62,7 @@ def test_perplexity_is_on_a_logarithmic_axis_and_speed_starts_at_0():
 @pytest.mark.parametrize("low", [1.2, 4.4, 6.1, 9.7])
 @pytest.mark.parametrize("ratio", [1.1, 1.7, 2.9, 3.1, 5, 12, 40, 1e4])
 def test_a_vertical_axis_has_two_labels_or_more(low, ratio):
-    panel = plot_history({"lstm": History([low, low * ratio], [1.0, 1.0])}).axes[0]
+    panel = plot_history({"lstm": history_of([low, low * ratio], [1.0, 1.0])}).axes[0]
     begin, end = panel.get_ylim()
     labels = panel.yaxis.get_ticklabels(which="both")
     assert sum(bool(label.get_text()) for label in labels if begin <= label.get_position()[1] <= end) >= 2
@@ -69,7 +70,7 @@ def test_a_vertical_axis_has_two_labels_or_more(low, ratio):
 
 
 def test_one_run_needs_no_legend_and_one_epoch_gets_a_mark():
-    (panel, _) = plot_history({"lstm": History([90.0], [0.5])}).axes
+    (panel, _) = plot_history({"lstm": history_of([90.0], [0.5])}).axes
     assert curves(panel) == {"lstm": [90.0]}
     assert panel.get_legend() is None
     assert panel.lines[0].get_marker() == "o"
@@ -91,7 +92,7 @@ def test_a_run_that_has_not_begun_leaves_the_others_their_picture():
 @pytest.mark.parametrize("perplexity", [[math.inf, math.inf], [math.inf, 3.0], [1.0, 1.0]])
 def test_numbers_that_a_logarithm_cannot_show_do_no_harm(tmp_path, perplexity):
     path = tmp_path / "picture.png"
-    plot_history({"rnn": History(perplexity, [0.0, 0.0])}, path)
+    plot_history({"rnn": history_of(perplexity, [0.0, 0.0])}, path)
     assert imread(path).std() > 0
 
 

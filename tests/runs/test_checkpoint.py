@@ -16,7 +16,6 @@ from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.generation.greedy import predict
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
-from d2lrnn.runs import checkpoint as module
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 
 CONFIGS = [
@@ -53,7 +52,7 @@ def contents(path):
 
 def write(path, body):
     """Write a file that is a checkpoint but for its body, with the body's right checksum."""
-    path.write_bytes(module._MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    path.write_bytes(b"d2lrnn checkpoint 3\n" + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
 def write_arrays(path, arrays):
@@ -166,8 +165,8 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("version", ["1", "21", "next"])
 def test_another_format_version_is_refused(saved, version):
-    saved.write_bytes(saved.read_bytes().replace(b"checkpoint 2\n", f"checkpoint {version}\n".encode(), 1))
-    with pytest.raises(CheckpointError, match=f"has format version '{version}', this d2lrnn reads '2'"):
+    saved.write_bytes(saved.read_bytes().replace(b"checkpoint 3\n", f"checkpoint {version}\n".encode(), 1))
+    with pytest.raises(CheckpointError, match=f"has format version '{version}', this d2lrnn reads '2' and '3'"):
         load_checkpoint(saved)
 
 
@@ -182,11 +181,11 @@ def edit(meta, *keys, value=None):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("vocab",), None, "vocab"),
-        (("vocab", "tokens"), ["a", "a"], "the token 'a' is there twice"),
-        (("vocab", "tokens"), [], "there are no tokens"),
-        (("vocab", "tokens"), [1, 2], "expected strings as tokens"),
-        (("vocab", "level"), "line", "unknown level 'line'"),
+        (("vocabularies",), None, "vocabularies"),
+        (("vocabularies", "text", "tokens"), ["a", "a"], "the token 'a' is there twice"),
+        (("vocabularies", "text", "tokens"), [], "there are no tokens"),
+        (("vocabularies", "text", "tokens"), [1, 2], "expected strings as tokens"),
+        (("vocabularies", "text", "level"), "line", "unknown level 'line'"),
         (("model_config", "cell"), "transformer", "unknown cell 'transformer'"),
         (("model_config", "kind"), "onnx", "unknown kind 'onnx'"),
         (("model_config", "num_layers"), 0, "num_layers is 0"),

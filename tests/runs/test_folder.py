@@ -8,20 +8,23 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 from killed_run import CORPUS
+from tiny import training_of
 
 import d2lrnn
-from d2lrnn import ModelConfig, TrainConfig, Training
+from d2lrnn import ModelConfig, TrainConfig
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train
 from d2lrnn.runs import checkpoint, origin
 from d2lrnn.runs import folder as keeping
 from d2lrnn.runs.checkpoint import BEST, LAST
-from d2lrnn.runs.folder import RunFolder
+from d2lrnn.runs.folder import Pace, RunFolder
 from d2lrnn.runs.log import LOG, RunError, read_history, read_log
 from d2lrnn.runs.origin import origin_of
 from d2lrnn.runs.trained import load_run
@@ -52,12 +55,22 @@ class HaltError(Exception):
     """Ends a training where it can be halted."""
 
 
-def training_of(name, **options):
+def training_by(name, **options):
     model_config, settings = SETTINGS[name]
     fixed = {"num_epochs": 5, "batch_size": 4, "num_steps": 10, "theta": 1.0, "verbose": False, "seed": 3}
     config = TrainConfig(**{**fixed, **settings, **options})
     d2lrnn.set_seed(config.seed)
-    return Training(d2lrnn.build_model(model_config, CORPUS.vocab_size), config)
+    return training_again(d2lrnn.build_model(model_config, CORPUS.vocab_size), config)
+
+
+def training_again(model, config):
+    """Return a training that can halt often."""
+    return training_of(model, config, segment=4)
+
+
+def folder_of(training, name, folder):
+    """Return the folder that keeps a training with one of the SETTINGS."""
+    return RunFolder(folder, training, checkpoint.Checkpoint.about(SETTINGS[name][0], training.config, CORPUS, {}))
 
 
 def go_on(training, on_segment=None):
@@ -66,10 +79,11 @@ def go_on(training, on_segment=None):
 
 def numbers_of(training):
     """Return all that tells one training from another, but for its clock."""
-    facts, arrays = training.snapshot()
-    history = {
-        name: facts["history"][name] for name in ("perplexity", "valid_perplexity", "grad_norm", "lr", "samples")
-    }
+    snapshot = training.snapshot()
+    facts, arrays = snapshot.facts(), snapshot.arrays
+    clocks = {"seconds", "tokens_per_second"}
+    epochs = [{name: v for name, v in epoch.items() if name not in clocks} for epoch in facts["history"]["epochs"]]
+    history = epochs, facts["history"]["samples"]
     params = {
         name: d2lrnn.models.parameters.get_values(p).asnumpy()
         for name, p in d2lrnn.named_parameters(training.model).items()
@@ -77,19 +91,14 @@ def numbers_of(training):
     return history, facts["steps"], {name: array.tobytes() for name, array in {**arrays, **params}.items()}
 
 
-@pytest.fixture(autouse=True)
-def many_halts(monkeypatch):
-    monkeypatch.setattr(Training, "SEGMENT", 4)
-
-
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_path, seed):
-    whole = training_of(name)
+    whole = training_by(name)
     go_on(whole)
     assert len(whole.history.perplexity) == 5
     if "averaged" in name:
         assert whole.average.steps > 0  # or nothing would be tested
-    training, halts, generator = training_of(name), 0, random.Random(seed)
+    training, halts, generator = training_by(name), 0, random.Random(seed)
     while True:
 
         def maybe_halt():
@@ -106,8 +115,8 @@ def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_pat
             kept = checkpoint.Checkpoint.of(training.model, model_config, config, CORPUS, training=training.snapshot())
             loaded = checkpoint.load_checkpoint(checkpoint.save_checkpoint(tmp_path / "last", kept))
             d2lrnn.set_seed(generator.randrange(1000))
-            training = Training(loaded.build_model(), loaded.train_config)
-            training.restore(*loaded.training)
+            training = training_again(loaded.build_model(), loaded.train_config)
+            training.restore(loaded.training)
     assert halts
     assert numbers_of(training) == numbers_of(whole)
 
@@ -141,7 +150,7 @@ def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, se
     assert len(whole) > 8
     assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()
     one, other = (load_run(tmp_path / folder, LAST) for folder in ("whole", "killed"))
-    for arrays, others in ((one.parameters, other.parameters), (one.training[1], other.training[1])):
+    for arrays, others in ((one.parameters, other.parameters), (one.training.arrays, other.training.arrays)):
         assert arrays.keys() == others.keys()
         assert not [key for key in arrays if arrays[key].tobytes() != others[key].tobytes()]
     assert not list(tmp_path.glob("*/*.part"))
@@ -156,8 +165,9 @@ def here(monkeypatch):
     for module in (train, origin):
         monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: CORPUS)
 
-    def run(*arguments):
-        return cli.main([*map(str, arguments)])
+    def run(*arguments, **pace):
+        options = {"pace": Pace(**{"segment": 4, **pace})} if arguments[0] == "train" else {}
+        return cli.main([*map(str, arguments)], **options)
 
     return run
 
@@ -177,8 +187,8 @@ def finished(here, tmp_path, capsys):
 def test_the_best_model_is_kept_beside_the_last_position(finished):
     history = read_history(finished)
     best, last = load_run(finished), load_run(finished, LAST)
-    assert (best.training, last.training[0]["position"]["epoch"]) == (None, 4)
-    assert last.training[0]["history"]["valid_perplexity"] == history.valid_perplexity
+    assert (best.training, last.training.position.epoch) == (None, 4)
+    assert last.training.history.valid_perplexity == history.valid_perplexity
     found = d2lrnn.evaluate(best.build_model(), CORPUS.valid, 4, 10)
     assert found == min(history.valid_perplexity)
     assert history.valid_perplexity[history.best_epoch - 1] == found
@@ -204,9 +214,9 @@ def test_the_test_of_a_run_that_is_over_stands_in_the_log_once(here, finished):
 
 
 def test_the_best_model_has_the_averaged_parameters(tmp_path):
-    training = training_of("sgd with decay")
+    training = training_by("sgd with decay")
     training.average.start()
-    run = RunFolder(tmp_path / "run", training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    run = folder_of(training, "sgd with decay", tmp_path / "run")
     run.begin("a test")
     history = go_on(training, run.keep)
     best = load_run(run.finish())
@@ -219,8 +229,8 @@ def test_the_best_model_has_the_averaged_parameters(tmp_path):
 
 def test_two_processes_do_not_train_in_one_folder(here, finished, capsys):
     before = {path: path.read_bytes() for path in finished.iterdir()}
-    training = training_of("sgd with decay")
-    other = RunFolder(finished, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    training = training_by("sgd with decay")
+    other = folder_of(training, "sgd with decay", finished)
     for arguments in (["--resume", finished], [*SMALL, "--out", finished, "--overwrite"]):
         assert here("train", *arguments) == 1
         assert f"another process is training in {finished}: wait until it ends" in capsys.readouterr().err
@@ -261,10 +271,10 @@ def test_where_a_stopped_run_goes_on_is_said(here, tmp_path, capsys, monkeypatch
     with monkeypatch.context() as patch:
         interrupt(patch, [1.0] * 30)
         assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
-    position = load_run(folder, LAST).training[0]["position"]
+    position = load_run(folder, LAST).training.position
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
-    assert line.endswith(f"train --resume {folder}  # epoch 1, after {position['batch']} batches")
-    assert position["batch"] == 4  # kept at once, and then a minute later only
+    assert line.endswith(f"train --resume {folder}  # epoch 1, after {position.batch} batches")
+    assert position.batch == 4  # kept at once, and then a minute later only
 
 
 def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, tmp_path, capsys, monkeypatch):
@@ -307,28 +317,23 @@ def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
 
 
 def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(keeping, "PERIOD", 0)
-    monkeypatch.setattr(keeping, "LARGEST_SHARE", math.inf)
     norms = iter([1.0] * 100 + [math.nan])
     monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", lambda params: next(norms))
     folder = tmp_path / "run"
-    assert here("train", *SMALL, "--num-epochs", 9, "--out", folder) == 1
+    assert here("train", *SMALL, "--num-epochs", 9, "--out", folder, **ALWAYS) == 1
     captured = capsys.readouterr()
     assert f"{folder / LAST} is the last position kept: go on with --resume {folder} --lr" in captured.err
     assert "go on" not in captured.out  # as it was, it would diverge again
     monkeypatch.undo()
     last = load_run(folder, LAST)
-    assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training[1]}.values())
-    assert last.training[0]["steps"]["update"] in range(96, 101)
-    training = Training(last.build_model(), TrainConfig(**{**vars(last.train_config), "lr": 1e-3, "num_epochs": 3}))
-    training.restore(*last.training)
+    assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training.arrays}.values())
+    assert last.training.update_steps in range(96, 101)
+    training = training_again(last.build_model(), replace(last.train_config, lr=1e-3, num_epochs=3))
+    training.restore(last.training)
     assert math.isfinite(go_on(training).perplexity[-1])
 
 
-@pytest.fixture
-def saving_always(monkeypatch):
-    monkeypatch.setattr(keeping, "PERIOD", 0)
-    monkeypatch.setattr(keeping, "LARGEST_SHARE", math.inf)
+ALWAYS = {"period": 0, "largest_share": math.inf}  # saved wherever it can halt
 
 
 def interrupt(monkeypatch, norms):
@@ -344,12 +349,12 @@ def interrupt(monkeypatch, norms):
 
 
 @pytest.mark.parametrize(("option", "value"), [("num_steps", 20), ("batch_size", 2), ("seed", 7)])
-def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeypatch, saving_always, option, value):
+def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeypatch, option, value):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         interrupt(patch, [1.0] * 30)
-        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
-    assert load_run(folder, LAST).training[0]["position"]["batch"] == 28
+        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder, **ALWAYS) == 130
+    assert load_run(folder, LAST).training.position.batch == 28
     capsys.readouterr()
     assert here("train", "--resume", folder, f"--{option.replace('_', '-')}", value) == 0
     assert f"another {option}: epoch 1 of 1 begins anew" in capsys.readouterr().out
@@ -360,18 +365,18 @@ def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeyp
     assert read == pytest.approx(batches.num_batches * sizes["batch_size"] * sizes["num_steps"])
 
 
-def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, tmp_path, monkeypatch, saving_always):
+def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, tmp_path, monkeypatch):
     plain = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train)
     monkeypatch.setattr(train, "load_corpus", lambda *arguments, **options: plain)
     batches = d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10).num_batches
-    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "two") == 0
+    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "two", **ALWAYS) == 0
     with monkeypatch.context() as patch:
         true = d2lrnn.training.loop.gradient_norm
         steps = iter(range(2 * batches + 10))
         patch.setattr(
             d2lrnn.training.loop, "gradient_norm", lambda p: math.nan if next(steps, None) is None else true(p)
         )
-        assert here("train", *SMALL, "--num-epochs", 9, "--out", tmp_path / "nine") == 1
+        assert here("train", *SMALL, "--num-epochs", 9, "--out", tmp_path / "nine", **ALWAYS) == 1
     two, nine = load_run(tmp_path / "two"), load_run(tmp_path / "nine")
     assert nine.reached == two.reached == {"epoch": 2}
     assert all((nine.parameters[name] == array).all() for name, array in two.parameters.items())
@@ -406,8 +411,8 @@ def test_a_position_without_its_best_model_gives_one(here, finished, tmp_path, c
 
 
 def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
-    training = training_of("sgd with decay")
-    folder = RunFolder(tmp_path, training, SETTINGS["sgd with decay"][0], CORPUS, {})
+    training = training_by("sgd with decay")
+    folder = folder_of(training, "sgd with decay", tmp_path)
     now, saved = [0.0], []
     monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
 
@@ -461,6 +466,14 @@ def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, caps
         (lambda facts, arrays: facts["position"].update(chapter=3), "the run's history or position is not what it"),
         (lambda facts, arrays: facts["steps"].update(update="many"), "the run's history or position is not what it"),
         (lambda facts, arrays: facts["position"].update(batch="3"), "the run's history or position is not what it"),
+        (
+            lambda facts, arrays: facts["history"].update(perplexity=[3.0]),
+            "the run's history or position is not what it",
+        ),
+        (
+            lambda facts, arrays: facts["history"].update(measure="accuracy"),
+            "the run is told by its accuracy, expected",
+        ),
         (lambda facts, arrays: arrays.update({"state.0": numpy.zeros((1, 4, 9), "float32")}), "carried state is of an"),
         (lambda facts, arrays: arrays.pop("mean.dense.bias"), "the run's memory is of another model or optimizer"),
         (lambda facts, arrays: arrays.update({"mean.x": numpy.zeros(3)}), "memory is of another model or optimizer"),
@@ -469,8 +482,10 @@ def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, caps
 )
 def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsys, edit, message):
     last = load_run(finished, LAST)
-    edit(*last.training)
-    checkpoint.save_checkpoint(finished / LAST, last)
+    facts, arrays = last.training.facts(), last.training.arrays
+    edit(facts, arrays)
+    edited = SimpleNamespace(facts=lambda: facts, arrays=arrays)
+    checkpoint.save_checkpoint(finished / LAST, replace(last, training=edited))
     before = {path: path.read_bytes() for path in finished.iterdir()}
     assert here("train", "--resume", finished, "--num-epochs", 9) == 1
     error = capsys.readouterr().err

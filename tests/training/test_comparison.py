@@ -1,12 +1,13 @@
 """Runs side by side: their table, and what the picture's title tells."""
 
-from d2lrnn import History
+from tiny import history_of
+
 from d2lrnn.cli import compare as commands
 from d2lrnn.plotting.pictures import plot_comparison
 from d2lrnn.training.comparison import comparison_table
 
-PLAIN = History([9.0, 4.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2)
-HELD_OUT = History([9.0, 5.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2, valid_perplexity=[8.0, 7.25])
+PLAIN = history_of([9.0, 4.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2)
+HELD_OUT = history_of([9.0, 5.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2, valid_perplexity=[8.0, 7.25])
 
 
 def test_the_table_has_validation_where_there_is_one():

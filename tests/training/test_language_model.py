@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+from tiny import history_of, training_of
 
 import d2lrnn
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
@@ -125,12 +126,12 @@ def test_a_model_stands_for_its_parameters(kind):
 
 
 def test_the_report_tells_a_learning_rate_that_changes():
-    history = d2lrnn.History([9.0], [0.5], [1000.0], [2.0], lr=[1.0], valid_perplexity=[8.0])
+    history = history_of([9.0], [0.5], [1000.0], [2.0], lr=[1.0], valid_perplexity=[8.0])
     assert (
         report_line(1, history)
         == "epoch 1, perplexity 9.00, in validation 8.00, gradient norm 0.500, 1,000 tokens/s, 2.0 s"
     )
-    history.lr.append(0.123456)
+    history.epochs.append({**history.epochs[0], "lr": 0.123456})
     assert ", in validation 8.00, lr 0.123, gradient norm" in report_line(2, history)
 
 
@@ -169,13 +170,13 @@ def test_gradient_norm():
 def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
     """The loop clips by the update's scale; that is what clipping the gradients and then updating comes to."""
     model, twin = make(kind), make(kind)
-    step = Training(model, quiet(optimizer=optimizer, lr=lr, theta=theta)).step
+    step = training_of(model, quiet(optimizer=optimizer, lr=lr, theta=theta)).step
     params = list(d2lrnn.named_parameters(twin).values())
     update = make_update(params, optimizer)
     ids = mx.np.array(CORPUS.train[:33], dtype="int32")
     X, Y, state, twin_state = ids[:32].reshape(4, 8), ids[1:].reshape(4, 8), None, twin.begin_state(4)
     for _ in range(3):
-        loss, norm, state = step(X, Y, state)
+        loss, norm, state, _ = step((X, Y), state)
         with mx.autograd.record():
             logits, twin_state = twin(X, tuple(s.detach() for s in twin_state))
             expected = d2lrnn.cross_entropy(logits, Y)
@@ -386,12 +387,12 @@ def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training
     assert caught.value.history.perplexity == [pytest.approx(13, rel=1e-4)]
 
 
-def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept(monkeypatch):
+def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept():
     """In the middle of the second epoch, at the first place where it could be halted."""
-    monkeypatch.setattr(Training, "SEGMENT", 2)
     model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
     boost(model)
-    training, kept = Training(Scaled(model, lambda call: 0.0 if call <= batches + 4 else 50.0), quiet(lr=1e-9)), []
+    worse = Scaled(model, lambda call: 0.0 if call <= batches + 4 else 50.0)
+    training, kept = training_of(worse, quiet(lr=1e-9), segment=2), []
 
     def keep():
         kept.append((training.position.epoch, training.position.batch))
@@ -418,12 +419,11 @@ def test_dropout_is_another_one_in_each_epoch_and_segment(monkeypatch):
         losses.append(result[0].item())
         return result
 
-    monkeypatch.setattr(Training, "SEGMENT", 1)
     monkeypatch.setattr(Training, "step", noted)
     X = mx.np.array(numpy.arange(20).reshape(4, 5) % CORPUS.vocab_size, dtype="int32")
     d2lrnn.set_seed(1)
     model = build_model(ModelConfig(embed_size=8, num_hiddens=16, dropout=0.5, init_scale=0.5), CORPUS.vocab_size)
-    d2lrnn.train(model, lambda: [(X, X)] * 3, quiet(lr=1e-30, use_random_iter=True))
+    training_of(model, quiet(lr=1e-30, use_random_iter=True), segment=1).run(lambda: [(X, X)] * 3)
     assert len(losses) == len(set(losses)) == 9
 
 
@@ -431,7 +431,7 @@ def test_ctrl_c_in_validation_leaves_nothing_to_do_twice(monkeypatch):
     """The same training goes on with the epoch's validation, not with its steps once more."""
     corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:100])
     whole = d2lrnn.train_and_predict(make(), corpus, quiet())
-    training, answer = Training(make(), quiet()), d2lrnn.training.language_model.evaluate
+    training, answer = training_of(make(), quiet()), d2lrnn.training.language_model.evaluate
 
     def interrupted(*args):
         monkeypatch.undo()

@@ -5,6 +5,7 @@ import itertools
 
 import numpy
 import pytest
+from tiny import training_of
 
 import d2lrnn
 from d2lrnn import CONFIGS, Corpus, ModelConfig, TrainConfig, Training, Vocab, build_model
@@ -183,9 +184,9 @@ class TestLearningRate:
         config = quiet(num_epochs=3, lr=0.5, lr_schedule=schedule, lr_decay=0.5, warm_up=0.4)
         used, step = [], Training.step
 
-        def watched(self, X, Y, state, lr=None):
+        def watched(self, batch, state, lr=None):
             used.append(lr)
-            return step(self, X, Y, state, lr)
+            return step(self, batch, state, lr)
 
         monkeypatch.setattr(Training, "step", watched)
         history = d2lrnn.train_and_predict(make(), CORPUS, config)
@@ -300,13 +301,13 @@ class TestSumOverSteps:
     @pytest.mark.parametrize("bites", [True, False])
     def test_a_step_is_one_on_the_summed_loss(self, kind, optimizer, lr, bites):
         model, twin, theta = make(kind), make(kind), 0.5 if bites else 100.0
-        step = Training(model, quiet(lr=lr, theta=theta, optimizer=optimizer, sum_over_steps=True)).step
+        step = training_of(model, quiet(lr=lr, theta=theta, optimizer=optimizer, sum_over_steps=True)).step
         params, state, twin_state = list(d2lrnn.named_parameters(twin).values()), None, twin.begin_state(3)
         adam = make_update(params, "adam")
         ids = numpy.random.default_rng(5).integers(0, CORPUS.vocab_size, (3, 30)).astype("int32")
         for begin, end in ((0, 9), (9, 13), (13, 22), (22, 26)):  # windows of 9 and of 4 steps
             X, Y = mx.np.array(ids[:, begin:end]), mx.np.array(ids[:, begin + 1 : end + 1])
-            loss, norm, state = step(X, Y, state)
+            loss, norm, state, _ = step((X, Y), state)
             with mx.autograd.record():
                 logits, twin_state = twin(X, tuple(s.detach() for s in twin_state))
                 losses = token_losses(logits, Y).reshape(-1, 3)  # (num_steps, batch_size)
@@ -401,12 +402,12 @@ class TestAveraging:
         curves += (numpy.linspace(9, 7, 12) + rng.normal(0, 0.5, (100, 12))).tolist()
         begun = []
         for curve, patience in itertools.product(curves, (1, 2, 5)):
-            training, log, expected = Training(make(), quiet(averaging=patience)), [], None
+            training, log, expected = training_of(make(), quiet(averaging=patience)), [], None
             for epoch, v in enumerate(curve, 1):
                 if expected is None and len(log) > patience and v > min(log[:-patience]):
                     expected = epoch
                 log.append(v)
-                training.history.valid_perplexity.append(v)
+                training.history.epochs.append({"valid_perplexity": v})
                 training._maybe_average()
                 assert (training.average.steps > 0) == (expected is not None)
             begun.append(expected)

@@ -5,9 +5,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from tiny import training_of
 
 import d2lrnn
-from d2lrnn import Corpus, History, ModelConfig, TrainConfig, Vocab, build_model
+from d2lrnn import Corpus, History, ModelConfig, NextToken, TrainConfig, Vocab, build_model
 from d2lrnn.training import progress
 from d2lrnn.training.history import Position
 
@@ -21,7 +22,7 @@ def run(corpus=CORPUS, **options):
     d2lrnn.set_seed(1)
     model = build_model(ModelConfig("gluon", "gru", 8), corpus.vocab_size)
     config = TrainConfig(**{"num_epochs": 3, "batch_size": 4, "num_steps": 10, "pred_period": 3, "lr": 1.0, **options})
-    return d2lrnn.train_and_predict(model, corpus, config)
+    return d2lrnn.train_and_predict(model, corpus, config, training_of(model, config, line_period=0))
 
 
 @pytest.fixture
@@ -32,6 +33,11 @@ def clock(monkeypatch):
     return clock
 
 
+def bar_over(num_epochs, period=60):
+    """Return the bar of the training of a language model."""
+    return progress.ProgressBar(TrainConfig(num_epochs=num_epochs), NextToken(9), period)
+
+
 def pretend_a_terminal(monkeypatch):
     """Not a fixture: those see another stderr than the test."""
     monkeypatch.setenv("COLUMNS", "120")  # or the terminal that the tests run in would set the width
@@ -40,7 +46,6 @@ def pretend_a_terminal(monkeypatch):
 
 class TestLines:
     def test_of_a_run_each_batch_has_its_line(self, capsys, monkeypatch):
-        monkeypatch.setattr(progress, "PERIOD", 0)
         history = run()
         out, err = capsys.readouterr()
         *lines, report = out.splitlines()
@@ -60,15 +65,14 @@ class TestLines:
 
     def test_what_they_say(self, capsys, clock, monkeypatch):
         """By a clock that is set: perplexity and speed are the epoch's, the time left is by what was watched."""
-        monkeypatch.setattr(progress, "PERIOD", 0)
         history = History()
-        with progress.ProgressBar(TrainConfig(num_epochs=4)) as bar:
-            bar.show(history, Position(1, 5, loss_sum=0.0, num_tokens=1500, seconds=2.0), 20)
+        with bar_over(4, 0) as bar:
+            bar.show(history, Position(1, 5, loss_sum=0.0, count=1500, seconds=2.0), 20)
             clock.now += 3
-            bar.show(history, Position(1, 10, loss_sum=2079.4415, num_tokens=3000, seconds=4.0), 20)
-            history.valid_perplexity += [120.0, 110.123]
+            bar.show(history, Position(1, 10, loss_sum=2079.4415, count=3000, seconds=4.0), 20)
+            history.epochs += [{"valid_perplexity": 120.0}, {"valid_perplexity": 110.123}]
             clock.now += 12
-            bar.show(history, Position(3, 10, loss_sum=6e4, num_tokens=3000, seconds=0.5), 20)
+            bar.show(history, Position(3, 10, loss_sum=6e4, count=3000, seconds=0.5), 20)
         assert capsys.readouterr().out.splitlines() == [
             "epoch 1, 25%: perplexity 1.00, 750 tokens/s",
             "epoch 1, 50%: perplexity 2.00, 750 tokens/s, 42 s left",  # 3 s for a quarter; three and a half to go
@@ -80,7 +84,7 @@ class TestLines:
         [(4, "4 s"), (119, "119 s"), (121, "2 min"), (7100, "118 min"), (7300, "2.0 h"), (1e5, "27.8 h")],
     )
     def test_the_time_left_has_a_fitting_unit(self, capsys, clock, seconds, left):
-        with progress.ProgressBar(TrainConfig(num_epochs=31)) as bar:
+        with bar_over(31) as bar:
             clock.now += 100
             bar.show(History(), Position(1, 0, 1.0, 9, 0.0, 1.0), 7)
             clock.now += 30 * seconds
@@ -88,7 +92,7 @@ class TestLines:
         assert capsys.readouterr().out.splitlines()[-1].endswith(f" tokens/s, {left} left")
 
     def test_they_come_once_a_minute(self, capsys, clock):
-        with progress.ProgressBar(TrainConfig(num_epochs=1)) as bar:
+        with bar_over(1) as bar:
             for batch in range(1, 301):  # one a second
                 clock.now += 1
                 bar.show(History(), Position(1, batch, 1.0, 10, 0.0, 1.0), 1000)
@@ -96,8 +100,7 @@ class TestLines:
         assert shares == [f"epoch 1, {share}%" for share in (6, 12, 18, 24, 30)]
 
     def test_where_nobody_knows_how_many_batches_there_are(self, capsys, clock, monkeypatch):
-        monkeypatch.setattr(progress, "PERIOD", 0)
-        with progress.ProgressBar(TrainConfig(num_epochs=4)) as bar:
+        with bar_over(4, 0) as bar:
             for epoch, batch in ((1, 1), (1, 2), (2, 1)):
                 clock.now += 10
                 bar.show(History(), Position(epoch, batch, 0.0, 10, 0.0, 1.0), 0)
@@ -108,10 +111,9 @@ class TestLines:
         ]
 
     def test_a_run_on_a_plain_list_of_batches(self, capsys, monkeypatch):
-        monkeypatch.setattr(progress, "PERIOD", 0)
         model = build_model(ModelConfig("gluon", "gru", 8), CORPUS.vocab_size)
         batches = list(d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10))
-        d2lrnn.train(model, lambda: batches, TrainConfig(num_epochs=2, batch_size=4, num_steps=10))
+        training_of(model, TrainConfig(num_epochs=2, batch_size=4, num_steps=10), line_period=0).run(lambda: batches)
         lines = capsys.readouterr().out.splitlines()
         assert [line.split(" ", 2)[:2] for line in lines] == [["epoch", "1:"]] * 4 + [["epoch", "2:"]] * 4
 
@@ -119,8 +121,8 @@ class TestLines:
 class TestBar:
     def test_it_shows_in_a_terminal(self, capsys, clock, monkeypatch):
         pretend_a_terminal(monkeypatch)
-        position = Position(2, 5, loss_sum=2079.4415, num_tokens=3000, seconds=4.0)
-        with progress.ProgressBar(TrainConfig(num_epochs=4)) as bar:
+        position = Position(2, 5, loss_sum=2079.4415, count=3000, seconds=4.0)
+        with bar_over(4) as bar:
             clock.now += 2
             bar.show(History(), position, 20)
             out, err = capsys.readouterr()
@@ -132,7 +134,7 @@ class TestBar:
 
     def test_it_moves_at_most_once_a_second(self, capsys, clock, monkeypatch):
         pretend_a_terminal(monkeypatch)
-        with progress.ProgressBar(TrainConfig(num_epochs=4)) as bar:
+        with bar_over(4) as bar:
             for batch in range(1, 21):
                 clock.now += 0.25
                 bar.show(History(), Position(1, batch, 1.0, 10, 0.0, 1.0), 100)
@@ -154,7 +156,6 @@ class TestBar:
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_who_wants_quiet_gets_it(capsys, monkeypatch, watched):
-    monkeypatch.setattr(progress, "PERIOD", 0)
     if watched:
         pretend_a_terminal(monkeypatch)
     run(verbose=False, prefixes=("the",))

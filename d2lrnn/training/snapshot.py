@@ -1,0 +1,112 @@
+"""All that a training run needs to go on, beside the parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
+from d2lrnn.models.parameters import get_values
+from d2lrnn.training.history import History, Position
+from d2lrnn.training.optimisers import Average
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a run stands: facts that JSON can hold, and arrays by name.
+
+    An array's name is what it belongs to and, after a point, which one it is.  ``state.0``, ``state.1`` and so on are
+    the carried state.  ``mean.dense.weight`` is Adam's mean of the gradients of the parameter ``dense.weight``.
+    ``average.dense.weight`` is that parameter's mean over the steps.
+    """
+
+    history: History
+    position: Position
+    update_steps: int  # steps that the optimiser has taken
+    average_steps: int  # steps that the mean of the parameters is over; 0: not begun
+    arrays: dict[str, numpy.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, training: Any) -> Snapshot:
+        """Return where a :class:`d2lrnn.training.loop.Training` stands."""
+        memory = {**_memory(training), "state": {str(i): array for i, array in enumerate(training.carried or ())}}
+        arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
+        history, position = _copies(training.history, training.position)
+        return cls(history, position, training.update.steps, training.average.steps, arrays)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the arrays, for JSON."""
+        return {
+            "history": dataclasses.asdict(self.history),
+            "position": dataclasses.asdict(self.position),
+            "steps": {"update": self.update_steps, "average": self.average_steps},
+        }
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any], arrays: dict[str, numpy.ndarray]) -> Snapshot:
+        """Return the snapshot that :meth:`facts` and its arrays were taken from.
+
+        Raises:
+            D2lrnnError: if these are no such facts.
+        """
+        try:
+            history = dict(facts["history"])
+            history["samples"] = [(epoch, prefix, text) for epoch, prefix, text in history["samples"]]
+            history["epochs"] = [dict(epoch) for epoch in history["epochs"]]
+            position = Position(**facts["position"])
+            numbers = [*vars(position).values(), *(value for epoch in history["epochs"] for value in epoch.values())]
+            if not all(isinstance(value, (int, float)) for value in numbers):
+                raise TypeError(f"{position}: expected numbers")
+            update_steps, average_steps = (int(facts["steps"][name]) for name in ("update", "average"))
+            return cls(History(**history), position, update_steps, average_steps, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise D2lrnnError(f"the run's history or position is not what it should be: {error!r}") from error
+
+    def restore(self, training: Any) -> None:
+        """Let a training stand here; see :meth:`d2lrnn.training.loop.Training.restore`."""
+        ctx = get_values(next(iter(training.params.values()))).ctx
+        kinds: dict[str, dict[str, numpy.ndarray]] = {}
+        for name, array in self.arrays.items():
+            kind, _, of = name.partition(".")
+            kinds.setdefault(kind, {})[of] = array
+        carried = list(kinds.pop("state", {}).values())
+        rows = carried[0].shape[-2] if carried and carried[0].ndim > 1 else 1
+        fitting = [(array.shape, array.dtype) for array in training.model.begin_state(rows)]
+        if carried and [(array.shape, array.dtype) for array in carried] != fitting:
+            raise D2lrnnError("the run's carried state is of another model")
+        if self.history.measure != training.objective.measure:
+            raise D2lrnnError(
+                f"the run is told by its {self.history.measure}, expected {training.objective.measure}: it is of "
+                "another task"
+            )
+        if self.average_steps:
+            training.average.start()
+        memory = _memory(training)
+        if _shapes(kinds) != _shapes(memory):
+            training.average = Average(training.params.values())
+            raise D2lrnnError(f"the run's memory is of another model or optimizer than {training.config.optimizer}")
+        for kind, targets in memory.items():
+            for name, target in targets.items():
+                target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
+        training.history, training.position = _copies(self.history, self.position)
+        training.carried = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
+        training.update.steps, training.average.steps = self.update_steps, self.average_steps
+
+
+def _copies(history: History, position: Position) -> tuple[History, Position]:
+    epochs, samples = [dict(epoch) for epoch in history.epochs], list(history.samples)
+    return dataclasses.replace(history, epochs=epochs, samples=samples), dataclasses.replace(position)
+
+
+def _memory(training: Any) -> dict[str, dict[str, Any]]:
+    """Return what optimiser and average remember: by its name an array for each parameter, by the parameter's."""
+    kinds = {**training.update.memory, "average": training.average.arrays}
+    return {kind: dict(zip(training.params, arrays)) for kind, arrays in kinds.items() if arrays}
+
+
+def _shapes(kinds: dict[str, dict]) -> dict:
+    return {kind: {name: tuple(array.shape) for name, array in named.items()} for kind, named in kinds.items()}

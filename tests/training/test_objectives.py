@@ -1,0 +1,99 @@
+"""Tasks that are no language models train through the one loop, are kept, killed and resumed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from two_tasks import Classifier, Forecaster, accuracy, series_with_labels, task, waves
+
+from d2lrnn import CheckpointError, Training, load_checkpoint
+from d2lrnn._runtime import mx
+from d2lrnn.runs import BEST, LAST, LOG, read_history, read_log
+from d2lrnn.training.history import report_line
+
+PROGRAM = Path(__file__).parents[1] / "two_tasks.py"
+
+
+def run(name, folder, kill=0):
+    result = subprocess.run([sys.executable, PROGRAM, name, folder, str(kill)], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (-signal.SIGKILL if kill else 0, "")
+
+
+@pytest.mark.parametrize("name", ["classify", "forecast"])
+def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, tmp_path):
+    run(name, tmp_path / "whole")
+    for kill in (3, 8, 6):  # counted from where it goes on: within an epoch, and where one ends
+        run(name, tmp_path / "killed", kill)
+    run(name, tmp_path / "killed")
+    logs = [[entry for entry in read_log(tmp_path / f / LOG) if entry["event"] == "epoch"] for f in ("whole", "killed")]
+    clocks = ("seconds", "series_per_second", "steps_per_second")
+    whole, killed = ([{k: v for k, v in e.items() if k not in clocks} for e in log] for log in logs)
+    assert whole == killed and len(whole) == 6
+    assert sum(entry["event"] == "resume" for entry in read_log(tmp_path / "killed" / LOG)) == 3
+    for file in (BEST, LAST):
+        one, other = (load_checkpoint(tmp_path / folder / file) for folder in ("whole", "killed"))
+        assert one.parameters.keys() == other.parameters.keys()
+        assert all((one.parameters[key] == other.parameters[key]).all() for key in one.parameters)
+        assert one.reached == other.reached
+
+
+def test_the_classifier_is_told_by_its_accuracy(tmp_path):
+    run("classify", tmp_path)
+    history, best = read_history(tmp_path), load_checkpoint(tmp_path / BEST)
+    assert (history.measure, history.less_is_better) == ("accuracy", False)
+    assert history.trained[0] < history.trained[-1] and history.trained[-1] > 0.9
+    assert best.reached == {"epoch": history.best_epoch, "valid_accuracy": max(history.valid)}
+    model = best.fill(Classifier())
+    assert accuracy(model, *series_with_labels(200, seed=4)) == max(history.valid) > 0.9
+    line = report_line(6, history)
+    assert line.startswith(f"epoch 6, accuracy {history.trained[-1]:.4f}, in validation {history.valid[-1]:.4f}, grad")
+    assert " series/s, " in line
+
+
+def test_the_forecaster_beats_the_last_value(tmp_path):
+    model, objective, config, make_batches, _ = task("forecast")
+    history = Training(model, config, objective).run(make_batches)
+    naive = numpy.mean([((X - Y) ** 2).mean().item() for X, Y in waves()])
+    assert history.trained[-1] == pytest.approx(history["error"][-1]) and history.trained[-1] < naive / 2
+    assert history["steps_per_second"][0] > 0
+
+
+def test_the_first_error_is_numpys():
+    """The measure of an epoch is the mean over all that was counted, each batch with the parameters as they were."""
+    model, objective, config, _, _ = task("forecast")
+    (X, Y), before = waves()[0], {name: param.asnumpy().copy() for name, param in model.parameters().items()}
+    history = Training(model, config, objective).run(lambda: [(X, Y)])
+    H, errors = numpy.zeros((4, 8)), []
+    for x, y in zip(X.asnumpy().T, Y.asnumpy().T):
+        H = numpy.tanh(x[:, None] @ before["W_xh"] + H @ before["W_hh"] + before["b_h"])
+        errors.append(((H @ before["W_hq"] + before["b_q"])[:, 0] - y) ** 2)
+    assert history.trained[0] == pytest.approx(numpy.mean(errors), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_ends_the_run():
+    model, objective, config, _, _ = task("forecast")
+    X, Y = waves()[0]
+    with pytest.raises(ArithmeticError, match="norm became nan in epoch 1, batch 1"):
+        Training(model, config, objective).run(lambda: [(X, mx.np.full(Y.shape, numpy.nan))])
+
+
+def test_a_model_that_no_configuration_describes_must_be_made_by_hand(tmp_path):
+    run("forecast", tmp_path)
+    last = load_checkpoint(tmp_path / LAST)
+    with pytest.raises(CheckpointError, match="no configuration describes the model: make it and call fill"):
+        last.build_model()
+    with pytest.raises(CheckpointError, match="there is no vocabulary 'text', found none"):
+        last.vocab  # noqa: B018
+    with pytest.raises(CheckpointError, match="do not fit the model Classifier"):
+        last.fill(Classifier())
+    assert (last.fill(Forecaster()).params["W_hq"].asnumpy() == last.parameters["W_hq"]).all()
+
+
+def test_a_snapshot_of_another_task_is_refused(tmp_path):
+    run("forecast", tmp_path)
+    model, objective, config, _, _ = task("classify")
+    with pytest.raises(ValueError, match="told by its error, expected accuracy: it is of another task"):
+        Training(model, config, objective).restore(load_checkpoint(tmp_path / LAST).training)
