@@ -17,6 +17,8 @@ from d2lrnn.data.datasets import load_ids as load_ids
 from d2lrnn.data.datasets import load_text as load_text
 from d2lrnn.data.files import CorpusError as CorpusError
 from d2lrnn.data.files import CorpusNotFoundError as CorpusNotFoundError
+from d2lrnn.data.lines import check_counted as check_counted
+from d2lrnn.data.lines import counted_steps as counted_steps
 from d2lrnn.data.lines import data_iter_lines as data_iter_lines
 from d2lrnn.data.lines import pad_lines as pad_lines
 from d2lrnn.data.lines import rows_of_lines as rows_of_lines

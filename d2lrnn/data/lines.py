@@ -77,8 +77,54 @@ def pad_lines(rows: Sequence[numpy.ndarray], end: int) -> tuple[numpy.ndarray, .
     """Return ``X, Y, counted`` (len(rows), longest row) as :func:`data_iter_lines` describes them; counted is bool."""
     lengths = numpy.array([len(row) for row in rows])
     Y = numpy.full((len(rows), lengths.max()), end, dtype=numpy.int32)
-    counted = numpy.arange(Y.shape[1]) < lengths[:, None]
+    counted = counted_steps(lengths)
     Y[counted] = numpy.concatenate(rows)
     X = numpy.full_like(Y, end)
     X[:, 1:] = Y[:, :-1]
     return X, Y, counted
+
+
+def counted_steps(
+    lengths: Sequence[int] | numpy.ndarray, num_steps: int | None = None, front: bool = False
+) -> numpy.ndarray:
+    """Return where rows of these lengths have a token and where padding.
+
+    Args:
+        lengths: of each row; 0 for a row of nothing but padding.
+        num_steps: to what length the rows are padded; None: to the longest.
+        front: whether the padding stands before a row, not behind it.
+
+    Returns:
+        booleans (len(lengths), num_steps): ``counted_steps([1, 3])`` is ``[[True, False, False], [True, True, True]]``.
+
+    Raises:
+        ValueError: if a length is no whole number from 0 to ``num_steps``.
+    """
+    given = numpy.asarray(lengths)
+    longest = int(given.max(initial=0)) if num_steps is None else num_steps
+    if given.ndim != 1 or given.dtype.kind not in "iu" or not ((given >= 0) & (given <= longest)).all():
+        raise D2lrnnError(f"lengths is {lengths!r}: expected whole numbers from 0 to {longest}, one for each row")
+    steps = numpy.arange(longest)
+    return steps >= longest - given[:, None] if front else steps < given[:, None]
+
+
+def check_counted(counted, batch_size: int, num_steps: int):
+    """Return what tells tokens from padding as a float32 array, or refuse it.
+
+    Args:
+        counted: of shape (batch_size, num_steps), 1 (or True) for a token, 0 for padding; None stays None.
+        batch_size: rows of the batch that it goes with.
+        num_steps: time steps of that batch.
+
+    Raises:
+        ValueError: if it is no MXNet array, or of another shape.
+    """
+    if counted is None:
+        return None
+    if not isinstance(counted, mx.nd.NDArray):
+        raise D2lrnnError(f"counted is a {type(counted).__name__}: expected an MXNet array, mxnet.np.array(counted)")
+    if counted.shape != (batch_size, num_steps):
+        raise D2lrnnError(
+            f"counted has shape {counted.shape}: expected {(batch_size, num_steps)}, which is (batch_size, num_steps)"
+        )
+    return counted.astype("float32", copy=False)

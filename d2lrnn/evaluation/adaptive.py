@@ -19,8 +19,8 @@ from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.evaluation.texts import windows
-from d2lrnn.models.parameters import get_values, gradient_of, trainable_parameters
-from d2lrnn.models.protocol import LanguageModel, check_causal
+from d2lrnn.models.parameters import get_gradient, get_values, is_overwritten, trainable_parameters
+from d2lrnn.models.protocol import LanguageModel, check_causal, shows_outputs
 
 Progress = Callable[[int, int], None]  # called with the tokens read so far, and how many there are in all
 
@@ -78,7 +78,7 @@ def token_losses_adaptively(
     check_causal(model)
     ids = _check_text(ids, model, 2, "ids")
     memory = _Memory(cache) if cache is not None and cache.share else None
-    if memory is not None and not hasattr(model, "with_outputs"):
+    if memory is not None and not shows_outputs(model):
         raise D2lrnnError(
             f"a cache needs the last layer's outputs, and {type(model).__name__} has no with_outputs(): expected a "
             "model on Gluon, RNNModel (kind 'gluon')"
@@ -116,7 +116,7 @@ def mean_squared_gradients(
     for i, (X, Y, _) in enumerate(windows(train_ids[: total + 1], 1, dynamic.num_steps), 1):
         losses, _, state = _read(model, X, Y, state, True)
         for name, param in params.items():
-            grad = gradient_of(param)
+            grad = get_gradient(param).as_nd_ndarray()
             grad *= grad
             squares[name] += grad
         losses.wait_to_read()  # or the engine's queue would grow and grow
@@ -156,7 +156,7 @@ def _read(model: Any, X: numpy.ndarray, Y: numpy.ndarray, state: tuple, learn: b
     X, Y = (mx.np.array(array, dtype="int32", ctx=ctx) for array in (X, Y))
     state = tuple(s.detach() for s in state)
     with mx.autograd.record(train_mode=False) if learn else contextlib.nullcontext():
-        if hasattr(model, "with_outputs"):
+        if shows_outputs(model):
             logits, outputs, state = model.with_outputs(X, state)
         else:
             logits, state = model(X, state)
@@ -222,7 +222,7 @@ class _Learner:
     def step(self) -> None:
         """Take a step with the gradients as they are, which it overwrites."""
         for param, origin, rate, decay, change in self._parts:
-            weight, grad = get_values(param).as_nd_ndarray(), gradient_of(param)
+            weight, grad = (get(param).as_nd_ndarray() for get in (get_values, get_gradient))
             mx.nd.elemwise_sub(origin, weight, out=change)
             change *= decay
             grad *= rate
@@ -242,7 +242,7 @@ class _Learner:
 def _trainable(model: Any) -> dict[str, Any]:
     """Return the parameters that have a gradient, by name."""
     params = trainable_parameters(model)
-    if not params or any(getattr(param, "grad_req", "write") != "write" for param in params.values()):
+    if not params or not all(is_overwritten(param) for param in params.values()):
         raise D2lrnnError("dynamic evaluation needs parameters with grad_req 'write': found none, or others")
     return params
 

@@ -10,7 +10,6 @@ from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.compiled import StackGraph, side_by_side
 from d2lrnn.models.protocol import LanguageModel
-from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import equations_of
 
@@ -95,8 +94,7 @@ def greedy_writer(model) -> GreedyWriter | None:
     if found is None:
         return None
     stack, params = found
-    num_hiddens = model.num_hiddens if isinstance(model, RNNModelScratch) else model.layers[0]._hidden_size
-    return GreedyWriter(stack, model.vocab_size, num_hiddens, params)
+    return GreedyWriter(stack, model.vocab_size, model.num_hiddens, params)
 
 
 def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | ProtocolWriter:

@@ -8,16 +8,17 @@ from d2lrnn._runtime import mx
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.compiled import FastRNNModel
+from d2lrnn.models.gluon.facts import gluon_cell
 from d2lrnn.models.gluon.layers import RecurrentStack, rnn_layer
 from d2lrnn.models.gluon.model import RNNModel
-from d2lrnn.models.parameters import named_parameters, set_values
+from d2lrnn.models.parameters import set_values
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
 
 
 def stack_from(config: ModelConfig) -> Stack:
-    """Return the layers that a config describes as a Stack; a Gluon GRU's are those of ``gru_reset_after``."""
-    cell = "gru_reset_after" if config.kind == "gluon" and config.cell == "gru" else config.cell
+    """Return the layers that a config describes as a Stack, on Gluon with the cell that Gluon computes."""
+    cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
     return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
 
 
@@ -43,7 +44,7 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
     else:
         model = _build_gluon_model(config, vocab_size, ctx)
     if config.init_scale is not None:
-        for param in named_parameters(model).values():
+        for param in model.parameters().values():
             set_values(param, mx.np.random.uniform(-config.init_scale, config.init_scale, size=param.shape))
     return model
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from itertools import islice
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.compiled import Weights, dot
+from d2lrnn.cells.compiled import Weights, clear_padding, dot
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.data.batches import check_batch
+from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
@@ -64,31 +65,61 @@ class StackGraph(mx.gluon.HybridBlock):
         self.stack, self.vocab_size, self.n, self.num_steps = stack, vocab_size, num_hiddens, num_steps
         self.hybridize(static_alloc=True, static_shape=True)
 
-    def run(self, F, ids, state, weights, num_steps: int):
-        """Return logits (num_steps * batch_size, num_outputs) of ids (num_steps, batch_size), and the new state."""
+    def run(self, F, ids, state, weights, num_steps: int, counted=None):
+        """Compute the stack.
+
+        Args:
+            F: MXNet's module for arrays or for symbols.
+            ids: (num_steps, batch_size).
+            state: before them.
+            weights: of each layer and direction, and of the output layer, as :func:`side_by_side` puts them.
+            num_steps: how many steps there are.
+            counted: as for :meth:`encode`.
+
+        Returns:
+            logits (num_steps * batch_size, num_outputs), and the new state.
+        """
+        *layers, output = weights
+        outputs, state = self.encode(F, ids, state, layers, num_steps, counted)
+        return self.output(F, outputs, *output), state
+
+    def encode(self, F, ids, state, layers: Sequence, num_steps: int, counted=None) -> tuple:
+        """Return the last layer's outputs (num_steps, batch_size, num_directions * width of H), and the new state.
+
+        ``counted`` is 1 for a token and 0 for padding, (num_steps, batch_size); None: there is no padding.
+        """
         stack, cell = self.stack, CELLS[self.stack.cell]
-        state, (*layers, (W_hq, b_q)), inputs = iter(state), weights, None
+        state, weights, inputs = iter(state), iter(layers), None
         new_state: list = []
         for _ in range(stack.num_layers):
             outputs = []
             for direction in range(stack.num_directions):
-                W_x, *rest = layers.pop(0)
-                X = self._multiply(F, ids, inputs, W_x, rest.pop(0) if cell.num_biases == 2 else None)
+                W_x, *rest = next(weights)
+                X = self._multiply(F, ids, inputs, W_x, rest.pop(0) if cell.num_biases == 2 else None, counted)
                 layer = Weights(F, cell, self.n, stack.num_projections, rest)
-                H, last = layer.unroll(X, tuple(islice(state, cell.num_states)), num_steps, reverse=bool(direction))
+                begin = tuple(islice(state, cell.num_states))
+                H, last = layer.unroll(X, begin, num_steps, bool(direction), counted)
                 outputs.append(H)
                 new_state += last
             inputs = outputs[0] if len(outputs) == 1 else F.np.concatenate(outputs, axis=2)
-        inputs = F.npx.reshape(inputs, (-5, -2))  # (num_steps * batch_size, num_directions * width of H)
-        return dot(F, inputs, W_hq, b_q, stack.num_outputs or self.vocab_size), new_state
+        return inputs, new_state
 
-    def _multiply(self, F, ids, inputs, W_x, b):
-        """Return the products of a layer's inputs, of ids for the first one, and its weight; ``b`` is added, if any."""
+    def output(self, F, outputs, W_hq, b_q):
+        """Return the logits (num_steps * batch_size, num_outputs) of outputs (num_steps, batch_size, width)."""
+        outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, width)
+        return dot(F, outputs, W_hq, b_q, self.stack.num_outputs or self.vocab_size)
+
+    def _multiply(self, F, ids, inputs, W_x, b, counted):
+        """Return the products of a layer's inputs, of ids for the first one, and its weight; ``b`` is added, if any.
+
+        Padding is read as a vector of zeros.
+        """
         width = len(CELLS[self.stack.cell].gates) * self.n
         if inputs is not None:
-            return dot(F, inputs, F.np.transpose(W_x), b, width)
+            return dot(F, inputs, F.np.transpose(W_x), b, width)  # they are 0 at padding already
         # A one-hot vector times a matrix is a row of it.
         products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
+        products = clear_padding(F, products, counted)
         if b is None:
             return products
         # Adding up two look-ups is quick; with np's broadcasting, b costs a fifth of a step.
@@ -96,14 +127,22 @@ class StackGraph(mx.gluon.HybridBlock):
 
 
 class _Forward(StackGraph):
-    """From ids, state and the book's parameters to logits and state, over a fixed number of steps."""
+    """From ids, state and the book's parameters to logits and state, over a fixed number of steps.
 
-    def hybrid_forward(self, F, X, state, params):
+    A graph is of the arguments that it was made with: one of them knows padding, or none.
+    """
+
+    def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int, padded: bool) -> None:
+        super().__init__(stack, vocab_size, num_hiddens, num_steps)
+        self.padded = padded
+
+    def hybrid_forward(self, F, X, state, params, counted=None):
         """Return logits (num_steps * batch_size, num_outputs) and the list of the new state's arrays."""
         # Without BlockGrad, look-ups in two directions ask one another for a gradient of the ids.
         ids = F.BlockGrad(F.np.transpose(X).as_nd_ndarray()).as_np_ndarray()  # (num_steps, batch_size)
         weights = side_by_side(F, self.stack, params, self.n)
-        return self.run(F, ids, state, weights, self.num_steps)
+        counted = None if counted is None else F.np.transpose(counted)
+        return self.run(F, ids, state, weights, self.num_steps, counted)
 
 
 # Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
@@ -113,7 +152,7 @@ _forward = functools.lru_cache(maxsize=16)(_Forward)
 class FastRNNModel(RNNModelScratch):
     """An :class:`RNNModelScratch` whose stack is one compiled graph; the same parameters, the same numbers.
 
-    A graph is compiled for each new number of steps, so give it sequences of few lengths.
+    A graph is compiled for each new number of steps, with padding and without, so give it sequences of few lengths.
 
     Args:
         vocab_size: the size of the vocabulary.
@@ -125,9 +164,10 @@ class FastRNNModel(RNNModelScratch):
     def __init__(self, vocab_size: int, num_hiddens: int, ctx: ContextLike, stack: Stack) -> None:
         super().__init__(vocab_size, num_hiddens, ctx, stack.get_params, stack.init_state, stack)
 
-    def __call__(self, X, state: tuple) -> tuple:
+    def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits; arguments, results and errors as for :class:`d2lrnn.models.scratch.RNNModelScratch`."""
         check_batch(X, self.vocab_size, state)
-        graph = _forward(self.stack, self.vocab_size, self.num_hiddens, X.shape[1])
-        logits, new_state = graph(X, list(state), self.params)
+        counted = check_counted(counted, *X.shape)
+        graph = _forward(self.stack, self.vocab_size, self.num_hiddens, X.shape[1], counted is not None)
+        logits, new_state = graph(X, list(state), self.params, *([] if counted is None else [counted]))
         return logits, tuple(new_state)

@@ -39,16 +39,28 @@ class OneHot(list):
         self.ids = ids
 
 
+def columns(counted) -> list:
+    """Return ``counted`` (batch_size, num_steps) as num_steps columns (batch_size, 1)."""
+    return [counted[:, t : t + 1] for t in range(counted.shape[1])]
+
+
 class Inputs(Sequence):
     """What a layer reads at all time steps; its product with a weight is made once for all of them.
 
     The equations allow it, since no input depends on the layer's state, and it pays: the gradient of the weight comes
     from one product too, not from as many as there are steps.  A step's input, ``inputs[t]``, stands in the
     equations as a matrix does: ``dot(X, W)``.
+
+    Args:
+        matrices: num_steps matrices (batch_size, num_inputs).
+        counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding is read as a
+            vector of zeros, whatever stands there, so that no NaN of it reaches a gradient.
     """
 
-    def __init__(self, matrices: Sequence) -> None:
-        self.matrices = matrices
+    def __init__(self, matrices: Sequence, counted=None) -> None:
+        self.matrices, self._counted = matrices, counted
+        if counted is not None and not isinstance(matrices, OneHot):
+            self.matrices = [np.where(here, X, 0.0) for here, X in zip(columns(counted), matrices)]
         self._products: dict[int, tuple] = {}  # by the weight's identity: the weight, and its product at each step
 
     def __len__(self) -> int:
@@ -60,11 +72,13 @@ class Inputs(Sequence):
     def product(self, t: int, W):
         """Return the product of step t's input and a weight, (batch_size, columns of W)."""
         if id(W) not in self._products:
-            num_steps, (rows, columns) = len(self), W.shape
+            num_steps, (rows, width) = len(self), W.shape
             if isinstance(self.matrices, OneHot):
-                whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=columns)
+                whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=width)
+                if self._counted is not None:
+                    whole = np.where(np.expand_dims(self._counted.T, 2), whole, 0.0)
             else:
-                whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, columns)
+                whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, width)
             # SliceChannel: np.split takes four times as long, and indexing ten times in the gradient.
             steps = mx.nd.SliceChannel(whole.as_nd_ndarray(), num_outputs=num_steps, axis=0, squeeze_axis=True)
             steps = steps if num_steps > 1 else [steps]

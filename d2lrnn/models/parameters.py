@@ -1,11 +1,13 @@
-"""A model's parameters by name: their values and gradients, from scratch or Gluon's."""
+"""A model's parameters by name: the one place that asks whether one is an array from scratch or Gluon's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.models.gluon.facts import names_of
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -13,55 +15,104 @@ def named_parameters(model) -> dict[str, Any]:
 
     Names do not depend on how many models were made before.  A parameter with two places, as a tied weight has, comes
     once.
+
+    Args:
+        model: one with a method ``parameters()``, or any Gluon block.
+
+    Raises:
+        ValueError: if it is neither.
     """
+    if _is_model(model):
+        return model.parameters()
     if isinstance(model, mx.gluon.Block):
-        names: dict[Any, str] = {}
-        for name, param in model._collect_params_with_prefix().items():
-            names.setdefault(param, name)
-        return {name: param for param, name in names.items()}
-    try:
-        return dict(zip(model.stack.param_names, model.params))
-    except D2lrnnError:  # a forward_fn of the user's: nobody knows what its parameters are called
-        return {f"params.{i}": param for i, param in enumerate(model.params)}
+        return names_of(model)
+    raise D2lrnnError(
+        f"a {type(model).__name__} has no method parameters(): expected a model that keeps the protocol of "
+        "d2lrnn.models.protocol.Model, or a Gluon block"
+    )
 
 
 def trainable_parameters(model) -> dict[str, Any]:
     """Return those of :func:`named_parameters` that have a gradient."""
-    return {name: p for name, p in named_parameters(model).items() if getattr(p, "grad_req", "write") != "null"}
+    return {name: param for name, param in named_parameters(model).items() if is_trainable(param)}
+
+
+def trainable(params) -> list:
+    """Return the parameters that have a gradient, of a list, a dictionary or a model."""
+    if _is_model(params) or isinstance(params, mx.gluon.Block):
+        params = named_parameters(params)
+    params = params.values() if hasattr(params, "values") else params
+    return [param for param in params if is_trainable(param)]
+
+
+def is_trainable(param) -> bool:
+    """Return whether a parameter has a gradient; an array from scratch has to, since nothing else can be meant."""
+    return not _is_gluons(param) or param.grad_req != "null"
+
+
+def is_overwritten(param) -> bool:
+    """Return whether backward writes a parameter's gradient anew, and does not add to it or leave it."""
+    return not _is_gluons(param) or param.grad_req == "write"
 
 
 def get_values(param):
     """Return the numbers of one of :func:`named_parameters`, an MXNet array that changes with them."""
-    return param.data() if isinstance(param, mx.gluon.Parameter) else param
+    return param.data() if _is_gluons(param) else param
 
 
 def set_values(param, values) -> None:
     """Write numbers, a NumPy or MXNet array of the right shape, into one of :func:`named_parameters`."""
     values = mx.np.array(values, dtype=values.dtype)
-    if isinstance(param, mx.gluon.Parameter):
+    if _is_gluons(param):
         param.set_data(values)
     else:
         param[:] = values
 
 
-def data_and_grad(param, ctx: mx.Context | None):
-    """Return a parameter's array and gradient; ``param`` is an array with a gradient or a Gluon parameter."""
-    if not isinstance(param, mx.gluon.Parameter):
+def get_gradient(param):
+    """Return the gradient of one of :func:`named_parameters`, an MXNet array that changes with it."""
+    return data_and_grad(param, None)[1]
+
+
+def data_and_grad(param, ctx: mx.Context | None) -> tuple:
+    """Return a parameter's array and gradient.
+
+    Args:
+        param: an array with a gradient, or a Gluon parameter.
+        ctx: which of the devices that a Gluon parameter lives on; None: the first.
+
+    Raises:
+        ValueError: for an array without a gradient.
+    """
+    if not _is_gluons(param):
         if param.grad is None:
             raise D2lrnnError(f"an array of shape {param.shape} has no gradient: call its attach_grad() first")
         return param, param.grad
-    ctx = ctx or param.list_ctx()[0]
+    ctx = ctx or device_of(param)
     return param.data(ctx), param.grad(ctx)
 
 
-def trainable(params) -> list:
-    """Return the parameters that have a gradient, of a list, a dictionary or a model."""
-    if isinstance(params, mx.gluon.Block):
-        params = params.collect_params()
-    params = params.values() if hasattr(params, "values") else getattr(params, "params", params)
-    return [p for p in params if getattr(p, "grad_req", "write") != "null"]
+def device_of(param) -> mx.Context:
+    """Return the device that a parameter lives on, of a Gluon parameter on several the first."""
+    return param.list_ctx()[0] if _is_gluons(param) else param.ctx
 
 
-def gradient_of(param: Any):
-    """Return the gradient of one of :func:`named_parameters`, as an ``nd`` array."""
-    return (param.grad() if isinstance(param, mx.gluon.Parameter) else param.grad).as_nd_ndarray()
+def numbers_of(params: dict[str, Any], gradients: bool = False) -> dict:
+    """Return the parameters as NumPy arrays by their names, or the gradients of those that have one."""
+    if gradients:
+        return {name: get_gradient(param).asnumpy() for name, param in params.items() if is_trainable(param)}
+    return {name: get_values(param).asnumpy() for name, param in params.items()}
+
+
+def freeze(params: Iterable) -> None:
+    """Let Gluon parameters have no gradient, so that training leaves them."""
+    for param in params:
+        param.grad_req = "null"
+
+
+def _is_gluons(param) -> bool:
+    return isinstance(param, mx.gluon.Parameter)
+
+
+def _is_model(params) -> bool:
+    return callable(getattr(params, "parameters", None))

@@ -1,4 +1,4 @@
-"""What every language model promises, and the checks of what one was given."""
+"""What every model promises, and the checks of what one was given."""
 
 from __future__ import annotations
 
@@ -9,17 +9,57 @@ from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
 
 
-class LanguageModel(Protocol):
-    """What training and decoding need of a model; ids come in, logits and a new state go out."""
+class Model(Protocol):
+    """What training needs of a model; ids come in, outputs and a new state go out.
 
-    vocab_size: int
-    bidirectional: bool
+    Any object that has these three members can be trained, clipped and updated.  Nothing else is asked for.
+    """
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
-        """Return the zero state for a batch."""
+        """Return the zero state for a batch, at least one array, whose last axis but one is the batch.
+
+        Args:
+            batch_size: rows of the batch.
+            ctx: the device; None: that of the parameters.
+        """
 
     def __call__(self, X: Any, state: tuple) -> tuple:
-        """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state."""
+        """Return the outputs for ids (batch_size, num_steps), and the new state, shaped as :meth:`begin_state`'s."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return all parameters by name: MXNet arrays with gradients, or Gluon parameters.
+
+        Names are those that a checkpoint knows them by, so they do not depend on how many models were made before.  A
+        parameter that is used in two places, as a tied weight is, comes once.
+        """
+
+
+class LanguageModel(Model, Protocol):
+    """What training, evaluation and writing need of a language model; its outputs are logits.
+
+    Two more members may be there.  ``num_outputs`` is the size of the output layer, where that is not ``vocab_size``.
+    ``with_outputs(X, state)`` returns the logits, what they are computed from (num_steps * batch_size, width), and the
+    new state; a neural cache needs it.
+    """
+
+    vocab_size: int
+    bidirectional: bool  # whether an output depends on later inputs
+
+    def __call__(self, X: Any, state: tuple) -> tuple:
+        """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state.
+
+        All rows of the first step come first.
+        """
+
+
+def num_outputs_of(model: LanguageModel) -> int:
+    """Return the size of a model's output layer."""
+    return getattr(model, "num_outputs", model.vocab_size)
+
+
+def shows_outputs(model: Model) -> bool:
+    """Return whether a model has the optional ``with_outputs``."""
+    return hasattr(model, "with_outputs")
 
 
 class LooksAheadError(D2lrnnError):
@@ -46,7 +86,7 @@ def check_vocab(model: LanguageModel, vocab: Vocab) -> None:
     Raises:
         ValueError: with both sizes.
     """
-    outputs = getattr(model, "num_outputs", model.vocab_size)
+    outputs = num_outputs_of(model)
     if outputs != model.vocab_size:
         raise D2lrnnError(f"the model has {outputs} outputs for {model.vocab_size} tokens: it is no language model")
     if len(vocab) != model.vocab_size:

@@ -7,10 +7,12 @@ Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.cells.steps import gru_reset_after_step, gru_step, lstm_step, rnn_step
 from d2lrnn.data.batches import check_batch
+from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs, OneHot
@@ -125,10 +127,15 @@ class RNNModelScratch:
         """
         if isinstance(self.forward_fn, Stack):
             return self.forward_fn
-        for function in (rnn, gru, gru_reset_after, lstm):
-            if self.forward_fn is function:
-                return Stack(function.__name__)
+        if self.knows_its_equations:
+            return Stack(self.forward_fn.__name__)
         raise D2lrnnError(f"forward_fn is {self.forward_fn!r}: expected a Stack, rnn, gru, gru_reset_after or lstm")
+
+    @property
+    def knows_its_equations(self) -> bool:
+        """Whether ``forward_fn`` is one of this module's, so that there is a :attr:`stack`."""
+        known = (rnn, gru, gru_reset_after, lstm)
+        return isinstance(self.forward_fn, Stack) or any(self.forward_fn is function for function in known)
 
     @property
     def bidirectional(self) -> bool:
@@ -144,19 +151,36 @@ class RNNModelScratch:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
         return self._init_state(batch_size, self.num_hiddens, ctx or self.ctx)
 
-    def __call__(self, X, state: tuple) -> tuple:
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters by name, arrays with gradients.
+
+        Names are those of :attr:`Stack.param_names`; ``params.0``, ``params.1`` and so on where ``forward_fn`` is a
+        function of the user's, of which nobody knows what its parameters are called.
+        """
+        if self.knows_its_equations:
+            return dict(zip(self.stack.param_names, self.params))
+        return {f"params.{i}": param for i, param in enumerate(self.params)}
+
+    def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits.
 
         Args:
             X: ids of shape (batch_size, num_steps).
             state: of :meth:`begin_state`, or as the last call returned it.
+            counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.  Padding changes no
+                logits elsewhere, no state and no gradient, whatever ids stand there.
 
         Returns:
             logits of shape (num_steps * batch_size, vocab_size), all of the first step first; and the new state.
 
         Raises:
-            ValueError: as :func:`check_batch`.
+            ValueError: as :func:`check_batch`; for a ``counted`` of another shape, or with a ``forward_fn`` of the
+                user's.
         """
         check_batch(X, self.vocab_size, state)
-        outputs, state = self.forward_fn(OneHot(X.T, self.vocab_size), state, self.params)
+        inputs = OneHot(X.T, self.vocab_size)
+        if counted is None:
+            outputs, state = self.forward_fn(inputs, state, self.params)
+        else:
+            outputs, state = self.stack(inputs, state, self.params, check_counted(counted, *X.shape))
         return np.concatenate(outputs, axis=0), state

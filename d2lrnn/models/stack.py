@@ -11,26 +11,34 @@ from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.inputs import Inputs
+from d2lrnn.models.inputs import Inputs, StepInput, columns
 
 np = mx.np
 
 
-def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence):
+def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, counted: Sequence | None = None):
     """Run one cell over all time steps.
 
     Args:
         step: one step of the cell, such as :func:`lstm_step`.
-        inputs: num_steps matrices (batch_size, num_inputs), or :class:`Inputs`.
+        inputs: num_steps matrices (batch_size, num_inputs), or :class:`Inputs`, which have to be made with the same
+            ``counted``.
         state: the state before the first step.
         params: the cell's parameters.
+        counted: num_steps columns (batch_size, 1), 1 for a token, 0 for padding, where the state of a row stays as it
+            was; None: there is no padding.
 
     Returns:
-        num_steps hidden states (batch_size, num_hiddens), and the state after the last step.
+        num_steps hidden states (batch_size, num_hiddens), 0 at padding; and the state after the last step.
     """
     params, outputs = _biases_as_rows(params, len(state[0])), []
-    for X in inputs:
-        H, state = step(X, state, params)
+    for t, X in enumerate(inputs):
+        if counted is None:
+            H, state = step(X, state, params)
+        else:
+            here = counted[t]
+            H, new_state = step(X if isinstance(X, StepInput) else np.where(here, X, 0.0), state, params)
+            H, state = np.where(here, H, 0.0), tuple(np.where(here, new, old) for new, old in zip(new_state, state))
         outputs.append(H)
     return outputs, state
 
@@ -47,17 +55,18 @@ def output_layer(outputs: Sequence, W_hq, b_q) -> list:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Several layers of one cell, each in one direction or in both, and the output layer (sections 6.9 and 6.10).
+class Layers:
+    """Several layers of one cell, each in one direction or in both (sections 6.9 and 6.10), without an output layer.
 
-    A stack has what :class:`RNNModelScratch` asks for: ``get_params``, ``init_state``, and it can be called as
-    :func:`rnn` can.  Parameters and states are flat: layer by layer, in a layer the direction from the left first.
+    Parameters and states are flat: layer by layer, in a layer the direction from the left first.
+
+    Raises:
+        ValueError: for an unknown cell, no layer, or a ``num_projections`` that does not fit the cell.
     """
 
     cell: str  # a name in CELLS
     num_layers: int = 1
     bidirectional: bool = False  # a second direction reads the text from its end
-    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
     num_projections: int | None = None  # width of a projected cell's hidden state, below num_hiddens
 
     def __post_init__(self) -> None:
@@ -69,7 +78,7 @@ class Stack:
 
     @property
     def num_directions(self) -> int:
-        """1, or 2 for a bidirectional stack."""
+        """1, or 2 where the layers read from both ends."""
         return 2 if self.bidirectional else 1
 
     @property
@@ -83,38 +92,36 @@ class Stack:
 
     @property
     def param_names(self) -> list[str]:
-        """The parameters' names, in order: those of the cell after each prefix, then ``W_hq`` and ``b_q``."""
-        return [prefix + name for prefix in self.prefixes for name in CELLS[self.cell].param_names] + [
-            "W_hq",
-            "b_q",
-        ]
+        """The parameters' names, in order: those of the cell after each prefix."""
+        return [prefix + name for prefix in self.prefixes for name in CELLS[self.cell].param_names]
 
-    def param_shapes(self, vocab_size: int, num_hiddens: int) -> list[tuple[int, ...]]:
-        """Return the parameters' shapes, in order."""
+    def width(self, num_hiddens: int) -> int:
+        """Return the number of columns of the outputs."""
+        return (self.num_projections or num_hiddens) * self.num_directions
+
+    def param_shapes(self, num_inputs: int, num_hiddens: int) -> list[tuple[int, ...]]:
+        """Return the parameters' shapes, in order, for inputs (batch_size, num_inputs)."""
         check_projections(self.cell, self.num_projections, num_hiddens)
-        cell, num_inputs = CELLS[self.cell], vocab_size
+        cell = CELLS[self.cell]
         shapes: list[tuple[int, ...]] = []
         for _ in range(self.num_layers):
             sizes = (num_inputs, num_hiddens, self.num_projections)
             shapes += [cell.param_shape(name, *sizes) for name in cell.param_names * self.num_directions]
-            num_inputs = (self.num_projections or num_hiddens) * self.num_directions
-        num_outputs = self.num_outputs or vocab_size
-        return [*shapes, (num_inputs, num_outputs), (num_outputs,)]
+            num_inputs = self.width(num_hiddens)
+        return shapes
 
-    def get_params(self, vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+    def get_params(self, num_inputs: int, num_hiddens: int, ctx: ContextLike = None) -> list:
         """Return new parameters with gradients: weights N(0, 0.01²), or the identity (``Cell.identity``); biases 0."""
         cell, params = CELLS[self.cell], []
         identity = {prefix + "W_h" + gate for prefix in self.prefixes for gate in cell.gates if cell.identity}
-        for name, shape in zip(self.param_names, self.param_shapes(vocab_size, num_hiddens)):
+        for name, shape in zip(self.param_names, self.param_shapes(num_inputs, num_hiddens)):
             if name.split(".")[-1].startswith(("b_", "c_")):
                 values = np.zeros(shape)
             elif name in identity:
                 values = np.eye(num_hiddens)
             else:
-                values = np.random.normal(scale=0.01, size=shape)
-            param = values.as_in_ctx(as_ctx(ctx))
-            param.attach_grad()
-            params.append(param)
+                values = _random_weight(shape)
+            params.append(_with_gradient(values, ctx))
         return params
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
@@ -122,26 +129,114 @@ class Stack:
         widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
         return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)
 
-    def __call__(self, inputs: Sequence, state: tuple, params: Sequence):
-        """Compute logits and the new state; arguments and results as for :func:`rnn`."""
-        cell = CELLS[self.cell]
-        *params, W_hq, b_q = params
+    def __call__(self, inputs: Sequence, state: tuple, params: Sequence, counted=None):
+        """Compute the outputs of the last layer.
+
+        Args:
+            inputs: num_steps matrices (batch_size, num_inputs).
+            state: of :meth:`init_state`, or as the last call returned it.
+            params: as :meth:`get_params` returns them.
+            counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding changes
+                no output, no state and no gradient, whatever stands there.
+
+        Returns:
+            num_steps matrices (batch_size, num_directions * width of H), 0 at padding; and the new state.
+        """
+        cell, steps_counted = CELLS[self.cell], None if counted is None else columns(counted)
         new_state: tuple = ()
         for _ in range(self.num_layers):
-            steps = list(Inputs(inputs))
-            from_left, state, params, last = _run(cell, steps, state, params)
+            steps = list(Inputs(inputs, counted))
+            from_left, state, params, last = _run(cell, steps, state, params, steps_counted)
             new_state += last
             if self.bidirectional:
-                from_right, state, params, last = _run(cell, steps[::-1], state, params)
+                from_end = None if steps_counted is None else steps_counted[::-1]
+                from_right, state, params, last = _run(cell, steps[::-1], state, params, from_end)
                 new_state += last
                 inputs = [np.concatenate(pair, axis=1) for pair in zip(from_left, from_right[::-1])]
             else:
                 inputs = from_left
-        return output_layer(inputs, W_hq, b_q), new_state
+        return inputs, new_state
 
 
-def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence):
+def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence, counted: Sequence | None):
     """Unroll one layer in one direction; return outputs, the states and parameters left over, and its last state."""
     num_params = len(cell.param_names)
-    outputs, last = unroll(cell.step, inputs, state[: cell.num_states], params[:num_params])
+    outputs, last = unroll(cell.step, inputs, state[: cell.num_states], params[:num_params], counted)
     return outputs, state[cell.num_states :], params[num_params:], last
+
+
+def _random_weight(shape: tuple[int, ...]):
+    return np.random.normal(scale=0.01, size=shape)
+
+
+def _with_gradient(values, ctx: ContextLike):
+    param = values.as_in_ctx(as_ctx(ctx))
+    param.attach_grad()
+    return param
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several layers of one cell, each in one direction or in both, and the output layer (sections 6.9 and 6.10).
+
+    A stack has what :class:`RNNModelScratch` asks for: ``get_params``, ``init_state``, and it can be called as
+    :func:`rnn` can.  Parameters and states are those of its :class:`Layers`, then ``W_hq`` and ``b_q``.
+    """
+
+    cell: str  # a name in CELLS
+    num_layers: int = 1
+    bidirectional: bool = False  # a second direction reads the text from its end
+    num_outputs: int | None = None  # size of the output layer; None: the vocabulary's
+    num_projections: int | None = None  # width of a projected cell's hidden state, below num_hiddens
+
+    def __post_init__(self) -> None:
+        _ = self.layers  # which refuses what cannot be
+
+    @property
+    def layers(self) -> Layers:
+        """The stack without its output layer."""
+        return Layers(self.cell, self.num_layers, self.bidirectional, self.num_projections)
+
+    @property
+    def num_directions(self) -> int:
+        """1, or 2 for a bidirectional stack."""
+        return self.layers.num_directions
+
+    @property
+    def prefixes(self) -> list[str]:
+        """What stands before the parameters' names, of each layer and direction: nothing, ``l1.``, ``l1.reverse.``."""
+        return self.layers.prefixes
+
+    @property
+    def param_names(self) -> list[str]:
+        """The parameters' names, in order: those of the cell after each prefix, then ``W_hq`` and ``b_q``."""
+        return [*self.layers.param_names, "W_hq", "b_q"]
+
+    def param_shapes(self, vocab_size: int, num_hiddens: int) -> list[tuple[int, ...]]:
+        """Return the parameters' shapes, in order."""
+        num_outputs = self.num_outputs or vocab_size
+        shapes = self.layers.param_shapes(vocab_size, num_hiddens)
+        return [*shapes, (self.layers.width(num_hiddens), num_outputs), (num_outputs,)]
+
+    def get_params(self, vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
+        """Return new parameters with gradients: weights N(0, 0.01²), or the identity (``Cell.identity``); biases 0."""
+        params = self.layers.get_params(vocab_size, num_hiddens, ctx)
+        *_, weight, bias = self.param_shapes(vocab_size, num_hiddens)
+        return [*params, _with_gradient(_random_weight(weight), ctx), _with_gradient(np.zeros(bias), ctx)]
+
+    def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state: of each layer and direction in turn ``H``, or ``H, C`` for the LSTM."""
+        return self.layers.init_state(batch_size, num_hiddens, ctx)
+
+    def __call__(self, inputs: Sequence, state: tuple, params: Sequence, counted=None):
+        """Compute logits and the new state; arguments and results as for :func:`rnn`.
+
+        Args:
+            inputs: as for :func:`rnn`, and so are ``state`` and ``params``.
+            state: before the first step.
+            params: as :meth:`get_params` returns them.
+            counted: as for :meth:`Layers.__call__`; at padding, the logits are ``b_q``.
+        """
+        *params, W_hq, b_q = params
+        outputs, state = self.layers(inputs, state, params, counted)
+        return output_layer(outputs, W_hq, b_q), state

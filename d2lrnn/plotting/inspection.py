@@ -17,7 +17,7 @@ from d2lrnn.generation.prefixes import encode_prefix, encode_prefixes
 from d2lrnn.models.inputs import Inputs, OneHot
 from d2lrnn.models.protocol import LanguageModel, check_vocab
 from d2lrnn.models.stack import Stack
-from d2lrnn.models.twins import equations_of
+from d2lrnn.models.twins import embedding_of, equations_of
 
 np, npx = mx.np, mx.npx
 
@@ -183,9 +183,9 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
 
 def _token_vectors(model) -> numpy.ndarray:
     """Return a vector for each token, (vocab_size, size)."""
-    embedding = getattr(model, "embedding", None)
-    if embedding is not None:
-        return embedding.weight.data().asnumpy()
+    table = embedding_of(model)
+    if table is not None:
+        return table
     stack, params = _equations_of(model)
     first = tuple(prefix + "W_x" for prefix in stack.prefixes[: stack.num_directions])
     weights = [param.asnumpy() for name, param in zip(stack.param_names, params) if name.startswith(first)]

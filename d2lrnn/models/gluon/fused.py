@@ -6,6 +6,14 @@ import math
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.models.gluon.equations import run_equations
+from d2lrnn.models.gluon.facts import (
+    expect_gradient,
+    ignored_options,
+    move,
+    operator_options,
+    parameters_by_kind,
+)
 
 
 class FusedLayerError(D2lrnnError):
@@ -19,31 +27,16 @@ def check_layer(layer) -> None:
         FusedLayerError: for dropout of the fused layer's own, state clipping, sequence lengths, a projection, or the
             layout NTC.
     """
-    faults = {
-        "dropout": (
-            layer._dropout,
-            "it is ignored on the CPU: use RNNModel(..., dropout=...) or RecurrentStack(..., dropout=...)",
-        ),
-        "lstm_state_clip_min/max": (
-            layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None,
-            "they are ignored on the CPU: clip the state between batches yourself",
-        ),
-        "use_sequence_length": (
-            layer._use_sequence_length,
-            "it is ignored on the CPU: mask the outputs instead",
-        ),
-        "projection_size": (
-            layer._projection_size,
-            "it cannot be trained on the CPU: use UnrolledLayer('lstm_projected', ...)",
-        ),
-        "layout='NTC'": (
-            layer._layout != "TNC",
-            "this module's order is (num_steps, batch_size, ...): use layout='TNC', Gluon's default",
-        ),
+    remedies = {
+        "dropout": "it is ignored on the CPU: use RNNModel(..., dropout=...) or RecurrentStack(..., dropout=...)",
+        "lstm_state_clip_min/max": "they are ignored on the CPU: clip the state between batches yourself",
+        "use_sequence_length": "it is ignored on the CPU: give the model counted= when you call it",
+        "projection_size": "it cannot be trained on the CPU: use UnrolledLayer('lstm_projected', ...)",
+        "layout='NTC'": "this module's order is (num_steps, batch_size, ...): use layout='TNC', Gluon's default",
     }
-    for option, (present, remedy) in faults.items():
+    for option, present in ignored_options(layer).items():
         if present:
-            raise FusedLayerError(f"{type(layer).__name__} was made with {option}; {remedy}")
+            raise FusedLayerError(f"{type(layer).__name__} was made with {option}; {remedies[option]}")
 
 
 class Packed:
@@ -65,12 +58,9 @@ class Packed:
     def __init__(self, layer, weight_dropout: float = 0.0) -> None:
         check_layer(layer)
         self.layer, self.weight_dropout = layer, weight_dropout
+        by_layer = parameters_by_kind(layer)
         self.params = [
-            getattr(layer, f"{direction}{i}_{source}_{kind}")
-            for kind in ("weight", "bias")
-            for i in range(layer._num_layers)
-            for direction in "lr"[: layer._dir]
-            for source in ("i2h", "h2h")
+            params[kind] for kinds in (("W_x", "W_h"), ("b_", "c_")) for params in by_layer for kind in kinds
         ]
         self._whole: dict = {}  # by device
 
@@ -78,8 +68,7 @@ class Packed:
         """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
         if mx.autograd.is_recording():
             for param in self.params:
-                if param.grad_req != "null":
-                    param.data(ctx)._fresh_grad = True  # or gluon.Trainer would think that backward passed it by
+                expect_gradient(param, ctx)  # or gluon.Trainer would think that backward passed it by
         return self._whole[ctx]
 
     def pack(self) -> None:
@@ -92,24 +81,33 @@ class Packed:
             for param in self.params:
                 end = begin + param.data(ctx).size
                 data, grad = (_view(array, begin, end, param.shape) for array in (whole, whole.grad))
-                param._data[k] = data
-                if param.grad_req != "null":
-                    param._grad[k] = grad
-                    mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
+                move(param, k, data, grad)
                 begin = end
 
-    def bind(self, F, params):
-        """Return the layer as a function of inputs and state that reads ``params``, the array or a symbol of it."""
-        layer = self.layer
+    def bind(self, F, params=None):
+        """Return the layer as a function of inputs and state.
+
+        Args:
+            F: MXNet's module for arrays or for symbols.
+            params: the whole array, or a symbol of it; None, in a graph: what Gluon's parameters are together.
+        """
+        options = operator_options(self.layer)
+        if params is None:
+            params = F.np.concatenate([F.np.reshape(param.var(), (-1,)) for param in self.params], axis=0)
         if self.weight_dropout:
             params = self._drop(F, params)
 
         def run(X, state: list) -> tuple:
-            options = {"state_size": layer._hidden_size, "num_layers": layer._num_layers, "p": layer._dropout}
-            outputs, *state = F.npx.rnn(
-                X, params, *state, mode=layer._mode, bidirectional=layer._dir == 2, state_outputs=True, **options
-            )
+            outputs, *state = F.npx.rnn(X, params, *state, state_outputs=True, **options)
             return outputs, state
+
+        return run
+
+    def unrolled(self, F, counted):
+        """Return the layer as a function of inputs and state that leaves padding out; see :func:`run_equations`."""
+
+        def run(X, state: list) -> tuple:
+            return run_equations(F, self.layer, X, state, counted, self.weight_dropout)
 
         return run
 

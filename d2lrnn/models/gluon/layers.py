@@ -5,8 +5,12 @@ from __future__ import annotations
 from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import check_projections
 from d2lrnn.config.model import Dropout
+from d2lrnn.data.lines import check_counted
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.unrolled import Identity, StepGraphs, UnrolledLayer
+from d2lrnn.models.gluon.equations import run_equations
+from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell, is_fused
+from d2lrnn.models.gluon.graphs import StepGraphs
+from d2lrnn.models.gluon.unrolled import Identity, UnrolledLayer
 
 rnn, nn = mx.gluon.rnn, mx.gluon.nn
 
@@ -16,12 +20,11 @@ def rnn_layer(
 ):
     """Return one recurrent layer of a cell: a fused one of ``gluon.rnn`` where there is one, else an unrolled one.
 
-    Fused are ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and ``gru``.  Gluon's GRU is the reset-after
-    form, the twin of :func:`d2lrnn.models.scratch.gru_reset_after`; the book's form is
-    ``UnrolledLayer("gru", num_hiddens)``.
+    Fused are ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and Gluon's GRU.  That is the reset-after
+    form, as of :func:`d2lrnn.models.scratch.gru_reset_after`; the book's is ``UnrolledLayer("gru", num_hiddens)``.
 
     Args:
-        cell: a name in ``CELLS``; ``gru`` is ``gru_reset_after`` here.
+        cell: a name in ``CELLS``, which :func:`d2lrnn.models.gluon.facts.gluon_cell` reads.
         num_hiddens: hidden units in each direction.
         input_size: size of the inputs; 0 lets Gluon find out at the first call.
         bidirectional: whether a second direction reads from the end.
@@ -30,7 +33,8 @@ def rnn_layer(
     Raises:
         ValueError: for an unknown cell, or a ``num_projections`` that does not fit it.
     """
-    if cell not in ("rnn", "rnn_relu", "gru", "gru_reset_after", "lstm"):
+    cell = gluon_cell(cell)
+    if cell not in FUSED_CELLS:
         return UnrolledLayer(cell, num_hiddens, input_size, num_projections, bidirectional)
     check_projections(cell, num_projections)
     options = {"input_size": input_size, "bidirectional": bidirectional}
@@ -57,6 +61,8 @@ class RecurrentStack(StepGraphs):
         input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
         num_projections: width of a projected cell's hidden state.
     """
+
+    COUNTED = 2
 
     def __init__(
         self,
@@ -88,12 +94,27 @@ class RecurrentStack(StepGraphs):
         """Return zeros (num_directions, batch_size, width): of each layer in turn ``H``, or ``H, C``."""
         return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
 
-    def hybrid_forward(self, F, X, state):  # X: (num_steps, batch_size, num_inputs)
-        """Return the last layer's outputs (num_steps, batch_size, num_directions * width) and the new state."""
-        return self.run(F, X, state, list(self.layers))
+    def __call__(self, X, state, counted=None):
+        """Pass inputs through all layers.
+
+        Args:
+            X: inputs (num_steps, batch_size, num_inputs).
+            state: of :meth:`begin_state`, or as the last call returned it.
+            counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.
+
+        Returns:
+            the last layer's outputs (num_steps, batch_size, num_directions * width), 0 at padding; and the new state.
+        """
+        if isinstance(X, mx.nd.NDArray):
+            counted = check_counted(counted, X.shape[1], X.shape[0])
+        return super().__call__(X, state, counted)
+
+    def hybrid_forward(self, F, X, state, counted=None):
+        """Compute what :meth:`__call__` documents."""
+        return self.run(F, X, state, [unpadded(F, layer, counted) for layer in self.layers])
 
     def run(self, F, X, state, layers: list) -> tuple:
-        """Pass inputs and state through ``layers``, which compute what those of the stack do."""
+        """Pass inputs and state through ``layers``, functions that compute what the layers of the stack do."""
         new_state: list = []
         per_layer = len(state) // len(layers)
         for i, layer in enumerate(layers):
@@ -101,6 +122,17 @@ class RecurrentStack(StepGraphs):
             X, last = layer(X, list(state[i * per_layer : (i + 1) * per_layer]))
             new_state += last
         return X, new_state
+
+
+def unpadded(F, layer, counted):
+    """Return a layer as a function of inputs and state that leaves padding out; ``counted`` None: the layer itself."""
+
+    def run(X, state: list) -> tuple:
+        if is_fused(layer):
+            return run_equations(F, layer, X, state, counted)
+        return layer(X, state, counted)
+
+    return layer if counted is None else run
 
 
 def drop(F, X, rate: float, locked: bool = False):

@@ -1,0 +1,268 @@
+"""From ids to the outputs of recurrent layers: what every model on Gluon begins with, whatever its head is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.config.model import Dropout
+from d2lrnn.data.batches import check_batch
+from d2lrnn.data.lines import check_counted
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import D2lrnnError
+from d2lrnn.models.gluon.facts import facts_of, is_fused, parameters_by_kind, set_input_size
+from d2lrnn.models.gluon.fused import Packed
+from d2lrnn.models.gluon.graphs import WatchfulGraphs
+from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
+
+nn = mx.gluon.nn
+
+
+class Encoder(WatchfulGraphs):
+    """Ids to the outputs of recurrent layers, at each time step.
+
+    Hybridised when made.  Dropout acts on what enters and leaves the recurrent layers, never from one time step to the
+    next (Zaremba et al. 2014, arXiv 1409.2329); a :class:`Dropout` can lock its masks over time, and drop words and
+    weights too.
+
+    Args:
+        rnn_layer: a layer of ``gluon.rnn``, an :class:`UnrolledLayer`, or a :class:`RecurrentStack`, which brings its
+            own dropout between layers.
+        vocab_size: the size of the vocabulary.
+        embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
+        dropout: the share of the embedding and of the last layer's outputs that is dropped in training, or what to
+            drop in all places but between layers.
+
+    Raises:
+        FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
+        ValueError: if the layer was made for inputs of another size.
+    """
+
+    TIME_AXIS = 1
+    COUNTED = 3
+
+    def __init__(
+        self, rnn_layer, vocab_size: int, embed_size: int | None = None, dropout: float | Dropout = 0.0
+    ) -> None:
+        super().__init__()
+        self.vocab_size, self.dropout = vocab_size, Dropout.of(dropout)
+        if not embed_size and self.dropout.words:
+            raise D2lrnnError("dropout of words is of the embedding: set embed_size")
+        with self.name_scope():
+            self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
+            self.rnn = rnn_layer
+        self._packed: dict = {}  # the fused layers' parameters, by layer
+        for layer in self.layers:
+            if is_fused(layer):
+                self._packed[layer] = Packed(layer, self.dropout.weights)
+            else:
+                layer.weight_dropout = self.dropout.weights or layer.weight_dropout
+        set_input_size(self.layers[0], embed_size or vocab_size)
+        self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
+
+    @property
+    def layers(self) -> list:
+        """The layers, the first one first."""
+        return list(self.rnn.layers) if isinstance(self.rnn, RecurrentStack) else [self.rnn]
+
+    @property
+    def width(self) -> int:
+        """The last axis of the outputs: num_directions * width of H."""
+        return facts_of(self.layers[-1]).width
+
+    @property
+    def num_hiddens(self) -> int:
+        """Hidden units of each direction of the first layer."""
+        return facts_of(self.layers[0]).num_hiddens
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs."""
+        return facts_of(self.layers[0]).num_directions == 2
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether a layer's graph is of a fixed number of steps."""
+        return any(layer not in self._packed for layer in self.layers)
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        weight = next(iter(self.collect_params().values()))
+        device = as_ctx(ctx) if ctx is not None else weight.list_ctx()[0]
+        return tuple(self.rnn.begin_state(batch_size=batch_size, ctx=device, dtype=weight.dtype))
+
+    def __call__(self, X, state: tuple, counted=None) -> tuple:
+        """Compute the outputs of the last layer.
+
+        In the graph of another block, which has to be derived from :class:`StepGraphs`, all arguments are symbols.
+
+        Args:
+            X: ids of shape (batch_size, num_steps).
+            state: of :meth:`begin_state`, or as the last call returned it.
+            counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.  Padding changes no
+                output, no state and no gradient, whatever ids stand there.
+
+        Returns:
+            outputs of shape (num_steps, batch_size, width), after dropout, 0 at padding; and the new state.
+
+        Raises:
+            ValueError: as :func:`d2lrnn.data.batches.check_batch`; for a ``counted`` of another shape.
+        """
+        if not isinstance(X, mx.nd.NDArray):
+            outputs, state = super().__call__(X, list(state), None, counted)
+            return outputs, tuple(state)
+        counted = self.check(X, state, counted)
+        self.look_for_new_memory()
+        outputs, state = self.call_graph(super().__call__, X, state, counted)
+        return outputs, tuple(state)
+
+    def check(self, X, state: tuple, counted):
+        """Refuse a batch as :meth:`__call__` says; return ``counted`` as the graph takes it."""
+        check_batch(X, self.vocab_size, state)
+        return check_counted(counted, *X.shape)
+
+    def call_graph(self, call, X, state: tuple, counted):
+        """Call a graph that :meth:`encode` is part of, its arguments ``X, state, params, counted``."""
+        whole = None if counted is not None else [packed.array(X.ctx) for packed in self._packed.values()]
+        with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
+            warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
+            return call(X, list(state), whole, counted)
+
+    def repack(self) -> None:
+        """Put the parameters of each fused layer together."""
+        with mx.autograd.pause():
+            for packed in self._packed.values():
+                packed.pack()
+
+    def hybrid_forward(self, F, X, state, params=None, counted=None):
+        """Compute what :meth:`__call__` documents."""
+        return self.encode(F, X, state, params, counted)
+
+    def encode(self, F, X, state, params=None, counted=None) -> tuple:
+        """Return outputs (num_steps, batch_size, width) and state, for arrays or in the graph of a block.
+
+        Args:
+            F: MXNet's module for arrays or for symbols.
+            X: ids (batch_size, num_steps).
+            state: before them.
+            params: the packed parameters of each fused layer, as :meth:`call_graph` gives them; None, in a graph:
+                those of the layers, which Gluon then puts together at each call.
+            counted: as for :meth:`__call__`.
+        """
+        ids = F.np.transpose(X)  # (num_steps, batch_size)
+        inputs = self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids)
+        layers = self._functions(F, params, counted)
+        if isinstance(self.rnn, RecurrentStack):
+            outputs, state = self.rnn.run(F, inputs, state, layers)
+        else:
+            outputs, state = layers[0](inputs, list(state))  # (num_steps, batch_size, ...)
+        return drop(F, outputs, self.dropout.outputs, self.dropout.locked), state
+
+    def _functions(self, F, params, counted) -> list:
+        """Return the layers as functions of inputs and state."""
+        if counted is not None:
+            layers = ((layer, self._packed.get(layer)) for layer in self.layers)
+            return [packed.unrolled(F, counted) if packed else unpadded(F, layer, counted) for layer, packed in layers]
+        whole = params or [None] * len(self._packed)
+        fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), whole)}
+        return [fused.get(layer, layer) for layer in self.layers]
+
+    def _one_hot(self, F, ids):
+        """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size), of the precision of the parameters."""
+        weight = parameters_by_kind(self.layers[0])[0]["W_x"]
+        return F.npx.one_hot(ids, self.vocab_size, dtype=numpy.dtype(weight.dtype).name)
+
+    def _embed(self, F, ids):
+        """Return the ids embedded, (num_steps, batch_size, embed_size), with words and numbers dropped."""
+        if self.dropout.words:
+            ids = F.BlockGrad(ids.as_nd_ndarray()).as_np_ndarray()  # or the two look-ups would ask for its gradient
+        inputs = self.embedding(ids)
+        if self.dropout.words:
+            kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
+            inputs = inputs * F.npx.embedding(ids, kept, input_dim=self.vocab_size, output_dim=1)
+        return drop(F, inputs, self.dropout.inputs, self.dropout.locked)
+
+
+class WithHead(WatchfulGraphs):
+    """A block over an :class:`Encoder` that is compiled with it as one graph; what a model with a head derives from.
+
+    A class that is derived from this one makes its head in ``__init__``, and computes it in
+    ``hybrid_forward(F, X, state, params, counted)`` from ``self.encoder.encode(F, X, state, params, counted)``.  It is
+    called through :meth:`run`.
+
+    Args:
+        encoder: from ids to outputs.
+
+    Attributes:
+        encoder: as above.
+    """
+
+    TIME_AXIS = Encoder.TIME_AXIS
+    COUNTED = Encoder.COUNTED
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def vocab_size(self) -> int:
+        """The size of the vocabulary."""
+        return self.encoder.vocab_size
+
+    @property
+    def embedding(self):
+        """The embedding of the ids, or None."""
+        return self.encoder.embedding
+
+    @property
+    def rnn(self):
+        """The layer or the :class:`RecurrentStack` that the encoder was made of."""
+        return self.encoder.rnn
+
+    @property
+    def layers(self) -> list:
+        """The layers, the first one first."""
+        return self.encoder.layers
+
+    @property
+    def dropout(self) -> Dropout:
+        """What is dropped in training, in all places but between layers."""
+        return self.encoder.dropout
+
+    @property
+    def num_hiddens(self) -> int:
+        """Hidden units of each direction of the first layer."""
+        return self.encoder.num_hiddens
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether outputs depend on later inputs."""
+        return self.encoder.bidirectional
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether a layer's graph is of a fixed number of steps."""
+        return self.encoder.unrolls
+
+    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
+        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        return self.encoder.begin_state(batch_size, ctx)
+
+    def run(self, X, state: tuple, counted=None):
+        """Return what ``hybrid_forward`` does; arguments and errors as for :meth:`Encoder.__call__`."""
+        counted = self.encoder.check(X, state, counted)
+        self.look_for_new_memory()
+        return self.encoder.call_graph(super().__call__, X, state, counted)
+
+    def repack(self) -> None:
+        """Put the parameters of each fused layer together."""
+        self.encoder.look_for_new_memory()
+
+    def _collect_params_with_prefix(self, prefix: str = "") -> dict[str, Any]:
+        """Return Gluon's names of the parameters, on which files of parameters rely, without the encoder's own."""
+        begin = f"{prefix}." if prefix else ""
+        found = super()._collect_params_with_prefix(prefix).items()
+        return {begin + name[len(begin) :].removeprefix("encoder."): param for name, param in found}

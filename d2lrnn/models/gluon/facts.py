@@ -1,0 +1,157 @@
+"""What Gluon's layers and parameters are: the one file that reads Gluon's private attributes.
+
+A layer is here a fused one of ``gluon.rnn``, or an :class:`d2lrnn.models.gluon.unrolled.UnrolledLayer`, whose
+attributes are public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
+
+# What Gluon calls each kind of a cell's parameters; the peepholes' name is ours.
+GLUON_NAMES = {
+    "W_x": "i2h_weight",
+    "W_h": "h2h_weight",
+    "w_c": "c2h_weight",
+    "b_": "i2h_bias",
+    "c_": "h2h_bias",
+    "W_m": "h2r_weight",
+}
+FUSED_CELLS = ("rnn", "rnn_relu", "gru_reset_after", "lstm")  # those of which Gluon has a fused layer
+
+
+class LayerFacts(NamedTuple):
+    """The shape of a layer."""
+
+    cell: str  # a name in CELLS
+    num_hiddens: int  # of each direction
+    num_projections: int | None  # width of a projected hidden state
+    num_layers: int  # a fused layer of Gluon's may hold several
+    num_directions: int
+    input_size: int  # 0: not known yet
+
+    @property
+    def width(self) -> int:
+        """The last axis of the outputs."""
+        return (self.num_projections or self.num_hiddens) * self.num_directions
+
+
+def gluon_cell(cell: str) -> str:
+    """Return the name in CELLS of what Gluon computes where it is asked for a cell: its ``gru`` is reset-after."""
+    return "gru_reset_after" if cell == "gru" else cell
+
+
+def is_fused(layer) -> bool:
+    """Return whether a layer is one of ``gluon.rnn``."""
+    return hasattr(layer, "_mode")
+
+
+def facts_of(layer) -> LayerFacts:
+    """Return the shape of a layer."""
+    if not is_fused(layer):
+        sizes = layer.num_hiddens, layer.num_projections
+        return LayerFacts(layer.cell, *sizes, layer.num_layers, layer.num_directions, layer.input_size)
+    cell = "rnn" if layer._mode == "rnn_tanh" else gluon_cell(layer._mode)
+    sizes = layer._hidden_size, layer._projection_size
+    return LayerFacts(cell, *sizes, layer._num_layers, layer._dir, layer._input_size)
+
+
+def ignored_options(layer) -> dict[str, bool]:
+    """Return which options of a fused layer are set that the CPU ignores or gets wrong, by name."""
+    clips = layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None
+    return {
+        "dropout": bool(layer._dropout),
+        "lstm_state_clip_min/max": clips,
+        "use_sequence_length": bool(layer._use_sequence_length),
+        "projection_size": bool(layer._projection_size),
+        "layout='NTC'": layer._layout != "TNC",
+    }
+
+
+def operator_options(layer) -> dict[str, Any]:
+    """Return what ``npx.rnn`` has to be told to compute what a fused layer does."""
+    return {
+        "state_size": layer._hidden_size,
+        "num_layers": layer._num_layers,
+        "p": layer._dropout,
+        "mode": layer._mode,
+        "bidirectional": layer._dir == 2,
+    }
+
+
+def parameters_by_kind(layer) -> list[dict[str, Any]]:
+    """Return of each layer and direction in turn the Gluon parameters, by kind: ``W_x``, ``W_h``, ``b_`` and so on."""
+    found, facts = [], facts_of(layer)
+    for i in range(facts.num_layers):
+        for direction in "lr"[: facts.num_directions]:
+            params = {kind: getattr(layer, f"{direction}{i}_{name}", None) for kind, name in GLUON_NAMES.items()}
+            found.append({kind: param for kind, param in params.items() if param is not None})
+    return found
+
+
+def set_input_size(layer, size: int) -> None:
+    """Tell a layer the size of its inputs, so that Gluon need not wait for the first call to make the parameters.
+
+    Raises:
+        ValueError: if the layer was made for inputs of another size.
+    """
+    facts = facts_of(layer)
+    if facts.input_size not in (0, size):
+        raise D2lrnnError(
+            f"the {type(layer).__name__} was made for inputs of size {facts.input_size}, but the model's are {size}"
+        )
+    for params in parameters_by_kind(layer)[: facts.num_directions]:
+        weight = params["W_x"]
+        weight.shape = (weight.shape[0], size)
+
+
+def value_of(F, param, ctx: mx.Context | None):
+    """Return a parameter as what a graph reads (a symbol), or as an array on a device."""
+    return param.var() if F is mx.sym else param.data(ctx)
+
+
+def finish(params: Iterable, size: int) -> None:
+    """Make the parameters of a layer that waits for the size of its inputs, of which the first gives ``W_x``."""
+    for param in params:
+        if param._deferred_init:
+            param.shape = tuple(length if length > 0 else size for length in param.shape)
+            param._finish_deferred_init()
+
+
+def is_frozen(param) -> bool:
+    """Return whether a Gluon parameter has no gradient."""
+    return param.grad_req == "null"
+
+
+def names_of(block) -> dict[str, Any]:
+    """Return a block's parameters by name; names do not depend on how many blocks were made before.
+
+    A parameter with two places, as a tied weight has, comes once.
+    """
+    names: dict[Any, str] = {}
+    for name, param in block._collect_params_with_prefix().items():
+        names.setdefault(param, name)
+    return {name: param for param, name in names.items()}
+
+
+def memory_of(params: Iterable) -> list:
+    """Return all arrays in which Gluon parameters keep their values and gradients."""
+    return [array for param in params for array in (*param.list_data(), *(param._grad or ()))]
+
+
+def move(param, place: int, data, grad) -> None:
+    """Let a parameter keep its values and gradient in other arrays on its device number ``place``, from 0."""
+    param._data[place] = data
+    if not is_frozen(param):
+        param._grad[place] = grad
+        mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
+
+
+def expect_gradient(param, ctx: mx.Context) -> None:
+    """Let ``gluon.Trainer`` believe that backward will reach a parameter's own array."""
+    if not is_frozen(param):
+        param.data(ctx)._fresh_grad = True

@@ -1,0 +1,109 @@
+"""Blocks that compile more than one graph: of each number of steps, and anew where parameters have moved."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from d2lrnn._runtime import mx
+from d2lrnn.errors import D2lrnnError
+from d2lrnn.models.gluon.facts import memory_of, names_of
+
+_num_steps: ContextVar[int | None] = ContextVar("num_steps", default=None)  # of the call that is under way
+
+
+class StepGraphs(mx.gluon.HybridBlock):
+    """A hybrid block that may hold an :class:`UnrolledLayer`: it compiles a graph for each number of time steps.
+
+    An unrolled graph is of a fixed number of steps, and MXNet would run it on longer inputs and leave their end out.
+    A graph is also of the arguments that it was made with: where one is None, such as ``counted``, there is another.
+    Each graph keeps its memory, so give it sequences of few lengths.
+    """
+
+    TIME_AXIS = 0  # of the first argument
+    COUNTED: int | None = None  # the place among the arguments of ``counted``, with which every layer is unrolled
+    LIMIT = 32  # graphs that are kept: as many lengths as vary_steps has where num_steps is at most 95
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By the number of steps and which arguments are given, the one used last at the end.
+        self._graphs: dict[tuple, tuple] = {}
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether the graph depends on the number of steps, where there is no padding."""
+        return True
+
+    def __call__(self, X, *args):
+        """Call the block; for arrays, with the graph of their number of time steps."""
+        if not isinstance(X, mx.nd.NDArray):  # a symbol: the block becomes part of another one's graph
+            return super().__call__(X, *args)
+        token = _num_steps.set(X.shape[self.TIME_AXIS])
+        try:
+            return super().__call__(X, *args)
+        finally:
+            _num_steps.reset(token)
+
+    def _call_cached_op(self, *args):
+        given = tuple(arg is not None for arg in args)
+        padded = self.COUNTED is not None and self.COUNTED < len(args) and given[self.COUNTED]
+        key = (_num_steps.get() if self.unrolls or padded else None, given)
+        graph = self._graphs.pop(key, ((), None, [], None, None))
+        self._cached_graph, self._cached_op, self._cached_op_args, self._in_format, self._out_format = graph
+        results = super()._call_cached_op(*args)
+        graph = self._cached_graph, self._cached_op, self._cached_op_args, self._in_format, self._out_format
+        self._graphs[key] = graph
+        if len(self._graphs) > self.LIMIT:
+            del self._graphs[next(iter(self._graphs))]
+        return results
+
+    def _clear_cached_op(self) -> None:
+        super()._clear_cached_op()
+        self._graphs.clear()
+
+
+def num_steps_of(X) -> int:
+    """Return the number of steps of inputs (num_steps, ...); of a symbol, those of the call that is under way.
+
+    Raises:
+        ValueError: for a symbol in the graph of a block that is no :class:`StepGraphs`.
+    """
+    num_steps = X.shape[0] if isinstance(X, mx.nd.NDArray) else _num_steps.get()
+    if num_steps is None:
+        raise D2lrnnError(
+            "a layer that is unrolled has become part of a hybridised block that does not know the number of time "
+            "steps: derive that block from d2lrnn.StepGraphs, or hybridise the layer alone"
+        )
+    return num_steps
+
+
+class WatchfulGraphs(StepGraphs):
+    """Graphs that begin anew if a parameter was given other arrays, as ``initialize`` and ``grad_req`` do.
+
+    A graph with static_shape would go on writing gradients to the old ones.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: list = []  # the arrays of all parameters at the last call
+
+    def look_for_new_memory(self) -> None:
+        """Throw the graphs away if the parameters lie in other arrays than at the last call."""
+        if not _same(self._seen, self._memory()):
+            self.repack()
+            self._clear_cached_op()
+            self._seen = self._memory()
+
+    def repack(self) -> None:
+        """Put in order what depends on where the parameters lie."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the Gluon parameters by name, each once."""
+        return names_of(self)
+
+    def _memory(self) -> list:
+        return memory_of(self.collect_params().values())
+
+
+def _same(these: list, those: list) -> bool:
+    return len(these) == len(those) and all(one is other for one, other in zip(these, those))
