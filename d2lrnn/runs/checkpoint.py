@@ -89,11 +89,7 @@ class Checkpoint:
         Raises:
             CheckpointError: if the parameters do not fit the model that the checkpoint describes, or it describes none.
         """
-        if self.model_config is None:
-            raise CheckpointError(
-                f"{self._where}the model is not one of d2lrnn's: make it yourself and call fill(model)"
-            )
-        return self.fill(build_model(self.model_config, len(self.vocab), ctx))
+        return self.fill(build_model(self.shape, len(self.vocab), ctx))
 
     def fill(self, model):
         """Give a model the checkpoint's parameters, and return it.

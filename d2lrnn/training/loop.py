@@ -15,6 +15,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import trainable_parameters
+from d2lrnn.models.protocol import Model
 from d2lrnn.training.divergence import TrainingDivergedError, why_lost
 from d2lrnn.training.gradients import gradient_norm
 from d2lrnn.training.history import History, Position
@@ -51,7 +52,7 @@ class Training:
     epoch and after every ``segment`` batches.
 
     Args:
-        model: what is trained, in place; it keeps the protocol of :mod:`d2lrnn.models.protocol`.
+        model: what is trained, in place; it keeps :class:`d2lrnn.models.protocol.Model`.
         config: how; its ``prefixes`` and ``pred_len`` do not matter here.
         objective: the loss of a batch, and the number that the run is told by.
         segment: batches between two places where the run can be halted within an epoch.
@@ -68,7 +69,7 @@ class Training:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         config: TrainConfig,
         objective: Objective,
         segment: int = SEGMENT,

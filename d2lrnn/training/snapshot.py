@@ -10,7 +10,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.parameters import get_values
+from d2lrnn.models.parameters import device_of
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.optimisers import Average
 
@@ -68,7 +68,7 @@ class Snapshot:
 
     def restore(self, training: Any) -> None:
         """Let a training stand here; see :meth:`d2lrnn.training.loop.Training.restore`."""
-        ctx = get_values(next(iter(training.params.values()))).ctx
+        ctx = device_of(next(iter(training.params.values())))
         kinds: dict[str, dict[str, numpy.ndarray]] = {}
         for name, array in self.arrays.items():
             kind, _, of = name.partition(".")
