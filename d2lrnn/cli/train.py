@@ -160,7 +160,8 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
 
 def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
     """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
-    model, config, failure, folder = training.model, training.config, "", shlex.quote(str(run.folder))
+    model: Any = training.model
+    config, failure, folder = training.config, "", shlex.quote(str(run.folder))
     run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
     try:
         history = train_and_predict(model, corpus, config, training, run.keep)
