@@ -153,7 +153,7 @@ def score(said, true):
 def training(lesson, models, train_task, test_task):
     """Train the models; print and draw how they score on the held-out part."""
     common.section("4. Training, and the test on the held-out tenth")
-    config = replace(lesson.training, use_random_iter=True)
+    config = replace(lesson.training, batches="random")
     print(common.describe(config))
     _, true = tag(models["gluon, one direction"], test_task, lesson)
     print(f"{'model':24}perplexity  seconds  accuracy     F1")

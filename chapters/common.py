@@ -17,7 +17,6 @@ from d2lrnn.cli import (  # noqa: E402
     from_arguments,
     options,  # noqa: E402
 )
-from d2lrnn.config import settings_in  # noqa: E402
 from d2lrnn.generation import encode_prefix  # noqa: E402
 from d2lrnn.training import in_notebook  # noqa: E402
 
@@ -97,14 +96,14 @@ def parse_args(
 
 
 def _lesson(args: argparse.Namespace, model: d2lrnn.ModelConfig | None, training: d2lrnn.TrainConfig | None) -> Lesson:
-    by_lines = training is not None and training.num_lines > 0
+    by_lines = training is not None and training.batches == "lines"
     corpus, ctx = from_arguments.load_corpus_from(args, by_lines), d2lrnn.as_ctx(args.ctx)
     prefixes = from_arguments.prefixes_from(args, corpus)
     for prefix in prefixes:
         encode_prefix(prefix, corpus.vocab)
-    model = replace(model or d2lrnn.ModelConfig(), **settings_in(d2lrnn.ModelConfig, vars(args)))
+    model = from_arguments.changed(model or d2lrnn.ModelConfig(), args)
     if training is not None:
-        training = replace(training, prefixes=prefixes, **settings_in(d2lrnn.TrainConfig, vars(args)))
+        training = replace(from_arguments.changed(training, args), prefixes=prefixes)
     training = training or d2lrnn.TrainConfig()
     if not by_lines:
         d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises: it is too short
@@ -167,7 +166,7 @@ def carry_out(train: Callable, *args: Any) -> Any:
 
 def describe(config: d2lrnn.TrainConfig) -> str:
     """Return how a model is trained, in a line."""
-    rows = f"{config.num_lines} line" if config.num_lines == 1 else f"{config.num_steps} tokens"
+    rows = "1 line" if config.lines_per_row == 1 else f"{config.num_steps} tokens"
     return (
         f"{config.num_epochs} epochs, batches of {config.batch_size} x {rows}, "
         f"{config.optimizer} with lr {config.lr:g}, theta {config.theta:g}"

@@ -187,7 +187,7 @@ def first_letters(lesson):
 def identity(lesson):
     """Train RNNs with tanh and with relu, from both beginnings, to remember a letter; print their perplexities."""
     common.section(f"5. Remember a letter for {lesson.training.num_steps} steps")
-    config = TrainConfig(3, optimizer="adam", lr=1e-3, theta=0.1, use_random_iter=True, verbose=False)
+    config = TrainConfig(3, optimizer="adam", lr=1e-3, theta=0.1, batches="random", verbose=False)
     print(f"{'perplexity in epoch':24}" + "".join(f"{epoch:12}" for epoch in range(1, config.num_epochs + 1)))
     for cell in ("rnn", "rnn_relu"):
         for start in ("N(0, 0.01²)", "the identity"):

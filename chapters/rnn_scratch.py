@@ -134,7 +134,7 @@ def clipping(lesson):
 def train_random(lesson, models, histories):
     """Train the model from scratch on random windows, as the book does first."""
     common.section("5. Training with random sampling")
-    config = replace(lesson.training, use_random_iter=True)
+    config = replace(lesson.training, batches="random")
     print(common.describe(config))
     model = models["scratch, random"] = common.new_twins(lesson)["scratch"]
     histories["scratch, random"] = common.carry_out(d2lrnn.train_and_predict, model, lesson.corpus, config)

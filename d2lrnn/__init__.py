@@ -1,10 +1,28 @@
 """The recurrent-network chapter of *Dive into Deep Learning* on MXNet and Gluon; importing it switches np mode on."""
 
+import importlib as _importlib
+import sys as _sys
+from typing import Any as _Any
+
 from d2lrnn._launch import is_command_line as _is_command_line
 
-# Python imports this file before d2lrnn/__main__.py. The command line has no use for these names, and --help and a
-# wrong option are not to wait for MXNet: what a command needs, it imports itself.
-if not _is_command_line():
+
+def __getattr__(name: str) -> _Any:
+    """Bring the public names when the first of them is asked for: see below, on the command line."""
+    if not name.startswith("_") and "_complete" not in globals():
+        globals()["_complete"] = True
+        _importlib.reload(_sys.modules[__name__])
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# Python imports this file before d2lrnn/__main__.py.  The command line itself has no use for these names, and --help
+# and a wrong option are not to wait for MXNet: what a command needs, it imports itself.  But a file of the reader's
+# that the command line imports (--import) may ask for one of them: then this file runs once more, with all of them.
+if not _is_command_line() or "_complete" in globals():
+    _complete = True
+
     # the ground: MXNet, devices, errors
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
 

@@ -15,6 +15,10 @@ class D2lrnnError(ValueError):
     """
 
 
+class UnknownCellError(D2lrnnError):
+    """There is no cell of this name."""
+
+
 class FileError(OSError, D2lrnnError):
     """A file cannot be read or written, as on a full disk; the message names the file."""
 

@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import d2lrnn
 from d2lrnn import device
 from d2lrnn._runtime import mx
-from d2lrnn.cells import declaration
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
 settings.load_profile("d2lrnn")
@@ -47,12 +46,10 @@ def needs_gpu():
 @pytest.fixture
 def only_here():
     """Cells that the test adds are gone afterwards."""
-    kept = [(names, list(names)) for names in (declaration.CELL_NAMES, declaration.PROJECTED_CELLS)]
+    kept = dict(d2lrnn.CELLS)
     yield
-    for names, before in kept:
-        names[:] = before
-    for name in set(d2lrnn.CELLS) - set(declaration.CELL_NAMES):
-        del d2lrnn.CELLS[name]
+    d2lrnn.CELLS.clear()
+    d2lrnn.CELLS.update(kept)
 
 
 @pytest.fixture(scope="session")

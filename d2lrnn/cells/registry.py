@@ -1,39 +1,18 @@
-"""The table of all cells, and the one way to add another."""
+"""The table of all cells with their steps, and the one way to add another."""
 
 from __future__ import annotations
 
-from d2lrnn.cells import compiled
-from d2lrnn.cells.declaration import CELL_NAMES, PROJECTED_CELLS, Cell
-from d2lrnn.cells.steps import (
-    gru_reset_after_step,
-    gru_step,
-    lstm_peephole_projected_step,
-    lstm_peephole_step,
-    lstm_projected_step,
-    lstm_step,
-    rnn_relu_step,
-    rnn_step,
-)
+from dataclasses import replace
+
+from d2lrnn.cells import compiled, steps
+from d2lrnn.cells.declaration import CELLS as CELLS
+from d2lrnn.cells.declaration import Cell
 from d2lrnn.errors import D2lrnnError
 
-CELLS = {
-    "rnn": Cell(rnn_step, compiled.rnn_step, "h"),
-    "rnn_relu": Cell(rnn_relu_step, compiled.rnn_relu_step, "h", identity=True),
-    "gru": Cell(gru_step, compiled.gru_step, "zrh", ("rz", "h")),
-    "gru_reset_after": Cell(gru_reset_after_step, compiled.gru_reset_after_step, "zrh", ("rzh",), num_biases=2),
-    "lstm": Cell(lstm_step, compiled.lstm_step, "ifoc", ("ifco",), num_states=2),
-    "lstm_peephole": Cell(lstm_peephole_step, compiled.lstm_peephole_step, "ifoc", ("ifco",), 2, peepholes="ifo"),
-    "lstm_projected": Cell(lstm_projected_step, compiled.lstm_projected_step, "ifoc", ("ifco",), 2, projected=True),
-    "lstm_peephole_projected": Cell(
-        lstm_peephole_projected_step,
-        compiled.lstm_peephole_projected_step,
-        "ifoc",
-        ("ifco",),
-        num_states=2,
-        peepholes="ifo",
-        projected=True,
-    ),
-}
+# The steps of a cell of the book are named after it: rnn has steps.rnn_step and compiled.rnn_step.
+for _name, _cell in list(CELLS.items()):
+    _step = f"{_name}_step"
+    CELLS[_name] = replace(_cell, step=getattr(steps, _step), compiled_step=getattr(compiled, _step))
 
 
 def add_cell(name: str, cell: Cell) -> None:
@@ -56,6 +35,3 @@ def add_cell(name: str, cell: Cell) -> None:
     if name in CELLS:
         raise D2lrnnError(f"there is a cell {name!r} already: expected another name than {', '.join(CELLS)}")
     CELLS[name] = cell
-    CELL_NAMES.append(name)
-    if cell.projected:
-        PROJECTED_CELLS.append(name)

@@ -31,7 +31,7 @@ def evaluate(args: argparse.Namespace) -> int:
     checkpoint = load_run(args.run)
     if args.max_tokens is not None:
         check_whole("max_tokens", args.max_tokens, 2)
-    num_lines = checkpoint.train_config.num_lines if args.num_lines is None else args.num_lines
+    num_lines = checkpoint.train_config.lines_per_row if args.num_lines is None else args.num_lines
     what, ids, train_ids = _read(args, checkpoint, num_lines > 0)
     start = time.perf_counter()
     if num_lines:
@@ -76,7 +76,7 @@ def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_li
         if not len(ends):
             raise D2lrnnError(f"max_tokens is {args.max_tokens}: expected at least the tokens of the first line")
         ids = ids[: ends[-1] + 1]
-    config = replace(checkpoint.train_config, num_lines=num_lines, vary_steps=False, use_random_iter=False)
+    config = replace(checkpoint.train_config, batches="lines", num_lines=num_lines)
     return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config), len(ids)
 
 

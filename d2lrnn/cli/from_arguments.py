@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from d2lrnn.config.fields import settings_in
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END, tokenize
+
+Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 # What samples start from when no --prefix is given; for other corpora, their own first tokens.
 PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
 
 
-def config_from(args: argparse.Namespace, kind: type, **fixed: Any) -> Any:
-    """Make a ``ModelConfig`` or ``TrainConfig`` of the arguments of the same names; ``fixed`` overrides them."""
-    return kind(**{**settings_in(kind, vars(args)), **fixed})
+def given_in(args: argparse.Namespace, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
+    """Return the settings of a configuration that the arguments hold, named as in its ``flat``."""
+    return {name: value for name, value in vars(args).items() if name in kind().flat}
+
+
+def changed(config: Config, args: argparse.Namespace | Mapping[str, Any]) -> Config:
+    """Return a configuration with the settings that the arguments, or a dictionary of settings, hold.
+
+    Raises:
+        ValueError: as the class of the configuration.
+    """
+    given = given_in(args, type(config)) if isinstance(args, argparse.Namespace) else args
+    return type(config).from_dict({**config.flat, **given})
+
+
+def config_from(args: argparse.Namespace, kind: type[Config], **fixed: Any) -> Config:
+    """Make a ``ModelConfig`` or ``TrainConfig`` of the arguments of the same names; ``fixed`` fields override them."""
+    return dataclasses.replace(changed(kind(), args), **fixed)
 
 
 def load_corpus_from(args: argparse.Namespace, lines: bool = False) -> Corpus:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from d2lrnn.cli.imports import import_first, imports_in
 from d2lrnn.cli.options import prepare_stdout
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.errors import D2lrnnError
@@ -32,9 +33,17 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         options: what the command's function takes beside its arguments, such as the ``pace`` of ``train``.
     """
     prepare_stdout()
-    args = make_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    imports = imports_in(argv)
     try:
+        for what in imports:
+            import_first(what)
+        args = make_parser().parse_args(argv)
+        args.imports = imports
         return run(args, **options)
+    except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
+        print(f"d2lrnn: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("d2lrnn: interrupted", file=sys.stderr)
         return 130
@@ -48,9 +57,6 @@ def run(args: argparse.Namespace, **options: Any) -> int:
     try:
         command = importlib.import_module(f"d2lrnn.cli.{args.command}")
         return getattr(command, COMMANDS[args.command])(args, **options)
-    except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
-        print(f"d2lrnn: {error}", file=sys.stderr)
-        return 1
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
         if "alloc" not in reason.lower():

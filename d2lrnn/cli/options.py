@@ -7,11 +7,11 @@ import dataclasses
 import difflib
 import io
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from d2lrnn.config.evaluation import Cache, Dynamic
-from d2lrnn.config.fields import CORPUS_NAMES, LEVELS
+from d2lrnn.config.fields import CORPUS_NAMES, LEVELS, setting
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
@@ -21,6 +21,20 @@ CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers", "num_projections")  # what
 CHAPTER_TRAINING = tuple(
     "num_epochs batch_size num_steps optimizer lr theta use_random_iter pred_period pred_len seed".split()
 )
+
+# Options that are no fields: TrainConfig.flat has the first three in place of batches and num_lines, ModelConfig.flat
+# the others in place of dropout.
+FLAT = {
+    "use_random_iter": setting(False, "random windows; else consecutive ones with the state carried"),
+    "vary_steps": setting(False, "windows of varying length, num_steps on average; consecutive ones only"),
+    "num_lines": setting(0, "rows are so many whole lines, at most num_steps long, in random order; 0: windows"),
+    "dropout": setting(0.0, "share dropped before each layer and before the output; gluon only"),
+    "input_dropout": setting(None, "share of the embedded inputs dropped, if other than --dropout", kind=float),
+    "output_dropout": setting(None, "share of the last layer's outputs dropped, if other than --dropout", kind=float),
+    "word_dropout": setting(0.0, "share of the words left out of a batch; gluon only"),
+    "weight_dropout": setting(0.0, "share of the hidden-to-hidden weights dropped; gluon only"),
+    "locked_dropout": setting(False, "one dropout mask for all time steps; gluon only"),
+}
 
 # What the TensorFlow tutorial and Keras call it.
 ELSEWHERE = {
@@ -93,6 +107,18 @@ def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sa
     group.add_argument("--prefix", action="append", metavar="TEXT", help="let samples start from this; may be repeated")
 
 
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """Add ``--import``; :mod:`d2lrnn.cli.imports` reads it, before the parser is made."""
+    parser.add_argument(
+        "--import",
+        action="append",
+        default=argparse.SUPPRESS,
+        dest="imports",
+        metavar="FILE",
+        help="import this Python file or module first, such as one that calls d2lrnn.add_cell; may be repeated",
+    )
+
+
 def add_data_dir(parser) -> None:
     """Add ``--data-dir``."""
     parser.add_argument("--data-dir", metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/")
@@ -110,12 +136,12 @@ def add_settings(
     given_only: bool = False,
     prefix: str = "",
 ) -> None:
-    """Add an option for each field of a configuration.
+    """Add an option for each setting of a configuration.
 
     Args:
         parser: where to add them.
         defaults: a configuration; its values are the options' defaults.
-        names: the fields to add; empty: all of them.
+        names: the settings to add; empty: all of them.
         given_only: leave options that are not given out of the parsed arguments.
         prefix: what the options' names begin with.
     """
@@ -127,35 +153,37 @@ def add_settings(
         Sampling: "how it chooses",
     }
     group = parser.add_argument_group(titles[type(defaults)])
-    for field in dataclasses.fields(defaults):
-        if "help" not in field.metadata or names and field.name not in names:
+    about = {field.name: field.metadata for field in dataclasses.fields(defaults)}
+    about |= {name: field.metadata for name, field in FLAT.items()}
+    values = defaults.flat if isinstance(defaults, (ModelConfig, TrainConfig)) else vars(defaults)
+    for name, default in values.items():
+        if "help" not in about[name] or names and name not in names:
             continue
-        default = getattr(defaults, field.name)
         shown = ("no", "yes")[default] if isinstance(default, bool) else "none" if default is None else default
         group.add_argument(
-            f"--{prefix}{field.name}".replace("_", "-"),
+            f"--{prefix}{name}".replace("_", "-"),
             default=argparse.SUPPRESS if given_only else default,
-            help=f"{field.metadata['help']} ({shown})",
-            **_how_to_read(field),
+            help=f"{about[name]['help']} ({shown})",
+            **_how_to_read(about[name]),
         )
 
 
-def _how_to_read(field: dataclasses.Field) -> dict[str, Any]:
-    """Return the arguments of ``add_argument`` that read a field's value."""
-    kind, _, none = str(field.type).partition(" | ")
-    if kind == "bool":
+def _how_to_read(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``add_argument`` that read a setting's value, from what ``setting`` says about it."""
+    kind = about["kind"]
+    if kind is bool:
         return {"type": _yes_or_no, "nargs": "?", "const": True, "metavar": "yes|no"}
-    if kind == "str":
-        return {"choices": field.metadata["choices"]}
-    number = {"int": int, "float": float}[kind]
-    if not none:
-        return {"type": number, "metavar": "N" if number is int else "X"}
+    if kind is str:
+        return {"choices": tuple(about["choices"])}
+    metavar = "N" if kind is int else "X"
+    if not about["none"]:
+        return {"type": kind, "metavar": metavar}
 
     def number_or_none(text: str) -> Any:
-        return None if text == "none" else number(text)
+        return None if text == "none" else kind(text)
 
-    number_or_none.__name__ = f"{kind} or none"  # which argparse shows
-    return {"type": number_or_none, "metavar": "N" if number is int else "X"}
+    number_or_none.__name__ = f"{kind.__name__} or none"  # which argparse shows
+    return {"type": number_or_none, "metavar": metavar}
 
 
 def _yes_or_no(text: str) -> bool:

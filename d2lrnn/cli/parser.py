@@ -12,6 +12,7 @@ from d2lrnn.cli.options import (
     add_ctx,
     add_data_arguments,
     add_data_dir,
+    add_imports,
     add_settings,
 )
 from d2lrnn.config.evaluation import Cache, Dynamic
@@ -37,6 +38,7 @@ def make_parser() -> Parser:
         "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text\n"
         "  python -m d2lrnn train --config small                    Penn Treebank, as the TensorFlow tutorial does",
     )
+    add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
@@ -45,6 +47,8 @@ def make_parser() -> Parser:
     _add_plot(commands)
     _add_show(commands)
     _add_play(commands)
+    for command in commands.choices.values():
+        add_imports(command)
     return parser
 
 

@@ -87,7 +87,7 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
         return acrostic(texts, form, model, vocab, sampling, args.skip_unknown)
     if args.form:
         return compose(texts, form, model, vocab, sampling, args.skip_unknown)
-    num_lines = checkpoint.train_config.num_lines
+    num_lines = checkpoint.train_config.lines_per_row
     if num_lines:
         for text in begin:
             vocab.encode(text)  # raises, with the position in what the user wrote

@@ -65,7 +65,7 @@ def _beginning(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[str, S
     prefixes = checkpoint.train_config.prefixes if args.prefix is None else (args.prefix,)
     if not prefixes:
         raise D2lrnnError(f"{args.run} was trained without prefixes: say what the model is to read, --prefix TEXT")
-    sampling, num_lines = Sampling(temperature=0.0), checkpoint.train_config.num_lines
+    sampling, num_lines = Sampling(temperature=0.0), checkpoint.train_config.lines_per_row
     if not num_lines:
         return prefixes[0], sampling
     (prefix,), sampling = as_lines(prefixes[:1], sampling, num_lines)

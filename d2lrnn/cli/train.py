@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.cli.from_arguments import prefixes_from
-from d2lrnn.config.fields import settings_in
+from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
+from d2lrnn.cli.imports import as_options
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
 from d2lrnn.config.training import TrainConfig
@@ -35,7 +35,7 @@ from d2lrnn.training.language_model import batches_for, perplexity_on, train_and
 from d2lrnn.training.loop import Training, set_seed
 from d2lrnn.training.objective import NextToken
 
-# What says which batches an epoch has; and the settings that one learning rate schedule alone looks at.
+# What says which batches an epoch has, as options; and the settings that one learning rate schedule alone looks at.
 CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
 
 SCHEDULED = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
@@ -48,7 +48,7 @@ def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: Trai
         options["max_tokens"] = named.max_tokens
     if options["held_out"] is None:
         options["held_out"] = 0.0 if args.corpus == "ptb" else named.held_out
-    return {**options, "lines": training.num_lines > 0}
+    return {**options, "lines": training.batches == "lines"}
 
 
 def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
@@ -63,7 +63,7 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     if any((folder / file).exists() for file in (LAST, BEST)) and not args.overwrite:
         go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if (folder / LAST).exists() else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
-    model_config = dataclasses.replace(named.model, **_given_model(args, named.model))
+    model_config = changed(named.model, _given_model(args, named.model))
     config = _changed(named.training, args)
     options = _corpus_options(args, named, config)
     corpus = load_corpus(given, args.data_dir, **options)
@@ -78,25 +78,24 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     for old in (LAST, BEST):
         (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
-    return _carry_out(run, training, corpus)
+    return _carry_out(run, training, corpus, as_options(args.imports))
 
 
 def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
     """Return a training with the settings that the arguments hold."""
-    given = settings_in(TrainConfig, vars(args))
-    changed = dataclasses.replace(config, **given)
-    for name in given.keys() & SCHEDULED.keys():
-        if changed.lr_schedule != SCHEDULED[name]:
+    new = changed(config, args)
+    for name in given_in(args, TrainConfig).keys() & SCHEDULED.keys():
+        if new.lr_schedule != SCHEDULED[name]:
             raise D2lrnnError(
                 f"--{name.replace('_', '-')} is for --lr-schedule {SCHEDULED[name]}, and this one is "
-                f"{changed.lr_schedule}: leave it out, or give the other schedule too"
+                f"{new.lr_schedule}: leave it out, or give the other schedule too"
             )
-    return changed
+    return new
 
 
 def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
     """Return the settings of the model that the arguments hold, and what they entail."""
-    given = settings_in(ModelConfig, vars(args))
+    given = given_in(args, ModelConfig)
     if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
         given["embed_size"] = None  # which only Gluon's models have
     if defaults.embed_size == defaults.num_hiddens and "num_hiddens" in given and "embed_size" not in given:
@@ -108,7 +107,7 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     for what in ("config", "out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
-    if settings_in(ModelConfig, vars(args)) or args.overwrite:
+    if given_in(args, ModelConfig) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
     if args.resume.is_file() and args.resume.name != LAST:
         raise RunError(f"--resume {args.resume}: expected the folder of a run, or {LAST} in it, where it is to go on")
@@ -132,13 +131,13 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     run = RunFolder(folder, training, checkpoint, pace)
     _describe(model, checkpoint.shape, corpus, ctx)
     _settle_position(training, checkpoint.train_config)
-    return _carry_out(run, training, corpus)
+    return _carry_out(run, training, corpus, as_options(args.imports))
 
 
 def _settle_position(training: Training, before: TrainConfig) -> None:
     """Begin the epoch anew if its batches are others now, and say where the run goes on."""
     config, epoch = training.config, training.position.epoch
-    cuts = [name for name in CUTS if getattr(config, name) != getattr(before, name)]
+    cuts = [name for name in CUTS if config.flat[name] != before.flat[name]]
     if cuts and training.position.batch:
         training.position, training.carried = Position(epoch), None
         print(f"another {' and '.join(cuts)}: epoch {epoch} of {config.num_epochs} begins anew")
@@ -158,8 +157,11 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
     )
 
 
-def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
-    """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
+def _carry_out(run: RunFolder, training: Training, corpus: Corpus, imports: str) -> int:
+    """Train, keep the run in its folder, draw it, measure it, and return the exit status.
+
+    ``imports`` is what the commands that are shown need beside what they are shown for.
+    """
     model: Any = training.model
     config, failure, folder = training.config, "", shlex.quote(str(run.folder))
     run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
@@ -170,7 +172,7 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         if run.kept:
             failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
     except FileError:
-        _say_where_to_go_on(run)
+        _say_where_to_go_on(run, imports)
         raise
     best_model = run.finish(bool(failure))
     if best_model is not None:
@@ -187,21 +189,22 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus) -> int:
         print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
     if best_model is not None:
         prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
-        print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}")
+        print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}{imports}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
     if history.stopped:
-        _say_where_to_go_on(run)
+        _say_where_to_go_on(run, imports)
         return 130
     return 0
 
 
-def _say_where_to_go_on(run: RunFolder) -> None:
+def _say_where_to_go_on(run: RunFolder, imports: str) -> None:
     """Print the command that goes on with a run that was stopped, if a position was kept."""
     if run.kept:
         where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
-        print(f"go on with it: {_python()} -m d2lrnn train --resume {shlex.quote(str(run.folder))}  # {where}")
+        folder = shlex.quote(str(run.folder))
+        print(f"go on with it: {_python()} -m d2lrnn train --resume {folder}{imports}  # {where}")
 
 
 def _python() -> str:

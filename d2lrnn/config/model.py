@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from d2lrnn.cells.declaration import CELL_NAMES, check_projections
+from d2lrnn.cells.declaration import CELLS, cell_named
 from d2lrnn.checks import check_whole
-from d2lrnn.config.fields import FLOAT32_MAX, check_choices, setting
-from d2lrnn.errors import D2lrnnError
+from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
+from d2lrnn.errors import D2lrnnError, UnknownCellError
 
 KINDS = ("scratch", "fast", "gluon")
 
@@ -35,40 +37,65 @@ class Dropout:
         """Return a single rate as what it means: before each layer and before the output, a new mask each step."""
         return dropout if isinstance(dropout, Dropout) else cls(dropout, dropout, dropout)
 
+    @property
+    def flat(self) -> dict[str, Any]:
+        """The record as six settings side by side: options of the command line have these names.
+
+        ``dropout`` stands for inputs and outputs too, unless these have settings that are not None.
+        """
+        return {
+            "dropout": self.hidden,
+            "input_dropout": None if self.inputs == self.hidden else self.inputs,
+            "output_dropout": None if self.outputs == self.hidden else self.outputs,
+            "word_dropout": self.words,
+            "weight_dropout": self.weights,
+            "locked_dropout": self.locked,
+        }
+
+    @classmethod
+    def of_flat(cls, settings: Mapping[str, Any]) -> Dropout:
+        """Return the record that settings as in :attr:`flat` describe; those that are missing drop nothing."""
+        values = {**cls().flat, **settings}
+        rate, inputs, outputs = (values[name] for name in ("dropout", "input_dropout", "output_dropout"))
+        return cls(
+            rate,
+            rate if inputs is None else inputs,
+            rate if outputs is None else outputs,
+            *(values[name] for name in ("word_dropout", "weight_dropout", "locked_dropout")),
+        )
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that tells one model's shape from another's; it travels in the checkpoint."""
+    """Everything that tells one model's shape from another's; it travels in the checkpoint.
+
+    ``dropout`` may be given as a number, which means ``Dropout.of(number)``.
+    """
 
     kind: str = setting("gluon", "the book's equations, the same compiled, or Gluon's fused layers", KINDS)
-    cell: str = setting("lstm", "recurrent layer; on Gluon gru is gru_reset_after", CELL_NAMES)
+    cell: str = setting("lstm", "recurrent layer; on Gluon gru is gru_reset_after", CELLS)
     num_hiddens: int = setting(256, "hidden units of each layer and direction")
     num_layers: int = setting(1, "stacked layers")
     bidirectional: bool = setting(False, "read from both ends; not for language models")
-    embed_size: int | None = setting(None, "width of a learnt embedding, none: one-hot vectors; gluon only")
+    embed_size: int | None = setting(None, "width of a learnt embedding, none: one-hot vectors; gluon only", kind=int)
     tie_weights: bool = setting(False, "the embedding is the output layer's weight too; gluon only")
-    dropout: float = setting(0.0, "share dropped before each layer and before the output; gluon only")
-    input_dropout: float | None = setting(None, "share of the embedded inputs dropped, if other than --dropout")
-    output_dropout: float | None = setting(None, "share of the last layer's outputs dropped, if other than --dropout")
-    word_dropout: float = setting(0.0, "share of the words left out of a batch; gluon only")
-    weight_dropout: float = setting(0.0, "share of the hidden-to-hidden weights dropped; gluon only")
-    locked_dropout: bool = setting(False, "one dropout mask for all time steps; gluon only")
-    init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book")
-    num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's")
-    num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens")
+    dropout: Dropout = Dropout()  # where it drops in training, and how much; gluon only
+    init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book", kind=float)
+    num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's", kind=int)
+    num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens", kind=int)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dropout", Dropout.of(self.dropout))
         check_choices(self)
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
             if value is not None or name not in ("embed_size", "num_outputs"):
                 check_whole(name, value, least)
-        check_projections(self.cell, self.num_projections, self.num_hiddens)
-        dropout = self.dropouts
+        cell_named(self.cell).check_projections(self.cell, self.num_projections, self.num_hiddens)
+        dropout = self.dropout
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
-        if not self.embed_size and (self.input_dropout or self.word_dropout):
-            raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
+        self._check_embedding(dropout.inputs != dropout.hidden and dropout.inputs, dropout.words)
         width = self.num_projections or self.num_hiddens
         if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
             name = "num_projections" if self.num_projections else "num_hiddens"
@@ -79,9 +106,48 @@ class ModelConfig:
         if self.init_scale is not None and not 0 < self.init_scale < FLOAT32_MAX:
             raise D2lrnnError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
 
+    def _check_embedding(self, inputs: float | None, words: float) -> None:
+        """Refuse dropout of the embedding where there is none; ``inputs`` that a single rate covers are not meant."""
+        if not self.embed_size and (inputs or words):
+            raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
+
     @property
-    def dropouts(self) -> Dropout:
-        """Where the model drops, and how much."""
-        inputs = self.dropout if self.input_dropout is None else self.input_dropout
-        outputs = self.dropout if self.output_dropout is None else self.output_dropout
-        return Dropout(self.dropout, inputs, outputs, self.word_dropout, self.weight_dropout, self.locked_dropout)
+    def flat(self) -> dict[str, Any]:
+        """All settings side by side, with those of :attr:`Dropout.flat` in place of ``dropout``."""
+        values = vars(self)
+        names = list(values)
+        place = names.index("dropout")
+        before, after = ({name: values[name] for name in part} for part in (names[:place], names[place + 1 :]))
+        return {**before, **self.dropout.flat, **after}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Return the configuration that a checkpoint holds or that options of the command line give.
+
+        Args:
+            values: what ``dataclasses.asdict`` returns, or settings as in :attr:`flat`, which old checkpoints have.
+
+        Raises:
+            UnknownCellError: for a cell that is not known.
+            ValueError: for a setting that there is not, a value that cannot be.
+        """
+        plain, flat = vars(cls()), Dropout().flat
+        nested = isinstance(values, Mapping) and isinstance(values.get("dropout"), Mapping)
+        check_names("the settings of a model", values, [*plain] if nested else [*plain, *(flat.keys() - plain.keys())])
+        cell = values.get("cell", cls.cell)
+        if isinstance(cell, str) and cell not in CELLS:
+            raise UnknownCellError(
+                f"the cell {cell!r} is not known here: name the file that adds it, --import FILE (in Python: call "
+                "d2lrnn.add_cell first)"
+            )
+        fields = {name: value for name, value in values.items() if name in plain}
+        try:
+            if nested:
+                check_names("the settings of dropout", values["dropout"], [*asdict(Dropout())])
+                return cls(**{**fields, "dropout": Dropout(**values["dropout"])})
+            given = {name: value for name, value in values.items() if name in flat}
+            config = cls(**{**fields, "dropout": Dropout.of_flat(given)})
+            config._check_embedding(given.get("input_dropout"), 0.0)
+            return config
+        except TypeError as error:
+            raise D2lrnnError(f"the settings of a model have a value of another type than expected: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
 
 
@@ -26,7 +26,9 @@ def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) ->
 
     The one difference is Gluon's: its LSTM has two biases a gate, which begin within ``init_scale`` as all else does.
     """
-    model = ModelConfig(num_hiddens=units, num_layers=2, embed_size=units, dropout=dropout, init_scale=init_scale)
+    model = ModelConfig(
+        num_hiddens=units, num_layers=2, embed_size=units, dropout=Dropout.of(dropout), init_scale=init_scale
+    )
     fixed: dict[str, Any] = {
         "batch_size": 20,
         "lr": 1.0,
@@ -50,10 +52,7 @@ CONFIGS = {
             num_hiddens=256,
             embed_size=256,
             tie_weights=True,
-            dropout=0.6,
-            word_dropout=0.2,
-            weight_dropout=0.5,
-            locked_dropout=True,
+            dropout=Dropout(0.6, 0.6, 0.6, words=0.2, weights=0.5, locked=True),
             init_scale=0.1,
         ),
         TrainConfig(
@@ -75,11 +74,11 @@ CONFIGS = {
     ),
     "poetry": NamedConfig(
         "couplets",
-        ModelConfig(embed_size=128, num_hiddens=128, num_layers=2, dropout=0.5),
+        ModelConfig(embed_size=128, num_hiddens=128, num_layers=2, dropout=Dropout.of(0.5)),
         TrainConfig(
             num_epochs=20,
             batch_size=64,
-            num_lines=1,
+            batches="lines",
             num_steps=100,
             optimizer="adam",
             lr=1e-3,
@@ -100,14 +99,13 @@ CONFIGS = {
             num_layers=2,
             embed_size=384,
             tie_weights=True,
-            dropout=0.25,
-            output_dropout=0.3,
-            locked_dropout=True,
+            dropout=Dropout(0.25, 0.25, outputs=0.3, locked=True),
             init_scale=0.05,
         ),
         TrainConfig(
             num_epochs=11,
             batch_size=32,
+            batches="lines",
             num_lines=4,
             num_steps=100,
             optimizer="adam",
@@ -145,19 +143,14 @@ CONFIGS = {
             num_layers=2,
             embed_size=650,
             tie_weights=True,
-            dropout=0.3,
-            input_dropout=0.45,
-            output_dropout=0.45,
-            word_dropout=0.1,
-            weight_dropout=0.3,
-            locked_dropout=True,
+            dropout=Dropout(0.3, inputs=0.45, outputs=0.45, words=0.1, weights=0.3, locked=True),
             init_scale=0.05,
         ),
         TrainConfig(
             num_epochs=38,
             batch_size=20,
             num_steps=35,
-            vary_steps=True,
+            batches="varied",
             lr=0.8,
             lr_schedule="one-cycle",
             warm_up=0.02,

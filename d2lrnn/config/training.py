@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from d2lrnn.checks import check_number, check_whole
-from d2lrnn.config.fields import FLOAT32_MAX, check_choices, setting
+from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
 from d2lrnn.errors import D2lrnnError
+
+# What the rows of a batch are: windows that go on where those of the last batch ended; windows from all over the
+# text, in random order; consecutive windows of varying length; whole lines, in random order.
+BATCHES = ("consecutive", "random", "varied", "lines")
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -20,9 +26,10 @@ class TrainConfig:
     With ``sum_over_steps`` the loss is that of the TensorFlow tutorial and of Zaremba et al. (arXiv 1409.2329): summed
     over the time steps, averaged over the batch.  It is num_steps times the mean over tokens, and so are its
     gradients: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and ``theta / num_steps`` on the mean.
-    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.  With
-    ``vary_steps`` it is the window's own length, so that a step of SGD grows with it, as in AWD-LSTM (Merity et al.
-    2017, arXiv 1708.02182), unless it is clipped: then it is ``lr * theta`` long, where AWD-LSTM's grows all the same.
+    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.  Where the
+    batches are ``"varied"``, num_steps is the window's own length, so that a step of SGD grows with it, as in AWD-LSTM
+    (Merity et al. 2017, arXiv 1708.02182), unless the step is clipped: then it is ``lr * theta`` long, where AWD-LSTM's
+    grows all the same.
     """
 
     num_epochs: int = setting(160, "passes over the text")
@@ -31,14 +38,13 @@ class TrainConfig:
     optimizer: str = setting("sgd", "sgd is the book's", OPTIMIZERS)
     lr: float = setting(1e2, "learning rate; for adam take 0.005 or so")
     theta: float = setting(1e-2, "gradients are scaled down to this L2 norm; inf: never")
-    use_random_iter: bool = setting(False, "random windows; else consecutive ones with the state carried")
+    batches: str = setting("consecutive", "what the rows of a batch are", BATCHES)
     pred_period: int = setting(40, "epochs between reports and samples")
     pred_len: int = setting(50, "tokens in a sample, after its prefix")
     prefixes: tuple[str, ...] = ()  # what the samples start from
     seed: int = setting(0, "of parameters, order of batches and dropout")
     verbose: bool = True  # progress bar, reports and samples
-    vary_steps: bool = setting(False, "windows of varying length, num_steps on average; consecutive ones only")
-    num_lines: int = setting(0, "rows are so many whole lines, at most num_steps long, in random order; 0: windows")
+    num_lines: int = 1  # of a row where batches are lines, whose rows are at most num_steps long
     lr_schedule: str = setting("constant", "how lr changes: see --constant-epochs and --warm-up", LR_SCHEDULES)
     constant_epochs: int = setting(1, "decay: after so many epochs, lr is multiplied by lr_decay before each epoch")
     lr_decay: float = setting(1.0, "decay: the factor")
@@ -58,9 +64,10 @@ class TrainConfig:
             "pred_period",
             "pred_len",
             "constant_epochs",
+            "num_lines",
         ):
             check_whole(name, getattr(self, name), 0 if name == "pred_len" else 1)
-        for name in ("num_lines", "averaging", "patience"):
+        for name in ("averaging", "patience"):
             check_whole(name, getattr(self, name), 0)
         check_number("pred_temperature", self.pred_temperature)
         if not 0 < self.lr < FLOAT32_MAX:
@@ -73,8 +80,10 @@ class TrainConfig:
             raise D2lrnnError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
         if not self.theta > 0:
             raise D2lrnnError(f"theta is {self.theta}: expected a number above 0")
-        if self.vary_steps + self.use_random_iter + bool(self.num_lines) > 1:
-            raise D2lrnnError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
+        if self.batches != "lines" and self.num_lines != 1:
+            raise D2lrnnError(
+                f"num_lines is {self.num_lines} where batches are {self.batches!r}: expected batches 'lines', or 1"
+            )
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise D2lrnnError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
         if isinstance(self.prefixes, str):
@@ -85,4 +94,65 @@ class TrainConfig:
     @property
     def carries_state(self) -> bool:
         """Whether each batch goes on where the last one ended."""
-        return not (self.use_random_iter or self.num_lines)
+        return self.batches in ("consecutive", "varied")
+
+    @property
+    def lines_per_row(self) -> int:
+        """How many whole lines a row of a batch has; 0: rows are windows."""
+        return self.num_lines if self.batches == "lines" else 0
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """All settings, with three that exclude one another in place of ``batches`` and ``num_lines``.
+
+        They are ``use_random_iter``, ``vary_steps``, and ``num_lines``, which is 0 where rows are windows.  Options of
+        the command line have these names.
+        """
+        values: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name == "batches":
+                values["use_random_iter"] = value == "random"
+            elif name == "num_lines":
+                values |= {"vary_steps": self.batches == "varied", "num_lines": self.lines_per_row}
+            else:
+                values[name] = value
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Return the configuration that a checkpoint holds or that options of the command line give.
+
+        Args:
+            values: what ``dataclasses.asdict`` returns, or settings as in :attr:`flat`, which old checkpoints have;
+                ``prefixes`` may be a list.
+
+        Raises:
+            ValueError: for a setting that there is not, a value that cannot be.
+        """
+        flat = not (isinstance(values, Mapping) and "batches" in values)
+        check_names("the settings of a training", values, [*(cls().flat if flat else vars(cls()))])
+        given = dict(values)
+        prefixes = given.pop("prefixes", ())
+        if not isinstance(prefixes, (list, tuple)):
+            raise D2lrnnError(f"prefixes is {prefixes!r}, of type {type(prefixes).__name__}: expected a list of texts")
+        try:
+            if flat:
+                ways = {
+                    name: given.pop(name) for name in ("use_random_iter", "vary_steps", "num_lines") if name in given
+                }
+                given |= _batches_of(**ways)
+            return cls(**given, prefixes=tuple(prefixes))
+        except TypeError as error:
+            raise D2lrnnError(
+                f"the settings of a training have a value of another type than expected: {error}"
+            ) from error
+
+
+def _batches_of(use_random_iter: bool = False, vary_steps: bool = False, num_lines: int = 0) -> dict[str, Any]:
+    """Return the fields that three exclusive settings amount to."""
+    check_whole("num_lines", num_lines, 0)
+    if vary_steps + use_random_iter + bool(num_lines) > 1:
+        raise D2lrnnError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
+    if num_lines:
+        return {"batches": "lines", "num_lines": num_lines}
+    return {"batches": "random" if use_random_iter else "varied" if vary_steps else "consecutive"}

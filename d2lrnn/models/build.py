@@ -59,10 +59,10 @@ def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -
             config.num_hiddens,
             config.num_layers,
             config.bidirectional,
-            config.dropouts,
+            config.dropout,
             input_size,
             config.num_projections,
         )
-    model = RNNModel(layer, vocab_size, config.embed_size, config.dropouts, config.num_outputs, config.tie_weights)
+    model = RNNModel(layer, vocab_size, config.embed_size, config.dropout, config.num_outputs, config.tie_weights)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
     return model

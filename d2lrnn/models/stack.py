@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import Cell, check_projections
+from d2lrnn.cells.declaration import Cell, cell_named
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
 from d2lrnn.device import ContextLike, as_ctx
@@ -70,11 +70,10 @@ class Layers:
     num_projections: int | None = None  # width of a projected cell's hidden state, below num_hiddens
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise D2lrnnError(f"unknown cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+        cell = cell_named(self.cell)
         if self.num_layers < 1:
             raise D2lrnnError(f"num_layers is {self.num_layers}: expected at least 1")
-        check_projections(self.cell, self.num_projections)
+        cell.check_projections(self.cell, self.num_projections)
 
     @property
     def num_directions(self) -> int:
@@ -101,8 +100,8 @@ class Layers:
 
     def param_shapes(self, num_inputs: int, num_hiddens: int) -> list[tuple[int, ...]]:
         """Return the parameters' shapes, in order, for inputs (batch_size, num_inputs)."""
-        check_projections(self.cell, self.num_projections, num_hiddens)
         cell = CELLS[self.cell]
+        cell.check_projections(self.cell, self.num_projections, num_hiddens)
         shapes: list[tuple[int, ...]] = []
         for _ in range(self.num_layers):
             sizes = (num_inputs, num_hiddens, self.num_projections)

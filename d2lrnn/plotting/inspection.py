@@ -8,7 +8,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.cells.registry import CELLS
-from d2lrnn.cells.steps import dot, lstm_peephole_projected_step, lstm_peephole_step
+from d2lrnn.cells.steps import dot
 from d2lrnn.checks import check_whole
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
@@ -20,9 +20,6 @@ from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import embedding_of, equations_of
 
 np, npx = mx.np, mx.npx
-
-# Cells of which it is known what memory their peepholes see; those of a user's cell might see another.
-PEEPHOLE_STEPS = (lstm_peephole_step, lstm_peephole_projected_step)
 
 
 class EmbeddingMap(NamedTuple):
@@ -102,7 +99,8 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
         for x in X:
             states.append(cell.step(x, states[-1], list(own.values()))[1])
         outputs = [state[0] for state in states[1:]]
-    return {gate: _activations(gate, X, states, own).asnumpy() for gate in gates}
+    after = cell.peepholes_after or ""
+    return {gate: _activations(gate, X, states, own, gate in after).asnumpy() for gate in gates}
 
 
 def _equations_of(model) -> tuple[Stack, list]:
@@ -122,10 +120,10 @@ def _plain_gates(name: str) -> str:
         ValueError: if it has none, or parameters that do not belong to this form.
     """
     cell = CELLS[name]
-    gates = cell.gates[:-1]  # the last letter is that of the candidate, a tanh
+    gates = cell.gates.replace(cell.candidate, "")
     if not gates:
         raise D2lrnnError(f"the cell {name} has no gates to look at")
-    kinds = ["W_x", "W_h", "b_", "c_"] + ["w_c"] * (cell.step in PEEPHOLE_STEPS)
+    kinds = ["W_x", "W_h", "b_", "c_"] + ["w_c"] * (cell.peepholes_after is not None)
     known = {"W_mr"} | {kind + letter for letter in cell.gates for kind in kinds}
     others = [param for param in cell.param_names if param not in known]
     if others:
@@ -136,15 +134,23 @@ def _plain_gates(name: str) -> str:
     return gates
 
 
-def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, Any]):
-    """Return a gate at all tokens, (num_tokens, num_hiddens); ``states`` are those before and behind each of them."""
+def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, Any], sees_after: bool):
+    """Return a gate at all tokens, (num_tokens, num_hiddens).
+
+    Args:
+        gate: its letter.
+        X: the layer's input at each token.
+        states: before the first token, and after each one.
+        params: of the layer, by name.
+        sees_after: whether its peephole sees the memory after the token, or else that before it.
+    """
     X_W = np.concatenate([dot(x, params[f"W_x{gate}"]) for x in X])
     H = np.concatenate([state[0] for state in states[:-1]])
     total = (
         X_W + dot(H, params[f"W_h{gate}"]) + sum(params[kind + gate] for kind in ("b_", "c_") if kind + gate in params)
     )
     if f"w_c{gate}" in params:
-        seen = states[1:] if gate == "o" else states[:-1]
+        seen = states[1:] if sees_after else states[:-1]
         total = total + np.concatenate([state[1] for state in seen]) * params[f"w_c{gate}"]
     return npx.sigmoid(total)
 

@@ -21,7 +21,7 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
-from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.errors import D2lrnnError, UnknownCellError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
 from d2lrnn.runs.format2 import upgraded
@@ -173,11 +173,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if version == 2:
             meta = upgraded(meta)
         memory = {name[len(_TRAINING) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_TRAINING)}
-        train = {**meta["train_config"], "prefixes": tuple(meta["train_config"]["prefixes"])}
         return Checkpoint(
-            None if meta["model_config"] is None else ModelConfig(**meta["model_config"]),
+            None if meta["model_config"] is None else ModelConfig.from_dict(meta["model_config"]),
             {name: Vocab.from_list(vocab["tokens"], vocab["level"]) for name, vocab in meta["vocabularies"].items()},
-            TrainConfig(**train),
+            TrainConfig.from_dict(meta["train_config"]),
             meta["corpus"],
             arrays,
             dict(meta["origin"]),
@@ -185,6 +184,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             dict(meta.get("reached", {})),
             path,
         )
+    except UnknownCellError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
         reason = error if isinstance(error, D2lrnnError) else repr(error)
         raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {reason}") from error

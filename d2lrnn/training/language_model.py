@@ -64,12 +64,11 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
                 "hold a share of it out, --held-out"
             )
     ctx = model.begin_state(1)[0].ctx
-    if config.num_lines:
+    if config.batches == "lines":
         end = line_end(corpus.vocab)
         return data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
-    sampler = data_iter_varied if config.vary_steps else data_iter_consecutive
-    sampler = data_iter_random if config.use_random_iter else sampler
-    return sampler(corpus.train, config.batch_size, config.num_steps, ctx)
+    samplers = {"consecutive": data_iter_consecutive, "random": data_iter_random, "varied": data_iter_varied}
+    return samplers[config.batches](corpus.train, config.batch_size, config.num_steps, ctx)
 
 
 def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, batch_size: int = 1) -> float:
@@ -78,7 +77,7 @@ def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, 
     Raises:
         LooksAheadError, ValueError: as :func:`d2lrnn.evaluation.texts.evaluate`.
     """
-    if config.num_lines:
+    if config.batches == "lines":
         return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size)
     return evaluate(model, ids, batch_size, config.num_steps)
 
@@ -151,7 +150,7 @@ def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[
     if not prefixes:
         return []
     starts, sampling = prefixes, Sampling(config.pred_temperature, seed=config.seed)
-    if config.num_lines:
+    if config.batches == "lines":
         starts, sampling = as_lines(starts, sampling, config.num_lines)
     samples = generate(starts, config.pred_len, model, corpus.vocab, sampling)
     return [(prefix, sample.text) for prefix, sample in zip(prefixes, samples)]

@@ -81,7 +81,7 @@ class Player:
         if wish.form:
             return "", stream_composed([wish.prefix] * count, form, model, vocab, wish.sampling, wish.skip_unknown)
         shown = vocab.decode(vocab.encode(wish.prefix))  # raises, with the position in what the user wrote
-        starts, sampling, num_lines = [wish.prefix] * count, wish.sampling, self.checkpoint.train_config.num_lines
+        starts, sampling, num_lines = [wish.prefix] * count, wish.sampling, self.checkpoint.train_config.lines_per_row
         if num_lines:
             starts, sampling = as_lines(starts, sampling, num_lines)
         written = stream(starts, wish.pred_len, model, vocab, sampling)

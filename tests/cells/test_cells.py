@@ -9,7 +9,7 @@ from test_parity import assert_agree_in_float64, random_ids
 import d2lrnn
 from d2lrnn import Cell, ModelConfig, TrainConfig, add_cell, build_model
 from d2lrnn._runtime import mx
-from d2lrnn.cells import compiled
+from d2lrnn.cells import compiled, declaration, registry
 from d2lrnn.cells.compiled import sigmoid, tanh
 from d2lrnn.cells.steps import dot
 from d2lrnn.models.parameters import get_values, named_parameters
@@ -116,12 +116,7 @@ def test_a_single_bias_is_in_the_product_with_the_state(only_here):
 
 
 def test_an_added_cell_is_known_everywhere(odd, tmp_path):
-    assert (
-        list(d2lrnn.CELLS)[-1]
-        == d2lrnn.cells.declaration.CELL_NAMES[-1]
-        == d2lrnn.cells.declaration.PROJECTED_CELLS[-1]
-        == "odd"
-    )
+    assert list(d2lrnn.CELLS)[-1] == "odd"
     with pytest.raises(ValueError, match="num_projections is None for cell 'odd'"):
         ModelConfig(cell="odd")
     config, vocab = ModelConfig(cell="odd", num_hiddens=7, num_projections=3), d2lrnn.Vocab("abcde")
@@ -132,8 +127,8 @@ def test_an_added_cell_is_known_everywhere(odd, tmp_path):
     for name, param in named_parameters(model).items():
         assert (get_values(param) == get_values(named_parameters(copy)[name])).all()
     assert len(d2lrnn.predict("ab", 6, model, vocab)) == 8
-    del d2lrnn.CELLS["odd"], d2lrnn.cells.declaration.CELL_NAMES[-1]
-    with pytest.raises(CheckpointError, match="unknown cell 'odd': expected one of rnn"):
+    del d2lrnn.CELLS["odd"]
+    with pytest.raises(CheckpointError, match="odd: the cell 'odd' is not known here: name the file .*, --import FILE"):
         load_checkpoint(path)
 
 
@@ -144,7 +139,7 @@ def test_names_that_are_taken_or_none_are_refused(only_here):
             add_cell(name, cell)
     with pytest.raises(ValueError, match="'mine': expected a Cell, found a function"):
         add_cell("mine", odd_step)
-    assert d2lrnn.CELLS == before and list(before) == d2lrnn.cells.declaration.CELL_NAMES
+    assert d2lrnn.CELLS == before
 
 
 @pytest.mark.parametrize(
@@ -160,11 +155,31 @@ def test_names_that_are_taken_or_none_are_refused(only_here):
         ({"num_biases": 3}, "num_biases is 3"),
         ({"num_states": 0}, "num_states is 0"),
         ({"projected": True, "identity": True}, "not square"),
+        ({"candidate": "ab"}, "candidate is 'ab': expected one of the letters 'ab'"),
+        ({"candidate": "c"}, "candidate is 'c': expected one of the letters 'ab'"),
+        ({"peepholes": "a", "peepholes_after": "b"}, "peepholes_after is 'b': expected some of the peepholes 'a'"),
     ],
 )
 def test_declarations_that_contradict_themselves(options, complaint):
     with pytest.raises(ValueError, match=complaint):
         Cell(odd_step, compiled_odd_step, **{"gates": "ab", "num_states": 2, **options})
+
+
+def test_there_is_one_table_and_its_cells_have_their_own_steps():
+    assert d2lrnn.CELLS is declaration.CELLS is registry.CELLS
+    for name, cell in d2lrnn.CELLS.items():
+        assert (cell.step.__name__, cell.compiled_step.__name__) == (f"{name}_step", f"{name}_step")
+        assert (cell.step.__module__, cell.compiled_step.__module__) == ("d2lrnn.cells.steps", "d2lrnn.cells.compiled")
+    with pytest.raises(RuntimeError, match="import that file first"):
+        declaration._declared("h").step()
+
+
+def test_the_candidate_is_the_last_letter_unless_another_is_named():
+    assert {name: cell.candidate for name, cell in d2lrnn.CELLS.items()} == {
+        **dict.fromkeys(("rnn", "rnn_relu", "gru", "gru_reset_after"), "h"),
+        **dict.fromkeys(("lstm", "lstm_peephole", "lstm_projected", "lstm_peephole_projected"), "c"),
+    }
+    assert Cell(odd_step, compiled_odd_step, "auv", candidate="u").candidate == "u"
 
 
 def test_the_gates_of_gluon_are_stacked_as_gluon_stacks_them():

@@ -476,6 +476,6 @@ def test_the_options_have_the_defaults_of_the_configurations():
 )
 def test_a_named_configuration_knows_what_to_load(arguments, expected):
     args = cli.make_parser().parse_args(["train", "--config", "songs", *arguments])
-    training = TrainConfig(num_lines=getattr(args, "num_lines", 0))
+    training = from_arguments.changed(TrainConfig(), args)
     found = train._corpus_options(args, CONFIGS["songs"], training)
     assert found == {"level": None, "lines": False, **expected}

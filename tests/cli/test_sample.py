@@ -39,7 +39,7 @@ def save_model(path, corpus, prefixes, given="", **how):
     model, config = build_model(ModelConfig("scratch", "gru", 8), corpus.vocab_size), ModelConfig("scratch", "gru", 8)
     for param in named_parameters(model).values():
         set_values(param, mx.np.random.normal(0, 1, get_values(param).shape))
-    training, origin = TrainConfig(prefixes=prefixes, **how), origin_of(corpus, given, {"lines": "num_lines" in how})
+    training, origin = TrainConfig(prefixes=prefixes, **how), origin_of(corpus, given, {"lines": "batches" in how})
     return save_checkpoint(path, Checkpoint.of(model, config, training, corpus, origin=origin))
 
 
@@ -265,7 +265,7 @@ def test_tokens_that_are_never_written(runs, sample):
 def test_a_model_of_lines_reads_a_line_end_before_each_text_and_a_single_line_ends_with_one(runs, sample, num_lines):
     (runs / "lines.txt").write_text(VERSE, encoding="utf-8")
     corpus = load_corpus(runs / "lines.txt", lines=True)
-    save_model(runs / "lines", corpus, ("\n",) * 3, str(runs / "lines.txt"), num_lines=num_lines)
+    save_model(runs / "lines", corpus, ("\n",) * 3, str(runs / "lines.txt"), batches="lines", num_lines=num_lines)
     model, vocab = restored(runs, "lines")
     sampling = Sampling(seed=3, stop="\n" if num_lines == 1 else None)
     expected = [found.text.strip("\n") for found in generate(["\n春"] * 3, 12, model, vocab, sampling)]

@@ -119,7 +119,7 @@ def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
     path = tmp_path / "rain.txt"
     path.write_text("rain\nin spain\nfalls\n" * 3)
     corpus = load_text(path, lines=True)
-    config, training = ModelConfig(num_hiddens=20, init_scale=0.8), TrainConfig(prefixes=("\n",), num_lines=1)
+    config, training = ModelConfig(num_hiddens=20, init_scale=0.8), TrainConfig(prefixes=("\n",), batches="lines")
     model = build_model(config, corpus.vocab_size)
     save_checkpoint(tmp_path / "run" / "model.d2lrnn", Checkpoint.of(model, config, training, corpus))
     status, _, figure = show(tmp_path / "run", "--prefix", "in", "--count", 5)

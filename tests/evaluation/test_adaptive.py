@@ -9,7 +9,7 @@ import pytest
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
 from d2lrnn.config.evaluation import Cache, Dynamic
-from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.datasets import load_corpus, load_ids
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
@@ -25,7 +25,7 @@ from d2lrnn.models.stack import Stack
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 
 VOCAB_SIZE, LENGTH = 9, 53
-DROPOUT = {"dropout": 0.5, "word_dropout": 0.3, "weight_dropout": 0.3, "locked_dropout": True}
+DROPOUT = {"dropout": Dropout(0.5, 0.5, 0.5, words=0.3, weights=0.3, locked=True)}
 CONFIGS = {
     "scratch": ModelConfig(kind="scratch", cell="gru", num_hiddens=6, init_scale=0.8),
     "fast": ModelConfig(kind="fast", cell="lstm", num_hiddens=6, init_scale=0.8),

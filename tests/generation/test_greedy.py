@@ -23,7 +23,7 @@ from d2lrnn import (
     train_and_predict,
 )
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import CELL_NAMES, PROJECTED_CELLS
+from d2lrnn.cells.declaration import CELLS as DECLARED
 from d2lrnn.config.model import KINDS
 from d2lrnn.generation.writers import greedy_writer
 from d2lrnn.models.parameters import get_values
@@ -114,7 +114,7 @@ class Wrapped:
         return self._model(X, state)
 
 
-CELLS = [(cell, {"num_projections": 4} if cell in PROJECTED_CELLS else {}) for cell in CELL_NAMES]
+CELLS = [(name, {"num_projections": 4} if cell.projected else {}) for name, cell in DECLARED.items()]
 SHAPES = [ModelConfig(kind, cell, 6, layers, **more) for kind in KINDS for cell, more in CELLS for layers in (1, 2)]
 SHAPES += [ModelConfig("gluon", cell, 6, 2, embed_size=4, dropout=0.5, **more) for cell, more in CELLS]
 

@@ -222,7 +222,7 @@ class TestWeightDropout:
     @compiled
     def test_it_is_a_model_whose_hidden_to_hidden_weights_are_zero_here_and_there(self, options, compiled):
         """One mask for all time steps, in each layer and direction: a twin with the masked weights agrees."""
-        model, twin = make(**options, weight_dropout=RATE), make(**options)
+        model, twin = make(**options, dropout=Dropout(weights=RATE)), make(**options)
         model.hybridize(compiled)
         before, seen = numbers(model), []
         for _ in range(2):
@@ -243,7 +243,7 @@ class TestWeightDropout:
         assert len(masks) == options.get("num_layers", 2) * (2 if "bidirectional" in options else 1)
 
     def test_the_parameters_stay_and_are_still_views_of_what_is_computed(self):
-        model, plain = make(weight_dropout=RATE), make()
+        model, plain = make(dropout=Dropout(weights=RATE)), make()
         before = numbers(model)
         backward(model)
         for name, array in numbers(model).items():
@@ -254,14 +254,14 @@ class TestWeightDropout:
         assert (found == expected).all()
 
     def test_as_many_are_dropped_as_was_asked_for(self):
-        model = make(num_hiddens=40, num_layers=1, weight_dropout=RATE)
+        model = make(num_hiddens=40, num_layers=1, dropout=Dropout(weights=RATE))
         backward(model)
         dropped = model.layers[0].l0_h2h_weight.grad().asnumpy() == 0
         assert dropped.shape == (160, 40)
         assert abs(dropped.mean() - RATE) < 6 * (RATE * (1 - RATE) / dropped.size) ** 0.5
 
     def test_a_step_leaves_a_dropped_weight_alone(self):
-        model = make(weight_dropout=0.5)
+        model = make(dropout=Dropout(weights=0.5))
         before = numbers(model)
         training_of(model, TrainConfig(lr=1.0, theta=1e9, verbose=False)).step((X, X), None)
         after, gradients = numbers(model), numbers(model, gradients=True)
@@ -282,22 +282,23 @@ ALL = {
 
 class TestSettings:
     def test_each_has_its_place_and_a_single_rate_stands_in_where_none_is_given(self):
-        assert ModelConfig(embed_size=8, **ALL, locked_dropout=True).dropouts == Dropout(0.5, 0.4, 0.3, 0.2, 0.1, True)
-        assert ModelConfig(dropout=0.5).dropouts == Dropout.of(0.5)
-        zero = ModelConfig(dropout=0.5, input_dropout=0, output_dropout=0).dropouts
+        found = ModelConfig.from_dict({"embed_size": 8, **ALL, "locked_dropout": True})
+        assert found.dropout == Dropout(0.5, 0.4, 0.3, 0.2, 0.1, True)
+        assert ModelConfig(dropout=0.5).dropout == Dropout.of(0.5) == Dropout(0.5, 0.5, 0.5)
+        zero = ModelConfig.from_dict({"dropout": 0.5, "input_dropout": 0, "output_dropout": 0}).dropout
         assert zero == Dropout(hidden=0.5)
 
     @pytest.mark.parametrize("layers", [1, 2])
     def test_they_reach_the_model(self, layers):
         expected = Dropout(0.5, 0.4, 0.3, 0.2, 0.1, True)
-        model = make(num_layers=layers, **ALL, locked_dropout=True)
+        model = make(num_layers=layers, dropout=expected)
         assert model.dropout == expected and (layers == 1 or model.rnn.dropout == expected)
 
     @compiled
     @pytest.mark.parametrize("locked", [False, True])
     @pytest.mark.parametrize("options", [{}, {"num_layers": 1}, {"cell": "gru", "tie_weights": True}], ids=str)
     def test_in_evaluation_nothing_drops(self, options, locked, compiled):
-        plain, dropping = make(**options), make(**options, **ALL, locked_dropout=locked)
+        plain, dropping = make(**options), make(**options, dropout=Dropout.of_flat({**ALL, "locked_dropout": locked}))
         dropping.hybridize(compiled)
         plain.hybridize(compiled)
         backward(dropping)  # the graph of training must not serve evaluation
@@ -313,13 +314,13 @@ class TestSettings:
         where = {"input": "inputs", "output": "outputs", "word": "words", "weight": "weights"}.get(called)
         message = f"^dropout of {where} is {rate}: " if where else f"^dropout is {rate}: "
         with pytest.raises(ValueError, match=message):
-            ModelConfig(**{name: rate})
+            ModelConfig.from_dict({name: rate})
 
     @pytest.mark.parametrize("option", [*({name: 0.1} for name in ALL), {"locked_dropout": True}], ids=str)
     @pytest.mark.parametrize("kind", ["scratch", "fast"])
     def test_from_scratch_there_are_none(self, kind, option):
         with pytest.raises(ValueError, match="no embedding and no dropout: use kind 'gluon'"):
-            ModelConfig(kind, **option)
+            ModelConfig.from_dict({"kind": kind, **option})
 
 
 class TestTiedWeights:
@@ -373,8 +374,8 @@ class TestTiedWeights:
     def test_it_stays_tied_in_a_checkpoint(self, model, tmp_path):
         tokens = d2lrnn.Vocab("abcdefghijk")
         corpus = d2lrnn.Corpus("letters", tokens, [0, 1, 2])
-        options = {"embed_size": SIZE, "tie_weights": True, "init_scale": 0.5, **ALL, "locked_dropout": True}
-        config = ModelConfig(num_hiddens=SIZE, num_layers=2, **options)
+        options = {"embed_size": SIZE, "tie_weights": True, "init_scale": 0.5}
+        config = ModelConfig(num_hiddens=SIZE, num_layers=2, **options, dropout=Dropout(0.5, 0.4, 0.3, 0.2, 0.1, True))
         saved = Checkpoint.of(model, config, TrainConfig(), corpus)
         assert "dense.weight" not in saved.parameters and "embedding.weight" in saved.parameters
         loaded = load_checkpoint(save_checkpoint(tmp_path / "tied", saved))
@@ -442,6 +443,10 @@ def test_scales_that_are_none(scale):
 @pytest.mark.parametrize("options", [{"word_dropout": 0.1}, {"input_dropout": 0.1}])
 def test_dropout_of_an_embedding_that_is_not_there_is_refused(options):
     with pytest.raises(ValueError, match="of the embedding: set embed_size"):
-        ModelConfig(**options)
+        ModelConfig.from_dict(options)
+    with pytest.raises(ValueError, match="of the embedding: set embed_size"):
+        ModelConfig(dropout=Dropout.of_flat(options))
+    with pytest.raises(ValueError, match="of the embedding: set embed_size"):  # asked for by itself, though alike
+        ModelConfig.from_dict({**options, "dropout": 0.1})
     with pytest.raises(ValueError, match="of the embedding: set embed_size"):
         d2lrnn.RNNModel(d2lrnn.rnn_layer("lstm", 4), 5, dropout=Dropout(words=0.1))

@@ -178,7 +178,7 @@ class TestLengths:
         """Windows of 5 to 7, validation in windows of 6, writing one by one: as from scratch."""
         corpus = d2lrnn.Corpus("tiny", tiny_corpus.vocab, tiny_corpus.train[:300], valid=tiny_corpus.train[300:371])
         config = ModelConfig(cell="lstm_projected", num_hiddens=SIZE, num_projections=3)
-        train = TrainConfig(num_epochs=2, batch_size=2, num_steps=6, vary_steps=True, lr=0.5, theta=1.0, verbose=False)
+        train = TrainConfig(num_epochs=2, batch_size=2, num_steps=6, batches="varied", lr=0.5, theta=1.0, verbose=False)
         histories = d2lrnn.compare(config, corpus, train)
         scratch, gluon = histories.values()
         assert list(histories) == ["scratch", "gluon"] and scratch.perplexity[1] < 0.9 * scratch.perplexity[0]

@@ -186,7 +186,7 @@ def edit(meta, *keys, value=None):
         (("vocabularies", "text", "tokens"), [], "there are no tokens"),
         (("vocabularies", "text", "tokens"), [1, 2], "expected strings as tokens"),
         (("vocabularies", "text", "level"), "line", "unknown level 'line'"),
-        (("model_config", "cell"), "transformer", "unknown cell 'transformer'"),
+        (("model_config", "cell"), ["lstm"], "settings of a model have a value of another type"),
         (("model_config", "kind"), "onnx", "unknown kind 'onnx'"),
         (("model_config", "num_layers"), 0, "num_layers is 0"),
         (("model_config", "num_hiddens"), "8", "num_hiddens|'<' not supported"),

@@ -18,7 +18,7 @@ from killed_run import CORPUS
 from tiny import training_of
 
 import d2lrnn
-from d2lrnn import ModelConfig, TrainConfig
+from d2lrnn import Dropout, ModelConfig, TrainConfig
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train
 from d2lrnn.runs import checkpoint, origin
@@ -34,18 +34,15 @@ REGULARISED = ModelConfig(
     num_layers=2,
     embed_size=8,
     tie_weights=True,
-    dropout=0.2,
-    word_dropout=0.1,
-    weight_dropout=0.2,
-    locked_dropout=True,
+    dropout=Dropout(0.2, 0.2, 0.2, words=0.1, weights=0.2, locked=True),
 )
 SETTINGS = {
     "adam, varied steps, averaged": (
         REGULARISED,
-        {"optimizer": "adam", "lr": 0.05, "vary_steps": True, "averaging": 1},
+        {"optimizer": "adam", "lr": 0.05, "batches": "varied", "averaging": 1},
     ),
     "sgd with decay": (REGULARISED, {"lr_schedule": "decay", "lr_decay": 0.5, "lr": 1.0, "sum_over_steps": True}),
-    "random windows": (ModelConfig(cell="gru", num_hiddens=8, dropout=0.3), {"use_random_iter": True, "lr": 1.0}),
+    "random windows": (ModelConfig(cell="gru", num_hiddens=8, dropout=0.3), {"batches": "random", "lr": 1.0}),
     "from scratch": (ModelConfig("scratch", "lstm", 4), {"lr": 1.0}),
     "compiled": (ModelConfig("fast", "gru", 4), {"lr": 1.0}),
 }

@@ -243,7 +243,7 @@ class TestWhatIsCarried:
         windows = CORPUS.train[: count * 5].reshape(count, 5)
         targets = CORPUS.train[1 : count * 5 + 1].reshape(count, 5)
         whole = self.expected(model, windows, targets)
-        assert self.measured(model, use_random_iter=True, batch_size=7) == pytest.approx(whole, rel=1e-5)
+        assert self.measured(model, batches="random", batch_size=7) == pytest.approx(whole, rel=1e-5)
 
 
 def boost(model):
@@ -274,7 +274,9 @@ def test_same_seed_same_numbers(kind, random_iter):
     runs = []
     for seed in (3, 3, 4):
         model = make(kind, seed=seed)
-        history = d2lrnn.train_and_predict(model, CORPUS, quiet(seed=seed, use_random_iter=random_iter, lr=1.0))
+        history = d2lrnn.train_and_predict(
+            model, CORPUS, quiet(seed=seed, batches="random" if random_iter else "consecutive", lr=1.0)
+        )
         runs.append((history.perplexity, history.grad_norm, [v.tobytes() for v in values(model)]))
     assert runs[0] == runs[1]
     assert runs[0][0] != runs[2][0]
@@ -423,7 +425,7 @@ def test_dropout_is_another_one_in_each_epoch_and_segment(monkeypatch):
     X = mx.np.array(numpy.arange(20).reshape(4, 5) % CORPUS.vocab_size, dtype="int32")
     d2lrnn.set_seed(1)
     model = build_model(ModelConfig(embed_size=8, num_hiddens=16, dropout=0.5, init_scale=0.5), CORPUS.vocab_size)
-    training_of(model, quiet(lr=1e-30, use_random_iter=True), segment=1).run(lambda: [(X, X)] * 3)
+    training_of(model, quiet(lr=1e-30, batches="random"), segment=1).run(lambda: [(X, X)] * 3)
     assert len(losses) == len(set(losses)) == 9
 
 
@@ -491,7 +493,7 @@ def test_a_bidirectional_model_may_be_trained_on_given_targets():
     X, Y = (mx.np.array(a[: rows * 20].reshape(rows, 20), dtype="int32") for a in (ids, targets))
     d2lrnn.set_seed(1)
     model = build_model(ModelConfig("gluon", "gru", 16, bidirectional=True, num_outputs=2), CORPUS.vocab_size)
-    config = quiet(num_epochs=40, optimizer="adam", lr=0.02, theta=1.0, use_random_iter=True)
+    config = quiet(num_epochs=40, optimizer="adam", lr=0.02, theta=1.0, batches="random")
     history = d2lrnn.train(model, lambda: [(X, Y)], config)
     assert history.perplexity[0] > 1.5 and history.perplexity[-1] < 1.05
 

@@ -343,7 +343,7 @@ def test_poetry_is_what_keras_examples_do():
     assert (named.corpus, named.model, named.held_out) == ("couplets", shape, 0.05)
     training = named.training
     assert (training.optimizer, training.lr, training.lr_schedule) == ("adam", 1e-3, "constant")
-    assert (training.num_lines, training.batch_size, training.pred_period) == (1, 64, 1) and training.patience > 0
+    assert (training.lines_per_row, training.batch_size, training.pred_period) == (1, 64, 1) and training.patience > 0
 
 
 @pytest.mark.parametrize("name", TUTORIAL)
@@ -353,13 +353,13 @@ def test_the_named_configurations_are_the_tutorials(name):
     assert (CONFIGS[name].corpus, model.kind, model.cell, model.num_layers) == ("ptb", "gluon", "lstm", 2)
     assert model.num_hiddens == model.embed_size == wanted["hidden_size"]
     assert model.init_scale == wanted["init_scale"] and not model.tie_weights and model.num_outputs is None
-    assert model.dropouts == d2lrnn.Dropout.of(1 - wanted["keep_prob"])
+    assert model.dropout == d2lrnn.Dropout.of(1 - wanted["keep_prob"])
     assert (training.batch_size, training.lr, training.optimizer) == (20, 1.0, "sgd")
     assert (training.num_steps, training.theta) == (wanted["num_steps"], wanted["max_grad_norm"])
     assert (training.lr_schedule, training.constant_epochs) == ("decay", max_epoch)
     assert (training.num_epochs, training.lr_decay) == (max_max_epoch, lr_decay)
     assert training.sum_over_steps and training.weight_decay == training.averaging == 0
-    assert not training.use_random_iter and not training.vary_steps
+    assert training.batches == "consecutive"
     assert learning_rate(training, 1, 0) == 1
     last = lr_decay ** (max_max_epoch - max_epoch)
     assert learning_rate(training, max_max_epoch, 0) == pytest.approx(last, rel=1e-12)

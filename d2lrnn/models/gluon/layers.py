@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import check_projections
+from d2lrnn.cells.declaration import cell_named
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.lines import check_counted
 from d2lrnn.errors import D2lrnnError
@@ -36,7 +36,7 @@ def rnn_layer(
     cell = gluon_cell(cell)
     if cell not in FUSED_CELLS:
         return UnrolledLayer(cell, num_hiddens, input_size, num_projections, bidirectional)
-    check_projections(cell, num_projections)
+    cell_named(cell).check_projections(cell, num_projections)
     options = {"input_size": input_size, "bidirectional": bidirectional}
     if cell == "rnn":
         return rnn.RNN(num_hiddens, activation="tanh", **options)  # Gluon's default is relu

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import check_projections
+from d2lrnn.cells.declaration import cell_named
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.checks import check_whole
 from d2lrnn.data.lines import check_counted
@@ -48,14 +48,12 @@ class UnrolledLayer(StepGraphs):
         bidirectional: bool = False,
     ) -> None:
         super().__init__()
-        if cell not in CELLS:
-            raise D2lrnnError(f"unknown cell {cell!r}: expected one of {', '.join(CELLS)}")
+        record = cell_named(cell)
         check_whole("num_hiddens", num_hiddens)
-        check_projections(cell, num_projections, num_hiddens)
+        record.check_projections(cell, num_projections, num_hiddens)
         self.cell, self.weight_dropout = cell, 0.0
         self.num_hiddens, self.num_projections, self.input_size = num_hiddens, num_projections, input_size
         self.num_directions, self.num_layers = 2 if bidirectional else 1, 1
-        record = CELLS[cell]
         for direction in "lr"[: self.num_directions]:
             for kind, letters in record.kinds.items():
                 *rest, columns = record.param_shape(kind, input_size, num_hiddens, num_projections)
