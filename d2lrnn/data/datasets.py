@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 
 import numpy
 
-from d2lrnn.config.fields import CORPUS_NAMES
+from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, ends_as_words
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, Source, decode, fetch, read_texts, reading
+from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, decode, fetch, read_texts, reading
 from d2lrnn.data.vocabulary import EOS, LINE_END, UNK, UnknownTokenError, Vocab, tokenize
 from d2lrnn.errors import D2lrnnError
-
-BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
-
-SAMPLE = Source("lyrics_zh.txt", elsewhere="it is part of d2lrnn, so install d2lrnn again")
-
-JAYCHOU = Source(
-    "jaychou_lyrics.txt.zip",
-    "3cfedd7d174111cdad5a27eaffaa6a2432a2842cf2590a03dd8a97610ea07043",
-    ("jaychou_lyrics.txt",),
-)
-
-PTB = Source(
-    "ptb.zip",
-    "310d8f602882a5716613815ed75596e5764ea84ed04c5630eebaaf2b943ec5aa",
-    ("simple-examples.tgz", "ptb.train.txt", "ptb/ptb.train.txt", "simple-examples/data/ptb.train.txt"),
-)
-
-TIME_MACHINE = Source("timemachine.txt", "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516")
-
-COUPLETS = Source(
-    "tang_couplets.txt",
-    elsewhere=(
-        "name the folder that it is in by --data-dir, data_dir= or D2LRNN_DATA, or name, as the corpus, a file of your "
-        "own with one poem a line"
-    ),
-)
 
 
 def load_corpus(
@@ -64,32 +37,44 @@ def load_corpus(
         CorpusError: if the corpus or file is missing (CorpusNotFoundError) or is not what it should be.
         ValueError: for what a corpus cannot be asked for.
     """
-    return _load(name, data_dir, max_tokens, level, lines).hold_out(held_out)
+    named = CORPORA.get(str(name)) if isinstance(name, str) else None
+    if named is not None:
+        if level not in (None, named.level) and not named.other_levels:
+            raise D2lrnnError(f"{name} has no tokens of level {level!r}: leave the level out")
+        if lines and named.lines == "never":
+            raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
+        most = named.max_tokens if max_tokens is None else max_tokens
+        corpus = _load_named(str(name), data_dir, most, level, lines)
+    elif Path(name).exists():
+        corpus = load_text(name, level or "char", max_tokens, lines)
+    else:
+        nearest = difflib.get_close_matches(str(name), CORPORA, 1)
+        raise CorpusNotFoundError(
+            f"{str(name)!r} is neither a corpus nor a file: expected one of {', '.join(CORPORA)}, or the "
+            f"path of a UTF-8 text file{f'; did you mean {nearest[0]}?' if nearest else ''}"
+        )
+    return corpus.hold_out(held_out)
 
 
-def _load(name: PathLike, data_dir: PathLike | None, max_tokens: int | None, level: str | None, lines: bool) -> Corpus:
-    if name == "ptb" and level not in (None, "word") or name == "couplets" and level not in (None, "char"):
-        raise D2lrnnError(f"{name} has no tokens of level {level!r}: leave the level out")
-    if name in ("ptb", "timemachine") and lines:
-        raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
-    if name == "sample":
-        return load_data_lyrics_sample(max_tokens, data_dir, level or "char", lines)
-    if name == "jaychou":
-        most = BOOK_CHARS if max_tokens is None else max_tokens
-        return load_data_jay_lyrics(most, data_dir, level or "char", lines)
-    if name == "ptb":
-        return load_data_ptb(data_dir, max_tokens)
-    if name == "timemachine":
-        return load_data_time_machine(max_tokens, data_dir, level or "char")
-    if name == "couplets":
-        return load_data_couplets(max_tokens, data_dir)
-    if Path(name).exists():
-        return load_text(name, level or "char", max_tokens, lines)
-    nearest = difflib.get_close_matches(str(name), CORPUS_NAMES, 1)
-    raise CorpusNotFoundError(
-        f"{str(name)!r} is neither a corpus nor a file: expected one of {', '.join(CORPUS_NAMES)}, or the "
-        f"path of a UTF-8 text file{f'; did you mean {nearest[0]}?' if nearest else ''}"
-    )
+def _load_named(
+    name: str, data_dir: PathLike | None, max_tokens: int | None, level: str | None = None, lines: bool = False
+) -> Corpus:
+    """Load a corpus of the table; ``max_tokens`` None keeps all of it."""
+    named = CORPORA[name]
+    path = fetch(named.source, data_dir)
+    texts = read_texts(path, list(named.members))
+    if named.clean is not None:
+        texts = [named.clean(text) for text in texts]
+    level = level or named.level
+    if len(texts) == 1:
+        return _corpus(name, texts[0], level, max_tokens, lines or named.lines == "always")
+    splits = [tokenize(text, level) for text in texts]
+    vocab = Vocab(splits[0], level)
+    _check_max(max_tokens)
+    try:
+        return Corpus(name, vocab, *(vocab.encode(tokens[:max_tokens]) for tokens in splits))
+    except UnknownTokenError as error:
+        raise CorpusError(f"in {path}, another split does not fit {named.members[0]}: {error}") from error
 
 
 def load_data_lyrics_sample(
@@ -106,8 +91,7 @@ def load_data_lyrics_sample(
     Raises:
         CorpusError: if the file is missing (CorpusNotFoundError) or is not UTF-8 text.
     """
-    text = read_texts(fetch(SAMPLE, data_dir), [SAMPLE.filename])[0]
-    return _corpus("sample", text, level, max_chars, lines)
+    return _load_named("sample", data_dir, max_chars, level, lines)
 
 
 def load_data_jay_lyrics(
@@ -125,8 +109,7 @@ def load_data_jay_lyrics(
     Raises:
         CorpusError: if the file is missing (CorpusNotFoundError), damaged or not UTF-8 text.
     """
-    text = read_texts(fetch(JAYCHOU, data_dir), ["jaychou_lyrics.txt"])[0]
-    return _corpus("jaychou", text, level, max_chars, lines)
+    return _load_named("jaychou", data_dir, max_chars, level, lines)
 
 
 def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None = None) -> Corpus:
@@ -139,8 +122,7 @@ def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None =
     Raises:
         CorpusError: if the file is missing (CorpusNotFoundError) or is not UTF-8 text.
     """
-    text = read_texts(fetch(COUPLETS, data_dir), [COUPLETS.filename])[0]
-    return _corpus("couplets", text, "char", max_chars, lines=True)
+    return _load_named("couplets", data_dir, max_chars)
 
 
 def load_data_time_machine(
@@ -159,8 +141,7 @@ def load_data_time_machine(
     Raises:
         CorpusError: if the file is missing (CorpusNotFoundError) or damaged.
     """
-    text = read_texts(fetch(TIME_MACHINE, data_dir), [TIME_MACHINE.filename])[0]
-    return _corpus("timemachine", re.sub("[^A-Za-z]+", " ", text).lower(), level, max_tokens)
+    return _load_named("timemachine", data_dir, max_tokens, level)
 
 
 def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = None) -> Corpus:
@@ -177,15 +158,7 @@ def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = Non
     Raises:
         CorpusError: if the files are missing (CorpusNotFoundError), damaged or do not belong together.
     """
-    path = fetch(PTB, data_dir)
-    texts = read_texts(path, ["ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"])
-    tokens = [_words_and_ends(text) for text in texts]
-    vocab = Vocab(tokens[0], "word")
-    _check_max(max_tokens)
-    try:
-        return Corpus("ptb", vocab, *(vocab.encode(words[:max_tokens]) for words in tokens))
-    except UnknownTokenError as error:
-        raise CorpusError(f"in {path}, another split does not fit ptb.train.txt: {error}") from error
+    return _load_named("ptb", data_dir, max_tokens)
 
 
 def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None, lines: bool = False) -> Corpus:
@@ -233,14 +206,9 @@ def load_ids(
         text = _with_line_feeds(decode(stream, str(path)))
     if vocab.level != "word":
         return vocab.encode(_lines_of(text) if lines else text.replace("\n", " "))[:max_tokens], 0
-    tokens = (_words_and_ends(text) if EOS in vocab else tokenize(text, "word"))[:max_tokens]
+    tokens = tokenize(ends_as_words(text) if EOS in vocab else text, "word")[:max_tokens]
     known = [token if token in vocab or UNK not in vocab else UNK for token in tokens]
     return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
-
-
-def _words_and_ends(text: str) -> list[str]:
-    """Return words, and ``<eos>`` for each line end."""
-    return tokenize((text.removesuffix("\n") + "\n").replace("\n", f" {EOS} "), "word")
 
 
 def _with_line_feeds(text: str) -> str:

@@ -10,6 +10,7 @@ from itertools import accumulate, cycle, islice
 import numpy
 
 from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import FORM_NAMES, table_of
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.search import Mask
@@ -105,7 +106,11 @@ class Form:
 
 _FIVE, _SEVEN = (Form((length, length), ("，", "。\n")) for length in (5, 7))
 
-FORMS = {"couplet": _FIVE, "quatrain": _FIVE.of_lines(4), "couplet7": _SEVEN, "quatrain7": _SEVEN.of_lines(4)}
+# The one table of forms, in the order of FORM_NAMES in config/fields.py, where --help reads the names.
+FORMS = table_of(
+    FORM_NAMES,
+    {"couplet": _FIVE, "quatrain": _FIVE.of_lines(4), "couplet7": _SEVEN, "quatrain7": _SEVEN.of_lines(4)},
+)
 
 
 def usual_form(vocab: Vocab, line_length: int | None = None) -> Form:

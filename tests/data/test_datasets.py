@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pooch
@@ -14,7 +15,7 @@ import pytest
 from d2lrnn.data import datasets as corpora
 from d2lrnn.data import files
 from d2lrnn.data.datasets import load_corpus, load_text
-from d2lrnn.data.files import CorpusError, CorpusNotFoundError, Source
+from d2lrnn.data.files import CorpusError, CorpusNotFoundError
 from d2lrnn.data.vocabulary import EOS, Vocab
 
 REAL_DATA = os.environ.get("D2LRNN_DATA")
@@ -69,9 +70,9 @@ def tarred(members):
 
 def publish(monkeypatch, name, content):
     """Let a hand-made file pass for what was published."""
-    source = getattr(corpora, name)
-    checksum = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(corpora, name, Source(source.filename, checksum, source.alternatives))
+    named = corpora.CORPORA[name]
+    source = replace(named.source, sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(corpora.CORPORA, name, replace(named, source=source))
 
 
 # The real corpora
@@ -165,7 +166,7 @@ def test_jaychou_keeps_10000_characters_unless_told_otherwise(tmp_path):
 def test_time_machine_is_lower_case_with_single_spaces(tmp_path, monkeypatch):
     content = b"The Time-Machine,\n  by H.G. \n\n1895"
     write(tmp_path / "timemachine.txt", content)
-    publish(monkeypatch, "TIME_MACHINE", content)
+    publish(monkeypatch, "timemachine", content)
     corpus = load_corpus("timemachine", tmp_path)
     assert corpus.vocab.decode(corpus.train) == "the time machine by h g "
     words = corpora.load_data_time_machine(4, tmp_path, "word")
@@ -196,7 +197,7 @@ def test_ptb_reads_the_same_from_every_form(files, tmp_path, monkeypatch):
     for name, content in files.items():
         write(tmp_path / name, content)
     if "ptb.zip" in files:
-        publish(monkeypatch, "PTB", files["ptb.zip"])
+        publish(monkeypatch, "ptb", files["ptb.zip"])
     before = sorted(tmp_path.rglob("*"))
     corpus = load_corpus("ptb", tmp_path)
     assert corpus.vocab.idx_to_token == ("a", EOS, "b")
@@ -317,7 +318,9 @@ def test_a_wrong_checksum_is_told_with_both(tmp_path):
         load_corpus("jaychou", tmp_path)
     assert not isinstance(caught.value, CorpusNotFoundError)
     found = hashlib.sha256(content).hexdigest()
-    assert f"has the SHA-256 {found}, expected {corpora.JAYCHOU.sha256}: it may be truncated" in str(caught.value)
+    assert f"has the SHA-256 {found}, expected {corpora.CORPORA['jaychou'].source.sha256}: it may be truncated" in str(
+        caught.value
+    )
     assert files.BASE_URL + "jaychou_lyrics.txt.zip" in str(caught.value)
 
 
@@ -326,7 +329,7 @@ def test_a_truncated_zip_is_refused(tmp_path, monkeypatch):
     write(tmp_path / "jaychou_lyrics.txt.zip", content)
     with pytest.raises(CorpusError, match="it may be truncated"):
         load_corpus("jaychou", tmp_path)
-    publish(monkeypatch, "JAYCHOU", content)
+    publish(monkeypatch, "jaychou", content)
     with pytest.raises(CorpusError, match="jaychou_lyrics.txt.zip cannot be read or is damaged .*not a zip file"):
         load_corpus("jaychou", tmp_path)
 

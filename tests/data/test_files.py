@@ -3,6 +3,7 @@ import hashlib
 import logging
 import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pooch
@@ -155,7 +156,8 @@ def server(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.behaviour, server.requests, server.over = "right", [], threading.Event()
     monkeypatch.setattr(files, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr(corpora, "TIME_MACHINE", SOURCE)
+    named = replace(corpora.CORPORA["timemachine"], source=SOURCE)
+    monkeypatch.setitem(corpora.CORPORA, "timemachine", named)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server

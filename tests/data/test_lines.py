@@ -33,7 +33,7 @@ def make(corpus, **options):
 
 
 def quiet(**options):
-    defaults = {"num_epochs": 3, "batch_size": 2, "num_steps": 20, "num_lines": 1, "theta": 1.0, "lr": 0.5}
+    defaults = {"num_epochs": 3, "batch_size": 2, "num_steps": 20, "batches": "lines", "theta": 1.0, "lr": 0.5}
     return TrainConfig(**{**defaults, "verbose": False, **options})
 
 
@@ -191,8 +191,8 @@ def test_a_corpus_without_lines_is_refused(corpus, tiny_corpus):
         ValueError, match=r"read without its line ends: train with num_lines, or load_corpus\(..., lines"
     ):
         d2lrnn.train_and_predict(build_model(ModelConfig(), 28), tiny_corpus, quiet())
-    with pytest.raises(ValueError, match="three ways to make batches: choose one"):
-        quiet(vary_steps=True)
+    with pytest.raises(ValueError, match="num_lines is 2 where batches are 'varied': expected batches 'lines', or 1"):
+        quiet(batches="varied", num_lines=2)
 
 
 @pytest.mark.parametrize("patience, epochs", [(0, 9), (1, 3), (2, 4), (4, 9)])
