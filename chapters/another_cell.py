@@ -75,7 +75,10 @@ def compiled_mgu_step(F, X, state, weights):
 # `Cell` says what follows from what: `gates` are the letters of the parameters' names, in order; `products` the gates
 # whose products with the state are made together, as the compiled step asks for them. What else a cell may have, and
 # this one has not: more arrays in the state (`num_states`), a second bias (`num_biases`), `peepholes`, a projection
-# (`projected`), weights that begin as the `identity`. Names, shapes and first values follow from it.
+# (`projected`), weights that begin as the `identity`. Names, shapes and first values follow from it. The last of the
+# `gates` is the candidate, a tanh, unless `candidate` names another: pictures of the gates leave it out.
+#
+# The command line learns of a cell from a file that adds it: `python -m d2lrnn train --import my_cell.py --cell mgu`.
 #
 # A name stands for one cell as long as Python runs: one that is taken is refused.
 

@@ -55,7 +55,7 @@ LESS = {
         "errors",
     },
     "cli.options": {"config", "errors"},
-    "cli.imports": {"cli.options", "errors"},
+    "cli.imports": {"cli.options", "errors", "_runtime"},
     "cli.parser": {"cli.options", "config", "errors"},
 }
 MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}

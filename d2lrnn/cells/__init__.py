@@ -6,7 +6,10 @@ from typing import Any
 from d2lrnn.cells.declaration import Cell as Cell
 
 # The equations bring MXNet, for which the settings, whose help reads the declarations, are not to wait.
-_FILES = {"CELLS": "registry", "add_cell": "registry", "dot": "steps", "sigmoid": "compiled", "tanh": "compiled"}
+_FILES = {
+    **{"CELLS": "registry", "add_cell": "registry", "dot": "steps"},
+    **dict.fromkeys(("sigmoid", "tanh", "relu"), "compiled"),
+}
 
 
 def __getattr__(name: str) -> Any:

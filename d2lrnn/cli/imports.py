@@ -32,6 +32,8 @@ def import_first(what: str) -> None:
     Args:
         what: the path of a file that ends in ``.py``, or the name of a module that Python finds.
 
+    MXNet is imported before, as such a file would have it from ``import d2lrnn`` anywhere else.
+
     Raises:
         ValueError: if there is no such file or module, or it raises; then with the line, and what it raised.
     """
@@ -39,6 +41,7 @@ def import_first(what: str) -> None:
     is_file = path.suffix == ".py" or path.exists() and not path.is_dir()
     if is_file and not path.is_file():
         raise D2lrnnError(f"--import {what}: there is no such file")
+    importlib.import_module("d2lrnn._runtime")
     try:
         if is_file:
             _import_file(path)

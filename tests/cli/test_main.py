@@ -13,10 +13,10 @@ import pytest
 from matplotlib.image import imread
 
 from d2lrnn import device
-from d2lrnn.cli import from_arguments, train
+from d2lrnn.cli import from_arguments, options, train
 from d2lrnn.cli import main as cli
 from d2lrnn.config.generation import Sampling
-from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data import files
@@ -375,22 +375,75 @@ def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
 
 def settings_of(folder):
     checkpoint = load_checkpoint(folder / "model.d2lrnn")
-    return {**vars(checkpoint.model_config), **vars(checkpoint.train_config)}
+    return {**checkpoint.model_config.flat, **checkpoint.train_config.flat}
 
 
-def test_every_field_of_a_configuration_has_an_option_and_each_option_its_field(d2lrnn, tmp_path):
-    values = {"bool": "yes", "int": "3", "float": "0.125"}
-    for field in [*dataclasses.fields(ModelConfig), *dataclasses.fields(TrainConfig)]:
-        if field.name in ("prefixes", "verbose"):
-            continue
-        kind = field.type.split(" ")[0]
-        text = field.metadata["choices"][0] if kind == "str" else values[kind]
-        args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", text])
-        found = {name: value for name, value in vars(args).items() if name == field.name}
-        assert found == {field.name: {"yes": True, "3": 3, "0.125": 0.125}.get(text, text)}
-        if "None" in field.type:
-            args = cli.make_parser().parse_args(["train", f"--{field.name.replace('_', '-')}", "none"])
-            assert getattr(args, field.name) is None
+def test_every_setting_of_a_configuration_has_an_option_and_each_option_its_setting():
+    texts = {bool: "yes", int: "3", float: "0.125"}
+    about = {field.name: field.metadata for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)}
+    about |= {name: field.metadata for name, field in options.FLAT.items()}
+    settings = {**ModelConfig().flat, **TrainConfig().flat}.keys() - {"prefixes", "verbose"}
+    assert {"dropout", "locked_dropout", "use_random_iter", "num_lines"} <= settings and "batches" not in settings
+    for name in settings:
+        kind = about[name]["kind"]
+        text = next(iter(about[name]["choices"])) if kind is str else texts[kind]
+        args = cli.make_parser().parse_args(["train", f"--{name.replace('_', '-')}", text])
+        found = {option: value for option, value in vars(args).items() if option == name}
+        assert found == {name: {"yes": True, "3": 3, "0.125": 0.125}.get(text, text)}
+        if about[name]["none"]:
+            args = cli.make_parser().parse_args(["train", f"--{name.replace('_', '-')}", "none"])
+            assert getattr(args, name) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "expected"),
+    [
+        ("songs", "--dropout 0.3", Dropout(0.3, 0.3, 0.3, 0.2, 0.5, True)),
+        ("songs", "--dropout 0.3 --input-dropout 0.1 --locked-dropout no", Dropout(0.3, 0.1, 0.3, 0.2, 0.5)),
+        ("d2lrnn", "--dropout 0.2", Dropout(0.2, 0.45, 0.45, 0.1, 0.3, True)),
+        ("d2lrnn", "--input-dropout none --word-dropout 0", Dropout(0.3, 0.3, 0.45, 0.0, 0.3, True)),
+        ("lyrics", "--output-dropout 0.5", Dropout(outputs=0.5)),
+    ],
+)
+def test_dropout_is_that_of_the_configuration_but_for_what_is_given(config, arguments, expected):
+    args = cli.make_parser().parse_args(["train", "--config", config, *arguments.split()])
+    assert from_arguments.changed(CONFIGS[config].model, args).dropout == expected
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--dropout 0.5 --input-dropout 0.5", "--word-dropout 0.1", "--input-dropout 0.2"]
+)
+def test_dropout_of_an_embedding_is_refused_where_there_is_none(arguments):
+    args = cli.make_parser().parse_args(["train", "--embed-size", "none", *arguments.split()])
+    with pytest.raises(ValueError, match="input_dropout and word_dropout are of the embedding: set embed_size"):
+        from_arguments.changed(CONFIGS["lyrics"].model, args)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "batches", "num_lines"),
+    [
+        ("poems", "", "lines", 4),
+        ("poems", "--num-lines 2", "lines", 2),
+        ("poems", "--num-lines 0", "consecutive", 1),
+        ("poems", "--num-lines 0 --use-random-iter", "random", 1),
+        ("d2lrnn", "--vary-steps no --num-lines 1", "lines", 1),
+        ("songs", "--vary-steps", "varied", 1),
+        ("songs", "--use-random-iter no", "consecutive", 1),
+    ],
+)
+def test_batches_are_those_of_the_configuration_but_for_what_is_given(config, arguments, batches, num_lines):
+    args = cli.make_parser().parse_args(["train", "--config", config, *arguments.split()])
+    found = from_arguments.changed(CONFIGS[config].training, args)
+    assert (found.batches, found.num_lines) == (batches, num_lines)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments"), [("d2lrnn", "--use-random-iter"), ("poems", "--vary-steps"), ("d2lrnn", "--num-lines 1")]
+)
+def test_two_ways_to_make_batches_are_refused(config, arguments):
+    args = cli.make_parser().parse_args(["train", "--config", config, *arguments.split()])
+    with pytest.raises(ValueError, match="are three ways to make batches: choose one"):
+        from_arguments.changed(CONFIGS[config].training, args)
 
 
 def test_settings_that_are_given_replace_those_of_the_configuration(d2lrnn, tmp_path):
@@ -403,7 +456,7 @@ def test_settings_that_are_given_replace_those_of_the_configuration(d2lrnn, tmp_
     found, small = settings_of(tmp_path), CONFIGS["small"]
     given = {"num_hiddens": 6, "embed_size": 6, "num_epochs": 1, "locked_dropout": True, "lr_decay": 0.25}
     given |= {"init_scale": None, "prefixes": ("雨",)}
-    assert found == {**vars(small.model), **vars(small.training), **given}
+    assert found == {**small.model.flat, **small.training.flat, **given}
 
 
 @pytest.mark.parametrize(
@@ -459,7 +512,7 @@ def test_every_option_is_explained():
 def test_the_options_have_the_defaults_of_the_configurations():
     args = cli.make_parser().parse_args(["compare"])
     assert from_arguments.config_from(args, TrainConfig) == TrainConfig()
-    assert not vars(cli.make_parser().parse_args(["train"])).keys() & vars(TrainConfig()).keys()
+    assert not vars(cli.make_parser().parse_args(["train"])).keys() & TrainConfig().flat.keys()
 
 
 @pytest.mark.parametrize(

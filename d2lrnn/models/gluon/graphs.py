@@ -22,7 +22,7 @@ class StepGraphs(mx.gluon.HybridBlock):
 
     TIME_AXIS = 0  # of the first argument
     COUNTED: int | None = None  # the place among the arguments of ``counted``, with which every layer is unrolled
-    LIMIT = 32  # graphs that are kept: as many lengths as vary_steps has where num_steps is at most 95
+    LIMIT = 32  # graphs that are kept: as many lengths as varied batches have where num_steps is at most 95
 
     def __init__(self) -> None:
         super().__init__()
