@@ -29,10 +29,10 @@ def imports_in(argv: Sequence[str]) -> list[str]:
 def import_first(what: str) -> None:
     """Import a Python file, or a module by its name.
 
+    MXNet is imported first: in any other program ``import d2lrnn`` brings it, and such a file may count on that.
+
     Args:
         what: the path of a file that ends in ``.py``, or the name of a module that Python finds.
-
-    MXNet is imported before, as such a file would have it from ``import d2lrnn`` anywhere else.
 
     Raises:
         ValueError: if there is no such file or module, or it raises; then with the line, and what it raised.

@@ -15,6 +15,7 @@ from d2lrnn.cli.imports import as_options
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END
@@ -47,7 +48,8 @@ def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: Trai
     if options["max_tokens"] is None and args.corpus in (None, named.corpus):
         options["max_tokens"] = named.max_tokens
     if options["held_out"] is None:
-        options["held_out"] = 0.0 if args.corpus == "ptb" else named.held_out
+        comes_with_splits = args.corpus in CORPORA and CORPORA[args.corpus].has_splits
+        options["held_out"] = 0.0 if comes_with_splits else named.held_out
     return {**options, "lines": training.batches == "lines"}
 
 

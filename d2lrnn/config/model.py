@@ -95,7 +95,7 @@ class ModelConfig:
         dropout = self.dropout
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
-        self._check_embedding(dropout.inputs != dropout.hidden and dropout.inputs, dropout.words)
+        self._check_embedding(0.0 if dropout.inputs == dropout.hidden else dropout.inputs, dropout.words)
         width = self.num_projections or self.num_hiddens
         if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
             name = "num_projections" if self.num_projections else "num_hiddens"
@@ -107,18 +107,17 @@ class ModelConfig:
             raise D2lrnnError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
 
     def _check_embedding(self, inputs: float | None, words: float) -> None:
-        """Refuse dropout of the embedding where there is none; ``inputs`` that a single rate covers are not meant."""
+        """Refuse dropout of an embedding that is not there; ``inputs`` is 0 or None where a single rate covers them."""
         if not self.embed_size and (inputs or words):
             raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
 
     @property
     def flat(self) -> dict[str, Any]:
         """All settings side by side, with those of :attr:`Dropout.flat` in place of ``dropout``."""
-        values = vars(self)
-        names = list(values)
-        place = names.index("dropout")
-        before, after = ({name: values[name] for name in part} for part in (names[:place], names[place + 1 :]))
-        return {**before, **self.dropout.flat, **after}
+        values: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            values |= self.dropout.flat if name == "dropout" else {name: value}
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -133,7 +132,7 @@ class ModelConfig:
         """
         plain, flat = vars(cls()), Dropout().flat
         nested = isinstance(values, Mapping) and isinstance(values.get("dropout"), Mapping)
-        check_names("the settings of a model", values, [*plain] if nested else [*plain, *(flat.keys() - plain.keys())])
+        check_names("the settings of a model", values, plain if nested else {**plain, **flat})
         cell = values.get("cell", cls.cell)
         if isinstance(cell, str) and cell not in CELLS:
             raise UnknownCellError(

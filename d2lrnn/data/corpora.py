@@ -35,6 +35,11 @@ class NamedCorpus:
     lines: str = "asked"  # whether it has line ends: "never", "always", or where they are "asked" for
     max_tokens: int | None = None  # what load_corpus keeps if it is not told; None: all
 
+    @property
+    def has_splits(self) -> bool:
+        """Whether it comes with texts for validation and test."""
+        return len(self.members) > 1
+
 
 # The one table of corpora, in the order of CORPUS_NAMES in config/fields.py, where --help reads the names.
 CORPORA = table_of(

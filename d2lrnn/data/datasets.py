@@ -66,7 +66,7 @@ def _load_named(
     if named.clean is not None:
         texts = [named.clean(text) for text in texts]
     level = level or named.level
-    if len(texts) == 1:
+    if not named.has_splits:
         return _corpus(name, texts[0], level, max_tokens, lines or named.lines == "always")
     splits = [tokenize(text, level) for text in texts]
     vocab = Vocab(splits[0], level)
