@@ -208,5 +208,9 @@ def choose_rows(F, here, X, otherwise):
 
 
 def clear_padding(F, X, counted):
-    """Return X (num_steps, batch_size, n) with zeros where ``counted`` (num_steps, batch_size) is 0; None: X itself."""
-    return X if counted is None else F.np.where(F.np.expand_dims(counted, axis=2), X, 0.0)
+    """Return X (num_steps, batch_size, n) with zeros where ``counted`` (num_steps, batch_size) is 0; None: X itself.
+
+    Not where(counted, X, 0): with a number in place of an array, MXNet 1.9.1 gives X the gradient where it was not
+    chosen.
+    """
+    return X if counted is None else F.np.where(F.np.expand_dims(counted, axis=2), X, F.np.zeros_like(X))

@@ -44,6 +44,14 @@ def columns(counted) -> list:
     return [counted[:, t : t + 1] for t in range(counted.shape[1])]
 
 
+def or_zeros(here, X):
+    """Return X where ``here`` is not 0, and 0 elsewhere.
+
+    Not where(here, X, 0): with a number in place of an array, MXNet 1.9.1 gives X the gradient where it was not chosen.
+    """
+    return np.where(here, X, np.zeros_like(X))
+
+
 class Inputs(Sequence):
     """What a layer reads at all time steps; its product with a weight is made once for all of them.
 
@@ -60,7 +68,7 @@ class Inputs(Sequence):
     def __init__(self, matrices: Sequence, counted=None) -> None:
         self.matrices, self._counted = matrices, counted
         if counted is not None and not isinstance(matrices, OneHot):
-            self.matrices = [np.where(here, X, 0.0) for here, X in zip(columns(counted), matrices)]
+            self.matrices = [or_zeros(here, X) for here, X in zip(columns(counted), matrices)]
         self._products: dict[int, tuple] = {}  # by the weight's identity: the weight, and its product at each step
 
     def __len__(self) -> int:
@@ -76,7 +84,7 @@ class Inputs(Sequence):
             if isinstance(self.matrices, OneHot):
                 whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=width)
                 if self._counted is not None:
-                    whole = np.where(np.expand_dims(self._counted.T, 2), whole, 0.0)
+                    whole = or_zeros(np.expand_dims(self._counted.T, 2), whole)
             else:
                 whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, width)
             # SliceChannel: np.split takes four times as long, and indexing ten times in the gradient.

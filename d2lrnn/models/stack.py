@@ -11,7 +11,7 @@ from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.inputs import Inputs, StepInput, columns
+from d2lrnn.models.inputs import Inputs, StepInput, columns, or_zeros
 
 np = mx.np
 
@@ -37,8 +37,8 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, cou
             H, state = step(X, state, params)
         else:
             here = counted[t]
-            H, new_state = step(X if isinstance(X, StepInput) else np.where(here, X, 0.0), state, params)
-            H, state = np.where(here, H, 0.0), tuple(np.where(here, new, old) for new, old in zip(new_state, state))
+            H, new_state = step(X if isinstance(X, StepInput) else or_zeros(here, X), state, params)
+            H, state = or_zeros(here, H), tuple(np.where(here, new, old) for new, old in zip(new_state, state))
         outputs.append(H)
     return outputs, state
 

@@ -295,7 +295,7 @@ class Scaled:
     """A model whose logits are multiplied by a number, which ``scale`` tells of each call, from 1."""
 
     def __init__(self, model, scale):
-        self.model, self.params, self.stack = model, model.params, model.stack
+        self.model, self.parameters = model, model.parameters
         self.vocab_size, self.bidirectional, self.begin_state = model.vocab_size, False, model.begin_state
         self.calls, self.scale = 0, scale
 
