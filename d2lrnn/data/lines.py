@@ -108,13 +108,13 @@ def counted_steps(
     return steps >= longest - given[:, None] if front else steps < given[:, None]
 
 
-def check_counted(counted, batch_size: int, num_steps: int):
-    """Return what tells tokens from padding as a float32 array, or refuse it.
+def check_counted(counted, shape: tuple[int, ...], dtype="float32"):
+    """Return what tells tokens from padding as an array of floats, or refuse it.
 
     Args:
         counted: of shape (batch_size, num_steps), 1 (or True) for a token, 0 for padding; None stays None.
-        batch_size: rows of the batch that it goes with.
-        num_steps: time steps of that batch.
+        shape: (batch_size, num_steps) of the batch that it goes with.
+        dtype: of the numbers that it is to be used with.
 
     Raises:
         ValueError: if it is no MXNet array, or of another shape.
@@ -123,8 +123,6 @@ def check_counted(counted, batch_size: int, num_steps: int):
         return None
     if not isinstance(counted, mx.nd.NDArray):
         raise D2lrnnError(f"counted is a {type(counted).__name__}: expected an MXNet array, mxnet.np.array(counted)")
-    if counted.shape != (batch_size, num_steps):
-        raise D2lrnnError(
-            f"counted has shape {counted.shape}: expected {(batch_size, num_steps)}, which is (batch_size, num_steps)"
-        )
-    return counted.astype("float32", copy=False)
+    if counted.shape != shape:
+        raise D2lrnnError(f"counted has shape {counted.shape}: expected {shape}, which is (batch_size, num_steps)")
+    return counted.astype(dtype, copy=False)

@@ -167,7 +167,7 @@ class FastRNNModel(RNNModelScratch):
     def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits; arguments, results and errors as for :class:`d2lrnn.models.scratch.RNNModelScratch`."""
         check_batch(X, self.vocab_size, state)
-        counted = check_counted(counted, *X.shape)
+        counted = check_counted(counted, X.shape, state[0].dtype)
         graph = _forward(self.stack, self.vocab_size, self.num_hiddens, X.shape[1], counted is not None)
         logits, new_state = graph(X, list(state), self.params, *([] if counted is None else [counted]))
         return logits, tuple(new_state)

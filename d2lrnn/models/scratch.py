@@ -182,5 +182,6 @@ class RNNModelScratch:
         if counted is None:
             outputs, state = self.forward_fn(inputs, state, self.params)
         else:
-            outputs, state = self.stack(inputs, state, self.params, check_counted(counted, *X.shape))
+            counted = check_counted(counted, X.shape, state[0].dtype)
+            outputs, state = self.stack(inputs, state, self.params, counted)
         return np.concatenate(outputs, axis=0), state

@@ -12,6 +12,7 @@ import d2lrnn
 from d2lrnn import ModelConfig, TrainConfig, build_model, data_iter_lines, evaluate_lines, load_text
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
+from d2lrnn.data.lines import counted_steps, pad_lines
 from d2lrnn.evaluation.losses import cross_entropy
 from d2lrnn.runs.checkpoint import load_checkpoint
 from d2lrnn.training.gradients import gradient_norm
@@ -241,3 +242,26 @@ def test_the_command_evaluates_line_by_line(corpus, tmp_path, capsys):
     assert f"max_tokens is {few - 1}: expected at least the tokens of the first line" in capsys.readouterr().err
     assert cli.main(["evaluate", str(out), "--cache"]) == 1
     assert "with nothing to adapt to: leave --cache and --dynamic out" in capsys.readouterr().err
+
+
+class TestWhatCounts:
+    @pytest.mark.parametrize(
+        ("lengths", "options", "expected"),
+        [
+            ([1, 3], {}, [[1, 0, 0], [1, 1, 1]]),
+            ([1, 3], {"num_steps": 4}, [[1, 0, 0, 0], [1, 1, 1, 0]]),
+            ([1, 3, 0], {"front": True}, [[0, 0, 1], [1, 1, 1], [0, 0, 0]]),
+            ([2], {"num_steps": 3, "front": True}, [[0, 1, 1]]),
+        ],
+    )
+    def test_from_lengths(self, lengths, options, expected):
+        assert counted_steps(lengths, **options).tolist() == [[bool(n) for n in row] for row in expected]
+
+    @pytest.mark.parametrize("lengths", [[4], [-1], [1.5], [[1]], 2])
+    def test_lengths_that_are_none(self, lengths):
+        with pytest.raises(ValueError, match="expected whole numbers from 0 to 3, one for each row"):
+            counted_steps(lengths, 3)
+
+    def test_it_is_what_lines_are_padded_with(self):
+        _, _, counted = pad_lines([numpy.array([3, 1]), numpy.array([4, 5, 1])], 1)
+        assert (counted == counted_steps([2, 3])).all()

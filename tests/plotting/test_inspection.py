@@ -29,6 +29,7 @@ from d2lrnn import (
     rnn_layer,
 )
 from d2lrnn._runtime import mx
+from d2lrnn.models.gluon.facts import facts_of
 from d2lrnn.models.parameters import set_values
 from d2lrnn.plotting.inspection import _plain_gates
 
@@ -136,8 +137,7 @@ def cell_of(model):
     """Return a model's cell and its number of layers."""
     if isinstance(model, RNNModelScratch):
         return CELLS[model.stack.cell], model.stack.num_layers
-    name = {"gru": "gru_reset_after"}.get(model.layers[0]._mode, model.layers[0]._mode)
-    return CELLS[name], len(model.layers)
+    return CELLS[facts_of(model.layers[0]).cell], len(model.layers)
 
 
 def states_of(model, text):

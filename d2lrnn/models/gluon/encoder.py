@@ -122,7 +122,7 @@ class Encoder(WatchfulGraphs):
     def check(self, X, state: tuple, counted):
         """Refuse a batch as :meth:`__call__` says; return ``counted`` as the graph takes it."""
         check_batch(X, self.vocab_size, state)
-        return check_counted(counted, *X.shape)
+        return check_counted(counted, X.shape, state[0].dtype)
 
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of, its arguments ``X, state, params, counted``."""

@@ -106,7 +106,7 @@ class RecurrentStack(StepGraphs):
             the last layer's outputs (num_steps, batch_size, num_directions * width), 0 at padding; and the new state.
         """
         if isinstance(X, mx.nd.NDArray):
-            counted = check_counted(counted, X.shape[1], X.shape[0])
+            counted = check_counted(counted, (X.shape[1], X.shape[0]), X.dtype)
         return super().__call__(X, state, counted)
 
     def hybrid_forward(self, F, X, state, counted=None):

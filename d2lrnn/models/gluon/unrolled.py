@@ -101,7 +101,7 @@ class UnrolledLayer(StepGraphs):
                 raise D2lrnnError(
                     f"the state has shapes {found}: expected {expected}, of the batch size of X {X.shape}"
                 )
-            counted = check_counted(counted, X.shape[1], X.shape[0])
+            counted = check_counted(counted, (X.shape[1], X.shape[0]), X.dtype)
         else:
             num_steps_of(X)  # or raise
         return super().__call__(X, list(state), counted)
