@@ -1,17 +1,24 @@
-"""What writes one token after another: a model's equations compiled, or the model itself."""
+"""What writes one token after another: a model's equations compiled, or the model itself.
+
+A compiled writer is made once for a model and kept until a parameter changes; see :func:`writer_of`.
+"""
 
 from __future__ import annotations
 
 import functools
+import threading
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.generation.parameter_copy import ParameterCopy
 from d2lrnn.models.compiled import StackGraph, side_by_side
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.stack import Stack
-from d2lrnn.models.twins import equations_of
+from d2lrnn.models.twins import equations_of, equations_stack
 
 np = mx.np
 
@@ -51,14 +58,18 @@ class GreedyWriter:
         stack: the layers.
         vocab_size: the size of the vocabulary.
         num_hiddens: hidden units of each layer and direction.
-        params: the parameters in the book's order, as they are now.
+        params: the parameters in the book's order, as they are now; the writer keeps copies.
     """
 
     BLOCK = 8  # ids in one call; with 1, calling costs as much as computing
 
     def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, params: Sequence) -> None:
         self._stack, self._num_hiddens, self._ctx = stack, num_hiddens, params[0].ctx
-        self._weights = side_by_side(mx, stack, params, num_hiddens)
+        own = {id(param) for param in params}  # some are taken as they are, the output layer's bias for one
+        self._weights = [
+            [array.copy() if id(array) in own else array for array in layer]
+            for layer in side_by_side(mx, stack, params, num_hiddens)
+        ]
         self._one, self._many = (_greedy(stack, vocab_size, num_hiddens, steps) for steps in (1, self.BLOCK))
         self._logits = _logits(stack, vocab_size, num_hiddens, 1)
 
@@ -86,7 +97,7 @@ class GreedyWriter:
 
 
 def greedy_writer(model) -> GreedyWriter | None:
-    """Return a fast writer for any model whose equations the module knows, else None.
+    """Make a fast writer for any model whose equations the module knows; return None for other models.
 
     On Gluon a fused layer takes 5 ms for one character, the equations compiled 0.1 (two cores, LSTM of 256).
     """
@@ -97,13 +108,47 @@ def greedy_writer(model) -> GreedyWriter | None:
     return GreedyWriter(stack, model.vocab_size, model.num_hiddens, params)
 
 
+class _Kept:
+    """The compiled writer of one model, with what tells whether it still is the model's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # of two threads that ask at once, one makes the writer, the other waits
+        self._made: tuple[tuple, ParameterCopy, GreedyWriter] | None = None  # of this shape and these parameters
+
+    def writer_for(self, model: Any, stack: Stack) -> GreedyWriter | None:
+        """Return the writer, made anew if the model's shape or a parameter has changed since."""
+        shape = (type(model), stack, model.num_hiddens)
+        with self._lock:
+            if self._made is not None and self._made[0] == shape and self._made[1].equals(model):
+                return self._made[2]
+            self._made = None  # so that its memory is free before the new ones need it
+            parameters, writer = ParameterCopy(model), greedy_writer(model)
+            if writer is not None:
+                self._made = shape, parameters, writer
+            return writer
+
+
+_kept: weakref.WeakKeyDictionary[Any, _Kept] = weakref.WeakKeyDictionary()  # by model, each as long as the model lives
+
+_kept_lock = threading.Lock()
+
+
 def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | ProtocolWriter:
     """Return what writes one token after another with a model: its equations compiled, or else the model itself.
+
+    The compiled writer is made at the first call and kept beside the model.  Each further call compares the model's
+    parameters, bit by bit, with a copy of those that the writer was made of, and makes a new writer if one differs.
+    With a model of the configuration ``d2lrnn`` (13 million parameters), making takes 0.4 s, comparing 5 ms.
 
     Raises:
         ValueError: if ``ctx`` is not where the parameters of a model whose equations are known are.
     """
-    writer = greedy_writer(model)
+    stack = equations_stack(model)
+    writer = None
+    if stack is not None:
+        with _kept_lock:
+            kept = _kept.setdefault(model, _Kept())
+        writer = kept.writer_for(model, stack)
     if writer is None:
         return ProtocolWriter(model, ctx)
     own = model.begin_state(1)[0].ctx

@@ -137,18 +137,24 @@ def _write(model, values: dict[str, Any]) -> None:
             freeze([params["c_"]])
 
 
+def equations_stack(model) -> Stack | None:
+    """Return the layers of a model whose equations the module knows, else None; no number is read or computed."""
+    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # what is derived may compute anything
+        return None
+    known = model.knows_its_equations if isinstance(model, RNNModelScratch) else _has_equal_layers(model)
+    return layers_of(model) if known else None
+
+
 def equations_of(model) -> tuple[Stack, list] | None:
     """Return a model's layers and parameters as those of a model from scratch that computes the same, else None.
 
     Its inputs are one-hot vectors, its parameters in the book's order; those of a Gluon model are copies.
     """
-    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # what is derived may compute anything
+    stack = equations_stack(model)
+    if stack is None:
         return None
     if isinstance(model, RNNModelScratch):
-        return (layers_of(model), model.params) if model.knows_its_equations else None
-    if not _has_equal_layers(model):
-        return None
-    stack = layers_of(model)
+        return stack, model.params
     values = read_parameters(model)
     if CELLS[stack.cell].num_biases == 1:
         for b, c in _bias_pairs(stack):

@@ -319,7 +319,7 @@ class TestTheBooksGru:
         vocab, prefixes = d2lrnn.Vocab("abcde"), [a + b for a in "abcde" for b in "abcde"]
         texts = [decoding.predict_batch(prefixes, 9, model, vocab) for model in twins]
         assert greedy_writer(twins[1]) is not None and texts[0] == texts[1] and len(set(texts[0])) == 25
-        monkeypatch.setattr(writers, "greedy_writer", lambda model: None)
+        monkeypatch.setattr(decoding, "writer_of", writers.ProtocolWriter)
         assert decoding.predict_batch(prefixes, 9, twins[1], vocab) == texts[0]
 
 
