@@ -7,87 +7,66 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy
 
 from d2lrnn.checks import check_whole
 from d2lrnn.config.evaluation import Cache, Dynamic
+from d2lrnn.config.fields import settings_in
 from d2lrnn.data.datasets import load_ids
-from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
 from d2lrnn.evaluation.losses import bits_per_character, format_perplexity
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
-from d2lrnn.runs.trained import load_run
+from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.training.language_model import line_end, perplexity_on
 
 
-def evaluate(args: argparse.Namespace) -> int:
-    """Measure and print a perplexity; return the exit status."""
-    adaptations = _adaptation_from(args, "cache", Cache), _adaptation_from(args, "dynamic", Dynamic)
-    checkpoint = load_run(args.run)
-    if args.max_tokens is not None:
-        check_whole("max_tokens", args.max_tokens, 2)
-    num_lines = checkpoint.train_config.lines_per_row if args.num_lines is None else args.num_lines
-    what, ids, train_ids = _read(args, checkpoint, num_lines > 0)
-    start = time.perf_counter()
-    if num_lines:
-        found, count = _by_lines(args, checkpoint, ids, num_lines)
-    else:
-        ids = ids[: args.max_tokens]
-        with _token_bar() as progress:
-            model = checkpoint.build_model(as_ctx(args.ctx))
-            found = evaluate_adaptively(model, ids, *adaptations, train_ids, progress=progress)
-        count = len(ids) - 1
-    print(f"{what}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
-    level = checkpoint.vocab.level
-    if level != "word":
-        print(f"{bits_per_character(found, level):.3f} bits per character")
-    print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
-    return 0
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """On what a trained model is to be measured, and how.
 
+    Raises:
+        D2lrnnError: for fields that do not go together, and for fewer than two tokens.
+    """
 
-def _read(args: argparse.Namespace, checkpoint: Checkpoint, lines: bool) -> tuple[str, Any, Any]:
-    """Return what is measured, its name and its ids; and, if they are needed or there, the ids of the training."""
-    if args.text is None:
-        corpus, split = reload_corpus(checkpoint, args.data_dir, args.corpus), args.split or "test"
-        return f"{corpus.name}, {split}", corpus.split(split), corpus.train
-    if args.split is not None:
-        raise D2lrnnError("--split given with --text, which is measured whole: expected one of them")
-    if not args.dynamic and (args.corpus or args.data_dir):
-        raise D2lrnnError(
-            "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
-        )
-    ids, unknown = load_ids(args.text, checkpoint.vocab, lines, None if lines else args.max_tokens)
-    name = f"{args.text.name}, {unknown:,} of its words unknown" if unknown else args.text.name
-    train_ids = reload_corpus(checkpoint, args.data_dir, args.corpus).train if args.dynamic else None
-    return name, ids, train_ids
+    run: Path  # a folder that `train` wrote, or a checkpoint in it
+    ctx: str = "auto"  # the device
+    split: str | None = None  # of the corpus: train, valid or test; None: test
+    text: Path | None = None  # a text file to measure on; None: the corpus
+    corpus: str | None = None  # the corpus's name or file; None: as in training
+    data_dir: str | None = None  # the folder to look in first
+    max_tokens: int | None = None  # measure on so many tokens at most; None: all
+    num_lines: int | None = None  # lines that go on with one state; 0: all through; None: as in training
+    cache: Cache | None = None  # mix in a neural cache
+    dynamic: Dynamic | None = None  # let the model learn from what it has just predicted
 
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None:
+            check_whole("max_tokens", self.max_tokens, 2)
+        if self.text is None:
+            return
+        if self.split is not None:
+            raise D2lrnnError("--split given with --text, which is measured whole: expected one of them")
+        if self.dynamic is None and (self.corpus or self.data_dir):
+            raise D2lrnnError(
+                "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
+            )
 
-def _by_lines(args: argparse.Namespace, checkpoint: Checkpoint, ids: Any, num_lines: int) -> tuple[float, int]:
-    """Return the perplexity and the number of tokens, whole lines of which there are at most ``--max-tokens``."""
-    if args.cache or args.dynamic:
-        raise D2lrnnError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
-    if args.max_tokens is not None and args.max_tokens < len(ids):
-        ends = numpy.flatnonzero(ids[: args.max_tokens] == line_end(checkpoint.vocab))
-        if not len(ends):
-            raise D2lrnnError(f"max_tokens is {args.max_tokens}: expected at least the tokens of the first line")
-        ids = ids[: ends[-1] + 1]
-    config = replace(checkpoint.train_config, batches="lines", num_lines=num_lines)
-    return perplexity_on(checkpoint.build_model(as_ctx(args.ctx)), ids, checkpoint.vocab, config), len(ids)
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> EvaluationRequest:
+        """Return what the arguments of the command ask for.
 
-
-def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:
-    """Return how a model adapts, for the line with the perplexity; nothing if it does not."""
-    adapted = [
-        f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
-        for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
-        if adaptation is not None
-    ]
-    return f", with {' and '.join(adapted)}" if adapted else ""
+        Raises:
+            D2lrnnError: as the records; also for settings of a cache or of dynamic evaluation that is not asked for.
+        """
+        adaptations = {"cache": _adaptation_from(args, "cache", Cache)}
+        adaptations["dynamic"] = _adaptation_from(args, "dynamic", Dynamic)
+        return cls(**{**settings_in(cls, vars(args)), **adaptations})
 
 
 def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
@@ -102,6 +81,65 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
         return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})
     except D2lrnnError as error:
         raise D2lrnnError(f"--{flag}: {error}") from None
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure and print a perplexity; return the exit status."""
+    request = EvaluationRequest.read(args)
+    adaptations = request.cache, request.dynamic
+    run = TrainedRun.open(request.run, request.ctx)
+    num_lines = run.num_lines if request.num_lines is None else request.num_lines
+    what, ids, train_ids = _read(request, run.checkpoint, num_lines > 0)
+    start = time.perf_counter()
+    if num_lines:
+        found, count = _by_lines(request, run, ids, num_lines)
+    else:
+        ids = ids[: request.max_tokens]
+        with _token_bar() as progress:
+            found = evaluate_adaptively(run.model, ids, *adaptations, train_ids, progress=progress)
+        count = len(ids) - 1
+    print(f"{what}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
+    level = run.vocab.level
+    if level != "word":
+        print(f"{bits_per_character(found, level):.3f} bits per character")
+    print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
+    return 0
+
+
+def _read(request: EvaluationRequest, checkpoint: Checkpoint, lines: bool) -> tuple[str, Any, Any]:
+    """Return what is measured, its name and its ids; and, if they are needed or there, the ids of the training."""
+    if request.text is None:
+        corpus, split = reload_corpus(checkpoint, request.data_dir, request.corpus), request.split or "test"
+        return f"{corpus.name}, {split}", corpus.split(split), corpus.train
+    path, train_ids = request.text, None
+    ids, unknown = load_ids(path, checkpoint.vocab, lines, None if lines else request.max_tokens)
+    name = f"{path.name}, {unknown:,} of its words unknown" if unknown else path.name
+    if request.dynamic is not None:
+        train_ids = reload_corpus(checkpoint, request.data_dir, request.corpus).train
+    return name, ids, train_ids
+
+
+def _by_lines(request: EvaluationRequest, run: TrainedRun, ids: Any, num_lines: int) -> tuple[float, int]:
+    """Return the perplexity and the number of tokens, whole lines of which there are at most ``--max-tokens``."""
+    if request.cache or request.dynamic:
+        raise D2lrnnError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
+    if request.max_tokens is not None and request.max_tokens < len(ids):
+        ends = numpy.flatnonzero(ids[: request.max_tokens] == line_end(run.vocab))
+        if not len(ends):
+            raise D2lrnnError(f"max_tokens is {request.max_tokens}: expected at least the tokens of the first line")
+        ids = ids[: ends[-1] + 1]
+    config = replace(run.checkpoint.train_config, batches="lines", num_lines=num_lines)
+    return perplexity_on(run.model, ids, run.vocab, config), len(ids)
+
+
+def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:
+    """Return how a model adapts, for the line with the perplexity; nothing if it does not."""
+    adapted = [
+        f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
+        for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
+        if adaptation is not None
+    ]
+    return f", with {' and '.join(adapted)}" if adapted else ""
 
 
 @contextlib.contextmanager

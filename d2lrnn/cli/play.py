@@ -5,28 +5,50 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from dataclasses import dataclass
+from pathlib import Path
 
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
-from d2lrnn.runs.trained import load_run, name_of
+from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.web.player import Player
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which run's page is to be served, and where.
+
+    The host and the port are checked where the page's socket is opened, which knows what this machine can do.
+    """
+
+    run: Path  # a folder that `train` wrote, or a checkpoint in it
+    host: str = "127.0.0.1"  # where the page can be reached
+    port: int = 8000  # 0: any that is free
+    corpus: str | None = None  # the corpus's name or file; None: as in training, and copies are not marked without it
+    data_dir: str | None = None  # the folder to look in first
+    ctx: str = "auto"  # the device
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> PageRequest:
+        """Return what the arguments of the command ask for."""
+        return cls(args.run, args.host, args.port, args.corpus, args.data_dir, args.ctx)
 
 
 def play(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, which ends it as it ends every command."""
     from d2lrnn.web.server import PageServer, address_of, hosts_of, open_socket  # brings Tornado
 
-    checkpoint = load_run(args.run)
-    model = checkpoint.build_model(as_ctx(args.ctx))
-    player = Player(name_of(args.run), checkpoint, model, _corpus_for(args, checkpoint))
-    listening = open_socket(args.host, args.port)
-    hosts = hosts_of(args.host, listening)
+    request = PageRequest.read(args)
+    run = TrainedRun.open(request.run, request.ctx)
+    run.check_writes()
+    player = Player(run, _corpus_for(request, run.checkpoint))
+    listening = open_socket(request.host, request.port)
+    hosts = hosts_of(request.host, listening)
     if hosts is None:
         print("caution  whoever can reach this machine can open the page and let the model write")
-    print(f"page     {address_of(args.host, listening)}   (Ctrl-C ends it)")
+    print(f"page     {address_of(request.host, listening)}   (Ctrl-C ends it)")
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -37,12 +59,12 @@ def play(args: argparse.Namespace) -> int:
     raise KeyboardInterrupt
 
 
-def _corpus_for(args: argparse.Namespace, checkpoint: Checkpoint) -> Corpus | None:
+def _corpus_for(request: PageRequest, checkpoint: Checkpoint) -> Corpus | None:
     """Return what the model was trained on, or say that copies are not marked; what is named must be there."""
     try:
-        return reload_corpus(checkpoint, args.data_dir, args.corpus)
+        return reload_corpus(checkpoint, request.data_dir, request.corpus)
     except D2lrnnError as error:
-        if args.corpus or args.data_dir:
+        if request.corpus or request.data_dir:
             raise
         print(f"copies   are not marked: {error}")
         return None

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from d2lrnn.checks import check_whole
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
-from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS, usual_form
 from d2lrnn.generation.originality import CopyIndex, distinct, marked, novelty, usual_lengths
-from d2lrnn.generation.prefixes import as_lines
-from d2lrnn.generation.sampling import Sample, generate
+from d2lrnn.generation.sampling import Sample
 from d2lrnn.generation.verse import acrostic, compose
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
-from d2lrnn.runs.trained import load_run
+from d2lrnn.runs.trained import TrainedRun
 
 PRED_LEN = 100
 
-# Options that mean nothing without one of others; and those that the first one leaves nothing to ask for.
+# Options that are refused unless one of the options beside them is given too.
 NEEDS = {
     "skip_unknown": ("acrostic", "form"),
     "line_length": ("acrostic",),
     **dict.fromkeys(("ngram", "min_copy", "data_dir", "corpus"), ("novelty",)),
 }
 
+# Pairs of options that contradict one another: the first one settles what the second one would say, and how.
 CLASHES = {
     ("acrostic", "prefix"): "it begins with its first head",
     ("acrostic", "pred_len"): "it ends with its last line",
@@ -38,22 +39,76 @@ CLASHES = {
 }
 
 
-def sample(args: argparse.Namespace) -> int:
-    """Write and print texts, and what was asked for beside them; return the exit status."""
-    _check_combination(args)
-    checkpoint = load_run(args.run)
-    vocab = checkpoint.vocab
-    copies = _Copies(args, checkpoint) if args.novelty else None
-    samples = _write(args, checkpoint)
-    texts = [_shown(found.text, args) for found in samples]
-    blocks = []
-    for found, text in zip(samples, texts):
-        lines = copies.lines_of(text) if copies else [text]
-        blocks.append("\n".join(lines + (_log_probs_of(found, vocab) if args.log_probs else [])))
-    print(("\n\n" if any("\n" in text for text in texts) else "\n").join(blocks))
-    if copies and len(samples) > 1:
-        print(_variety_of(samples, vocab))
-    return 0
+@dataclass(frozen=True)
+class CopiesRequest:
+    """What is to be said of copies from the corpus.
+
+    Raises:
+        D2lrnnError: for a length that is no whole number of at least 1.
+    """
+
+    ngram: int | None = None  # tokens of the n-grams that are counted; None: what suits the vocabulary
+    min_copy: int | None = None  # the least tokens of a copy that is marked; None: what suits the vocabulary
+    corpus: str | None = None  # the corpus's name or file; None: as in training
+    data_dir: str | None = None  # the folder to look in first
+
+    def __post_init__(self) -> None:
+        for name in ("ngram", "min_copy"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a trained model is to write, and what is to be said of it.
+
+    Raises:
+        D2lrnnError: if ``num_samples`` is no whole number of at least 1.
+    """
+
+    run: Path  # a folder that `train` wrote, or a checkpoint in it
+    ctx: str = "auto"  # the device
+    prefixes: tuple[str, ...] = ()  # what texts begin with; empty: the training's prefixes, or nothing in a form
+    acrostics: tuple[str, ...] = ()  # the characters that the lines of each text begin with; empty: no acrostic
+    form: str | None = None  # one of FORM_NAMES; None: in an acrostic what suits the vocabulary, else none
+    line_length: int | None = None  # characters of an acrostic's lines; None: what suits the vocabulary
+    skip_unknown: bool = False  # in a form: place characters that the model has never seen
+    pred_len: int = PRED_LEN  # tokens to add; a form ends where it must
+    num_samples: int = 1  # texts from each beginning
+    sampling: Sampling = Sampling(temperature=0.0)  # how the next token is found
+    log_probs: bool = False  # say how likely each token was
+    copies: CopiesRequest | None = None  # mark what is copied; None: say nothing of it
+
+    def __post_init__(self) -> None:
+        check_whole("num_samples", self.num_samples)
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> SampleRequest:
+        """Return what the arguments of the command ask for.
+
+        Raises:
+            D2lrnnError: for options that do not go together, and for values that the records refuse.
+        """
+        _check_combination(args)
+        return cls(
+            run=args.run,
+            ctx=args.ctx,
+            prefixes=tuple(args.prefix or ()),
+            acrostics=tuple(args.acrostic or ()),
+            form=args.form,
+            line_length=args.line_length,
+            skip_unknown=args.skip_unknown,
+            pred_len=PRED_LEN if args.pred_len is None else args.pred_len,
+            num_samples=1 if args.num_samples is None else args.num_samples,
+            sampling=_sampling_from(settings_in(Sampling, vars(args)), args.num_samples),
+            log_probs=args.log_probs,
+            copies=CopiesRequest(**settings_in(CopiesRequest, vars(args))) if args.novelty else None,
+        )
+
+    @property
+    def is_verse(self) -> bool:
+        """Whether texts are written in a form."""
+        return bool(self.acrostics or self.form)
 
 
 def _check_combination(args: argparse.Namespace) -> None:
@@ -74,27 +129,6 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _write(args: argparse.Namespace, checkpoint: Checkpoint) -> list[Sample]:
-    """Write all texts that the arguments ask for."""
-    model, vocab = checkpoint.build_model(as_ctx(args.ctx)), checkpoint.vocab
-    sampling = _sampling_from(settings_in(Sampling, vars(args)), args.num_samples)
-    form = FORMS[args.form] if args.form else usual_form(vocab, args.line_length)
-    begin = args.acrostic or args.prefix or ([""] if args.form else dict.fromkeys(checkpoint.train_config.prefixes))
-    if not begin:
-        raise D2lrnnError(f"{args.run} was trained without prefixes: say what to start from, --prefix TEXT")
-    texts = [text for text in begin for _ in range(args.num_samples or 1)]
-    if args.acrostic:
-        return acrostic(texts, form, model, vocab, sampling, args.skip_unknown)
-    if args.form:
-        return compose(texts, form, model, vocab, sampling, args.skip_unknown)
-    num_lines = checkpoint.train_config.lines_per_row
-    if num_lines:
-        for text in begin:
-            vocab.encode(text)  # raises, with the position in what the user wrote
-        texts, sampling = as_lines(texts, sampling, num_lines)
-    return generate(texts, PRED_LEN if args.pred_len is None else args.pred_len, model, vocab, sampling)
-
-
 def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
     """Return the settings that were given; by chance if there are any, or several samples, else greedy."""
     given = {**given, "without": tuple(given.get("without", ()))}
@@ -109,9 +143,40 @@ def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
     return sampling
 
 
-def _shown(text: str, args: argparse.Namespace) -> str:
+def sample(args: argparse.Namespace) -> int:
+    """Write and print texts, and what was asked for beside them; return the exit status."""
+    request = SampleRequest.read(args)
+    run = TrainedRun.open(request.run, request.ctx)
+    copies = _Copies(request.copies, run.checkpoint) if request.copies else None
+    samples = _write(request, run)
+    texts = [_shown(found.text, request.is_verse) for found in samples]
+    blocks = []
+    for found, text in zip(samples, texts):
+        lines = copies.lines_of(text) if copies else [text]
+        blocks.append("\n".join(lines + (_log_probs_of(found, run.vocab) if request.log_probs else [])))
+    print(("\n\n" if any("\n" in text for text in texts) else "\n").join(blocks))
+    if copies and len(samples) > 1:
+        print(_variety_of(samples, run.vocab))
+    return 0
+
+
+def _write(request: SampleRequest, run: TrainedRun) -> list[Sample]:
+    """Write all texts that a request asks for."""
+    model, vocab, sampling = run.model, run.vocab, request.sampling
+    form = FORMS[request.form] if request.form else usual_form(vocab, request.line_length)
+    given = request.acrostics or request.prefixes or (("",) if request.form else ())
+    begin = run.beginnings(given, "say what to start from, --prefix TEXT")
+    texts = [text for text in begin for _ in range(request.num_samples)]
+    if request.acrostics:
+        return acrostic(texts, form, model, vocab, sampling, request.skip_unknown)
+    if request.form:
+        return compose(texts, form, model, vocab, sampling, request.skip_unknown)
+    return run.generate(texts, request.pred_len, sampling)
+
+
+def _shown(text: str, is_verse: bool) -> str:
     """Return a text as it is printed: verse line by line, and no empty line before or after what has line ends."""
-    return (text.replace(" ", "\n") if args.acrostic or args.form else text).strip("\n")
+    return (text.replace(" ", "\n") if is_verse else text).strip("\n")
 
 
 def _log_probs_of(found: Sample, vocab: Vocab) -> list[str]:
@@ -125,13 +190,11 @@ def _log_probs_of(found: Sample, vocab: Vocab) -> list[str]:
 class _Copies:
     """Tells what texts copy from the corpus that the model was trained on."""
 
-    def __init__(self, args: argparse.Namespace, checkpoint: Checkpoint) -> None:
+    def __init__(self, request: CopiesRequest, checkpoint: Checkpoint) -> None:
         n, min_length = usual_lengths(checkpoint.vocab)
-        self._n = n if args.ngram is None else args.ngram
-        self._min_length = min_length if args.min_copy is None else args.min_copy
-        check_whole("ngram", self._n)
-        check_whole("min_copy", self._min_length)
-        corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
+        self._n = n if request.ngram is None else request.ngram
+        self._min_length = min_length if request.min_copy is None else request.min_copy
+        corpus = reload_corpus(checkpoint, request.data_dir, request.corpus)
         self._index, self._name = CopyIndex(corpus), corpus.name
 
     def lines_of(self, text: str) -> list[str]:

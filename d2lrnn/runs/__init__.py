@@ -15,5 +15,6 @@ from d2lrnn.runs.log import read_log as read_log
 from d2lrnn.runs.origin import check_origin as check_origin
 from d2lrnn.runs.origin import origin_of as origin_of
 from d2lrnn.runs.origin import reload_corpus as reload_corpus
+from d2lrnn.runs.trained import TrainedRun as TrainedRun
 from d2lrnn.runs.trained import load_run as load_run
 from d2lrnn.runs.trained import name_of as name_of

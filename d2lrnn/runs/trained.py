@@ -1,16 +1,28 @@
-"""A run that was trained: its name and its checkpoint."""
+"""A run that was trained: its name, its checkpoint, its model, and how that model is read to and writes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from d2lrnn.config.generation import Sampling
+from d2lrnn.data.vocabulary import LINE_END
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.errors import naming
+from d2lrnn.generation.prefixes import as_lines
+from d2lrnn.generation.sampling import Counts, Sample, Written, generate, stream
+from d2lrnn.generation.search import Mask
+from d2lrnn.models.protocol import check_causal, check_vocab
 from d2lrnn.runs.checkpoint import BEST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
 
 
 def name_of(run: Path) -> str:
     """Return what to call a run, of which its folder or a file in it is given."""
-    return run.resolve().name if run.is_dir() else run.resolve().parent.name
+    with naming(run):
+        return run.resolve().name if run.is_dir() else run.resolve().parent.name
 
 
 def load_run(run: Path, name: str = BEST) -> Checkpoint:
@@ -19,8 +31,129 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
     Raises:
         RunError: if there is none.
         CheckpointError: if it is damaged.
+        FileError: if it cannot be read.
     """
-    path = run / name if run.is_dir() else run
-    if not path.is_file():
+    with naming(run):
+        path = run / name if run.is_dir() else run
+        found = path.is_file()
+    if not found:
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or a checkpoint in it")
     return load_checkpoint(path)
+
+
+class TrainedRun:
+    """A model that a training left, ready to read and to write.
+
+    Texts go to the model as its training had them.  A model that was trained on whole lines reads a line end before
+    each text; if it was trained on single lines, its texts end at the next line end.
+
+    Args:
+        path: the run's folder, or a checkpoint file.
+        checkpoint: of the run.
+        ctx: the device for the model, as for :func:`d2lrnn.device.as_ctx`.
+
+    Attributes:
+        path, checkpoint: as given.
+        name: what to call the run.
+        vocab: the vocabulary of the training.
+    """
+
+    def __init__(self, path: Path, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
+        self.path, self.checkpoint, self._ctx = path, checkpoint, ctx
+        self.name, self.vocab = name_of(path), checkpoint.vocab
+
+    @classmethod
+    def open(cls, path: Path, ctx: ContextLike = None) -> TrainedRun:
+        """Open the run in a folder, or of a checkpoint file.
+
+        Raises:
+            RunError, CheckpointError, FileError: as :func:`load_run`.
+        """
+        return cls(path, load_run(path), ctx)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model with the checkpoint's parameters, built when it is first asked for.
+
+        Raises:
+            DeviceError: if the device is not there.
+            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
+        """
+        return self.checkpoint.build_model(as_ctx(self._ctx))
+
+    @property
+    def num_lines(self) -> int:
+        """How many whole lines the training read with one state; 0: it read the text all through."""
+        return self.checkpoint.train_config.lines_per_row
+
+    @property
+    def first_text(self) -> str:
+        """What to show as a beginning: the training's first prefix without line ends, or nothing."""
+        return next(iter(self.checkpoint.train_config.prefixes), "").strip(LINE_END)
+
+    def check_writes(self) -> None:
+        """Refuse a model that cannot write.
+
+        Raises:
+            LooksAheadError: for a bidirectional model.
+            D2lrnnError: for a model whose outputs are not the vocabulary's tokens.
+        """
+        check_causal(self.model)
+        check_vocab(self.model, self.vocab)
+
+    def beginnings(self, given: Sequence[str] = (), remedy: str = "say what to start from") -> list[str]:
+        """Return the texts that are given, or else the training's prefixes, each once.
+
+        Args:
+            given: what to begin with; empty: the training's prefixes.
+            remedy: what the error tells the user to do.
+
+        Raises:
+            RunError: if none is given and the training had no prefixes.
+        """
+        found = list(given) or list(dict.fromkeys(self.checkpoint.train_config.prefixes))
+        if not found:
+            raise RunError(f"{self.path} was trained without prefixes: {remedy}")
+        return found
+
+    def as_read(self, texts: Sequence[str], sampling: Sampling) -> tuple[list[str], Sampling]:
+        """Return texts as the model is to read them, and the settings to go on with.
+
+        Texts that were returned once are returned unchanged.
+
+        Raises:
+            UnknownTokenError: in a run of lines, for what the vocabulary lacks, with its position in the text given.
+        """
+        if not self.num_lines:
+            return list(texts), sampling
+        for text in dict.fromkeys(texts):
+            self.vocab.encode(text)
+        return as_lines(texts, sampling, self.num_lines)
+
+    def greedy_beginning(self, text: str | None = None, remedy: str = "say what to read") -> tuple[str, Sampling]:
+        """Return what the model reads first, and the settings by which it then writes the likeliest tokens.
+
+        Args:
+            text: what to begin with; None: the training's first prefix.
+            remedy: as for :meth:`beginnings`.
+
+        Raises:
+            RunError, UnknownTokenError: as :meth:`beginnings` and :meth:`as_read`.
+        """
+        first = self.beginnings(() if text is None else (text,), remedy)[0]
+        (first,), sampling = self.as_read([first], Sampling(temperature=0.0))
+        return first, sampling
+
+    def generate(
+        self, texts: Sequence[str], num_preds: Counts, sampling: Sampling | None = None, mask: Mask | None = None
+    ) -> list[Sample]:
+        """Continue texts as :func:`d2lrnn.generation.sampling.generate` does, which see."""
+        starts, sampling = self.as_read(texts, sampling or Sampling())
+        return generate(starts, num_preds, self.model, self.vocab, sampling, mask)
+
+    def stream(
+        self, texts: Sequence[str], num_preds: Counts, sampling: Sampling | None = None, mask: Mask | None = None
+    ) -> Iterator[Written]:
+        """Continue texts token by token as :func:`d2lrnn.generation.sampling.stream` does, which see."""
+        starts, sampling = self.as_read(texts, sampling or Sampling())
+        return stream(starts, num_preds, self.model, self.vocab, sampling, mask)

@@ -1,4 +1,4 @@
-"""What the page to play with may ask of a model, and what it is told: an event for each token as it is written."""
+"""Writes what the page asks for: an event for each token as it is written, then what the texts copy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS, Form, usual_form
 from d2lrnn.generation.originality import CopyIndex, novelty, token_places, usual_lengths
-from d2lrnn.generation.prefixes import as_lines
-from d2lrnn.generation.sampling import Written, stream
+from d2lrnn.generation.sampling import Written
 from d2lrnn.generation.verse import stream_acrostic, stream_composed
-from d2lrnn.models.protocol import check_causal, check_vocab
-from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.web.request import Wish
+from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.web.request import WritingRequest
 
 UNITS = {"char": "characters", "word": "words", "bigram": "pairs of characters"}
 
@@ -24,29 +22,21 @@ class Player:
     """Writes what pages ask for.
 
     Args:
-        run: what to call the run.
-        checkpoint: of the run.
-        model: as the checkpoint builds it.
+        run: the trained run whose model writes.
         corpus: what it was trained on, so that copies can be marked; None: they are not.
 
     Raises:
-        LooksAheadError, ValueError: if the model is none that writes.
+        LooksAheadError, D2lrnnError: as :meth:`TrainedRun.check_writes`.
     """
 
-    def __init__(self, run: str, checkpoint: Checkpoint, model: Any, corpus: Corpus | None = None) -> None:
-        check_causal(model)
-        check_vocab(model, checkpoint.vocab)
-        self.run, self.checkpoint, self.model, self.vocab = run, checkpoint, model, checkpoint.vocab
+    def __init__(self, run: TrainedRun, corpus: Corpus | None = None) -> None:
+        run.check_writes()
+        self.run, self.model, self.vocab = run, run.model, run.vocab
         self.ngram, self.min_copy = usual_lengths(self.vocab)
         self.source = None if corpus is None else corpus.name
         self.index = None if corpus is None else CopyIndex(corpus)
         self.forms = tuple(name for name, form in FORMS.items() if self._can_write(form))
         self.verse = self._can_write(usual_form(self.vocab))  # whether acrostics can be written
-
-    @property
-    def prefix(self) -> str:
-        """What to begin with if a user does not say: the training's first prefix, but for line ends."""
-        return next(iter(self.checkpoint.train_config.prefixes), "").strip("\n")
 
     def _can_write(self, form: Form) -> bool:
         try:
@@ -56,39 +46,37 @@ class Player:
             return False
         return True
 
-    def write(self, wish: Wish) -> Iterator[dict[str, Any]]:
+    def write(self, request: WritingRequest) -> Iterator[dict[str, Any]]:
         """Write, and yield events, each as soon as it is known; who stops iterating stops the writing.
 
-        The first one has the ``prefix`` and the number of ``rows``.  Then there is one for each token: its ``row``,
-        the ``text`` by which it grows, the model's own probability ``p``; and, where a character was placed that is
-        unknown, what the model ``read`` in its place, of which ``p`` tells.  In the end there is one for each row that
-        tells what it copies, if the corpus is there: ``spans`` of characters, prefix included; the share of ``ngrams``
-        and of ``tokens`` in spans, None if it has none; the tokens of the ``longest`` copy and its ``copy``.
+        The first event has the ``prefix`` and the number of ``rows``.  An event for each token follows: its ``row``,
+        the ``text`` by which the row grows, and the model's own probability ``p``.  Where a character was placed that
+        the vocabulary lacks, ``read`` is what the model read in its place, and ``p`` is the probability of that.
+
+        If the corpus is there, an event for each row ends the text and tells what it copies: ``spans`` of characters,
+        prefix included; the copied share of ``ngrams`` and of ``tokens``, None if the text has none; the tokens of the
+        ``longest`` copy, and the ``copy`` itself.
 
         Raises:
-            ValueError, UnknownTokenError: as :func:`d2lrnn.stream`, :func:`d2lrnn.stream_composed` and
-                :func:`d2lrnn.stream_acrostic`, and what the wish can tell at once.
+            D2lrnnError, UnknownTokenError: what the request can tell at once, as :func:`d2lrnn.stream`,
+                :func:`d2lrnn.stream_composed` and :func:`d2lrnn.stream_acrostic`.
         """
-        prefix, written = self._begin(wish)
-        return self._events(wish, prefix, written)
+        prefix, written = self._begin(request)
+        return self._events(request, prefix, written)
 
-    def _begin(self, wish: Wish) -> tuple[str, Iterator[Written]]:
+    def _begin(self, request: WritingRequest) -> tuple[str, Iterator[Written]]:
         """Return the prefix as it is shown, and what will be written."""
-        model, vocab, count = self.model, self.vocab, wish.num_samples
-        form = FORMS[wish.form] if wish.form else usual_form(vocab)
-        if wish.acrostic is not None:
-            return "", stream_acrostic([wish.acrostic] * count, form, model, vocab, wish.sampling, wish.skip_unknown)
-        if wish.form:
-            return "", stream_composed([wish.prefix] * count, form, model, vocab, wish.sampling, wish.skip_unknown)
-        shown = vocab.decode(vocab.encode(wish.prefix))  # raises, with the position in what the user wrote
-        starts, sampling, num_lines = [wish.prefix] * count, wish.sampling, self.checkpoint.train_config.lines_per_row
-        if num_lines:
-            starts, sampling = as_lines(starts, sampling, num_lines)
-        written = stream(starts, wish.pred_len, model, vocab, sampling)
-        return shown, written
+        model, vocab, count, sampling = self.model, self.vocab, request.num_samples, request.sampling
+        form, skip = FORMS[request.form] if request.form else usual_form(vocab), request.skip_unknown
+        if request.acrostic is not None:
+            return "", stream_acrostic([request.acrostic] * count, form, model, vocab, sampling, skip)
+        if request.form:
+            return "", stream_composed([request.prefix] * count, form, model, vocab, sampling, skip)
+        shown = vocab.decode(vocab.encode(request.prefix))
+        return shown, self.run.stream([request.prefix] * count, request.pred_len, sampling)
 
-    def _events(self, wish: Wish, prefix: str, written: Iterator[Written]) -> Iterator[dict[str, Any]]:
-        texts, verse = [prefix] * wish.num_samples, wish.acrostic is not None or wish.form is not None
+    def _events(self, request: WritingRequest, prefix: str, written: Iterator[Written]) -> Iterator[dict[str, Any]]:
+        texts, verse = [prefix] * request.num_samples, request.acrostic is not None or request.form is not None
         yield {"prefix": prefix, "rows": len(texts)}
         for token in written:
             text = token.text.replace(" ", "\n") if verse else token.text

@@ -11,24 +11,25 @@ from d2lrnn.config.fields import FORM_NAMES, settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
 
-MAX_PREFIX = 500  # characters: a model reads them in one go, in which nobody else gets an answer
+MAX_PREFIX = 500  # characters: while a model reads them, no other client gets an answer
 
 MAX_HEADS = 100  # lines of an acrostic, 900 characters of the longest form
 
 MAX_TOKENS = 2000  # of a text: a page that marks every character is still quick
 
-MAX_SAMPLES = 16  # texts side by side, more than anyone compares
+MAX_SAMPLES = 16  # texts side by side
 
-# A beam search knows no token of a text before it knows all, so that nobody else would get an answer meanwhile.
+# The fields of Sampling that a page may set.  Beam search is not among them: it finds a whole text before it gives back
+# the first token, and would hold the server's only thread that long.
 CHOICES = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
 
 
 @dataclass(frozen=True)
-class Wish:
+class WritingRequest:
     """What a page asks a model to write.
 
     Raises:
-        ValueError: for what is no such text or number, or more than a page may ask for.
+        D2lrnnError: for a field that is no such text or number, or more than a page may ask for.
     """
 
     prefix: str = ""  # what a text begins with
@@ -59,11 +60,11 @@ class Wish:
             )
 
     @classmethod
-    def read(cls, body: bytes) -> Wish:
+    def read(cls, body: bytes) -> WritingRequest:
         """Return what a JSON object asks for: fields of this class, and those of ``Sampling`` that ``CHOICES`` names.
 
         Raises:
-            ValueError: if it is no such object; also as the classes themselves.
+            D2lrnnError: if it is no such object; also as the classes themselves.
         """
         try:
             values = json.loads(body, parse_int=_whole)

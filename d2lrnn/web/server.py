@@ -1,4 +1,4 @@
-"""Serves the page to play with: one thread for all, and none of them is trusted."""
+"""Serves the page to play with: one thread serves all clients, and no client is trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS
 from d2lrnn.web.player import UNITS, Player
-from d2lrnn.web.request import MAX_SAMPLES, MAX_TOKENS, Wish
+from d2lrnn.web.request import MAX_SAMPLES, MAX_TOKENS, WritingRequest
 
 FOLDER = Path(__file__).with_name("static")
 
@@ -29,9 +29,7 @@ FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "imag
 
 MAX_WRITING = 4  # texts, or batches of them, at a time: they share one thread
 
-MAX_BODY = 16 * 1024  # bytes: the longest wish, every character of it escaped, has half of them
-
-PATIENCE = 30  # seconds for a client to take what it is sent, or it would keep its place for ever
+MAX_BODY = 16 * 1024  # bytes: twice as many as the longest request has if every character is escaped
 
 DEFECT = "something went wrong inside d2lrnn: the terminal that it runs in says what"
 
@@ -89,8 +87,16 @@ class _Page(_Handler):
     def get(self) -> None:
         player = self.server.player
         forms = {name: f"{name}: {len(FORMS[name].lengths)} lines of {FORMS[name].lengths[0]}" for name in player.forms}
-        limits, units = {"samples": MAX_SAMPLES, "tokens": MAX_TOKENS}, UNITS[player.vocab.level]
-        self.render("page.html", player=player, forms=forms, limits=limits, units=units, usual=Sampling(), wish=Wish())
+        limits = {"samples": MAX_SAMPLES, "tokens": MAX_TOKENS}
+        self.render(
+            "page.html",
+            player=player,
+            forms=forms,
+            limits=limits,
+            units=UNITS[player.vocab.level],
+            usual=Sampling(),
+            defaults=WritingRequest(),
+        )
 
 
 class _File(_Handler):
@@ -100,7 +106,7 @@ class _File(_Handler):
 
 
 class _Write(_Handler):
-    """Answers a wish with a line of JSON for each event, and stops writing as soon as nobody reads."""
+    """Answers a request with a line of JSON for each event, and stops writing as soon as nobody reads."""
 
     async def post(self) -> None:
         # A page of another site can send a form or text unasked, but not this type.
@@ -110,13 +116,13 @@ class _Write(_Handler):
             raise _RefusedError(413, f"the request has {len(self.request.body):,} bytes: expected at most {MAX_BODY:,}")
         with self.server.place():
             try:
-                events = self.server.player.write(Wish.read(self.request.body))
+                events = self.server.player.write(WritingRequest.read(self.request.body))
             except D2lrnnError as error:
                 raise _RefusedError(400, str(error)) from None
             self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
-            with contextlib.closing(_to_the_end(events)) as told:
+            with contextlib.closing(_to_the_end(events)) as sent:
                 try:
-                    await self._send_all(told)
+                    await self._send_all(sent)
                 except StreamClosedError:
                     pass
                 except asyncio.TimeoutError:
@@ -125,12 +131,12 @@ class _Write(_Handler):
     async def _send_all(self, events: Iterator[dict[str, Any]]) -> None:
         for event in events:
             self.write(json.dumps(event) + "\n")
-            await asyncio.wait_for(self.flush(), PATIENCE)
+            await asyncio.wait_for(self.flush(), self.server.patience)
             await asyncio.sleep(0)  # the others' turn, and that of the news that this client is gone: flush raises then
 
 
 def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
-    """Yield events, and then that all is done or what went wrong meanwhile."""
+    """Yield events, and then one that says that all is done, or what went wrong."""
     try:
         yield from events
         yield {"done": True}
@@ -146,22 +152,25 @@ class PageServer:
 
     Args:
         player: who writes.
-        hosts: by which names it may be called; None: by any, where others than this machine may call.
+        hosts: the names in a request's Host that are answered; None: any name, where other machines may call.
+        patience: seconds for a client to send a request and to take each event; a client that takes longer is cut off,
+            or it would keep its place for ever.
     """
 
-    def __init__(self, player: Player, hosts: Collection[str] | None) -> None:
-        self.player, self.hosts, self.writing = player, hosts, 0
-        mine = {"server": self}
-        handlers = [("/", _Page, mine), ("/write", _Write, mine), (f"/({'|'.join(FILES)})", _File, mine)]
+    def __init__(self, player: Player, hosts: Collection[str] | None, patience: float = 30) -> None:
+        self.player, self.hosts, self.patience = player, hosts, patience
+        self.writing = 0  # texts, or batches of them, that are being written
+        options = {"server": self}
+        handlers = [("/", _Page, options), ("/write", _Write, options), (f"/({'|'.join(FILES)})", _File, options)]
         application = Application(
             handlers,
             default_handler_class=_Missing,
-            default_handler_args=mine,
+            default_handler_args=options,
             template_path=str(FOLDER),
             log_function=lambda handler: None,
         )
         self.http = HTTPServer(
-            application, max_body_size=2**20, max_header_size=2**14, idle_connection_timeout=300, body_timeout=PATIENCE
+            application, max_body_size=2**20, max_header_size=2**14, idle_connection_timeout=300, body_timeout=patience
         )
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from test_sampling import Counting, Known, random_model
@@ -24,8 +25,9 @@ from d2lrnn import (
     usual_form,
 )
 from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.web.player import Player
-from d2lrnn.web.request import MAX_HEADS, MAX_PREFIX, MAX_SAMPLES, MAX_TOKENS, Wish
+from d2lrnn.web.request import MAX_HEADS, MAX_PREFIX, MAX_SAMPLES, MAX_TOKENS, WritingRequest
 
 LETTERS = "春风花月夜山水去来迟"
 VERSE, LYRICS = Vocab.from_list(f"，。\n{LETTERS}"), Vocab.from_list(f" {LETTERS}")
@@ -37,7 +39,9 @@ def player_of(vocab, text=None, prefixes=("春",), model=None, num_lines=0):
     training = TrainConfig.from_dict({"prefixes": prefixes, "num_lines": num_lines})
     checkpoint = Checkpoint(ModelConfig("scratch", "gru", 8), vocab, training, "poems", {})
     corpus = None if text is None else Corpus("poems", vocab, vocab.encode(text))
-    return Player("run", checkpoint, model or random_model(3, len(vocab)), corpus)
+    run = TrainedRun(Path("run/model.d2lrnn"), checkpoint)
+    run.model = model or random_model(3, len(vocab))
+    return Player(run, corpus)
 
 
 def texts_of(events):
@@ -65,7 +69,7 @@ def check_against(events, samples, begin):
 
 def test_a_text_is_what_generate_writes():
     player = player_of(LYRICS)
-    wish = Wish("春风", pred_len=30, num_samples=3, sampling=SETTINGS)
+    wish = WritingRequest("春风", pred_len=30, num_samples=3, sampling=SETTINGS)
     events = list(player.write(wish))
     assert events[0] == {"prefix": "春风", "rows": 3}
     assert [event["row"] for event in events[1:8]] == [0, 1, 2, 0, 1, 2, 0]
@@ -76,7 +80,7 @@ def test_a_text_is_what_generate_writes():
 def test_words_are_joined_by_spaces():
     vocab = Vocab.from_list("the fox jumps over a dog".split(), "word")
     player = player_of(vocab)
-    events = list(player.write(Wish("  the   fox ", pred_len=5, sampling=SETTINGS)))
+    events = list(player.write(WritingRequest("  the   fox ", pred_len=5, sampling=SETTINGS)))
     assert events[0]["prefix"] == "the fox"
     check_against(events, generate(["the fox"], 5, player.model, vocab, SETTINGS), len("the fox"))
     assert all(re.fullmatch(r" \w+", event["text"]) for event in events[1:])
@@ -87,9 +91,12 @@ def test_verse_is_what_compose_and_acrostic_write():
     player = player_of(VERSE)
     assert (player.forms, player.verse) == (tuple(FORMS), True)
     for wish, samples in (
-        (Wish("春，风", form="quatrain", num_samples=2), compose(["春风"] * 2, FORMS["quatrain"], player.model, VERSE)),
-        (Wish(acrostic="月夜山"), acrostic(["月夜山"], usual_form(VERSE), player.model, VERSE)),
-        (Wish(acrostic="月", form="couplet7"), acrostic(["月"], FORMS["couplet7"], player.model, VERSE)),
+        (
+            WritingRequest("春，风", form="quatrain", num_samples=2),
+            compose(["春风"] * 2, FORMS["quatrain"], player.model, VERSE),
+        ),
+        (WritingRequest(acrostic="月夜山"), acrostic(["月夜山"], usual_form(VERSE), player.model, VERSE)),
+        (WritingRequest(acrostic="月", form="couplet7"), acrostic(["月"], FORMS["couplet7"], player.model, VERSE)),
     ):
         check_against(list(player.write(wish)), samples, 0)
 
@@ -97,28 +104,28 @@ def test_verse_is_what_compose_and_acrostic_write():
 def test_lyrics_in_a_form_are_shown_line_by_line():
     player = player_of(LYRICS)
     assert (player.forms, player.verse) == ((), True)
-    (text,) = texts_of(player.write(Wish(acrostic="月夜")))
+    (text,) = texts_of(player.write(WritingRequest(acrostic="月夜")))
     (sample,) = acrostic(["月夜"], usual_form(LYRICS), player.model, LYRICS)
     assert text == sample.text.replace(" ", "\n") and text.count("\n") == 1
 
 
 def test_a_character_that_is_placed_tells_what_the_model_read():
     player = player_of(VERSE)
-    wish = Wish(acrostic="春龘", skip_unknown=True, sampling=SETTINGS)
+    wish = WritingRequest(acrostic="春龘", skip_unknown=True, sampling=SETTINGS)
     (sample,) = acrostic(["春龘"], usual_form(VERSE), player.model, VERSE, SETTINGS, skip_unknown=True)
     events = list(player.write(wish))
     check_against(events, [sample], 0)
     assert [event["read"] for event in events if "read" in event] == [VERSE.idx_to_token[sample.ids[6]]]
     assert [event["text"] for event in events if "read" in event] == ["龘"]
     with pytest.raises(UnknownTokenError, match="unknown character '龘'"):
-        player.write(Wish(acrostic="春龘"))
+        player.write(WritingRequest(acrostic="春龘"))
 
 
 @pytest.mark.parametrize("prefix", ["春风花月夜山水去来迟春", "山"])
 def test_copies_are_what_the_module_finds(prefix):
     corpus = f"{LETTERS}{LETTERS[::-1]}" * 2
     player = player_of(Vocab.from_list(LETTERS), corpus)
-    events = list(player.write(Wish(prefix, pred_len=20, num_samples=2, sampling=SETTINGS)))
+    events = list(player.write(WritingRequest(prefix, pred_len=20, num_samples=2, sampling=SETTINGS)))
     found = [event for event in events if "spans" in event]
     assert events[-2:] == found and [event["row"] for event in found] == [0, 1]
     for event, text in zip(found, texts_of(events)):
@@ -138,10 +145,10 @@ def test_spans_of_words_and_pairs_count_characters():
     ):
         text = " ".join(words) if vocab.level == "word" else LETTERS
         player = player_of(vocab, text)
-        *_, event = player.write(Wish(prefix, pred_len=1, sampling=Sampling(seed=1)))
+        *_, event = player.write(WritingRequest(prefix, pred_len=1, sampling=Sampling(seed=1)))
         (span, *_) = event["spans"]
         assert span[0] == prefix.index(text[:3]) and prefix[slice(*span)] in text
-        shown = texts_of(player.write(Wish(prefix, pred_len=1, sampling=Sampling(seed=1))))[0]
+        shown = texts_of(player.write(WritingRequest(prefix, pred_len=1, sampling=Sampling(seed=1))))[0]
         level = "word" if vocab.level == "word" else "char"
         expected = marked(shown, novelty(shown, player.index, 4, 8).spans, level)
         for begin, end in reversed(event["spans"]):
@@ -150,14 +157,14 @@ def test_spans_of_words_and_pairs_count_characters():
 
 
 def test_a_text_too_short_for_n_grams_has_no_share_of_them():
-    *_, event = player_of(LYRICS, LETTERS).write(Wish("春", pred_len=1))
+    *_, event = player_of(LYRICS, LETTERS).write(WritingRequest("春", pred_len=1))
     assert event["ngrams"] is None and event["tokens"] == 0
     assert json.loads(json.dumps(event)) == {**event, "spans": []}
 
 
 def test_nothing_is_written_that_is_not_asked_for():
     model = Counting(random_model(3, len(LYRICS)).table)
-    events = player_of(LYRICS, LETTERS, model=model).write(Wish("春", pred_len=500))
+    events = player_of(LYRICS, LETTERS, model=model).write(WritingRequest("春", pred_len=500))
     assert model.read == []
     for _ in range(4):
         next(events)
@@ -169,9 +176,9 @@ def test_nothing_is_written_that_is_not_asked_for():
 @pytest.mark.parametrize(("num_lines", "stop"), [(1, "\n"), (2, None)])
 def test_a_model_of_lines_begins_one_and_a_single_one_ends_where_it_ends(num_lines, stop):
     player = player_of(VERSE, prefixes=("\n", "\n"), num_lines=num_lines)
-    assert player.prefix == ""
+    assert player.run.first_text == ""
     for prefix in ("", "春"):
-        events = list(player.write(Wish(prefix, pred_len=20)))
+        events = list(player.write(WritingRequest(prefix, pred_len=20)))
         assert events[0]["prefix"] == prefix
         (sample,) = generate(["\n" + prefix], 20, player.model, VERSE, Sampling(stop=stop))
         assert texts_of(events) == [sample.text[1:]]
@@ -179,9 +186,9 @@ def test_a_model_of_lines_begins_one_and_a_single_one_ends_where_it_ends(num_lin
 
 def test_without_a_prefix_there_is_nothing_to_begin_with():
     with pytest.raises(ValueError, match="the prefix is empty"):
-        player_of(LYRICS).write(Wish(""))
-    assert player_of(LYRICS, prefixes=()).prefix == ""
-    assert player_of(LYRICS, prefixes=("春风", "月")).prefix == "春风"
+        player_of(LYRICS).write(WritingRequest(""))
+    assert player_of(LYRICS, prefixes=()).run.first_text == ""
+    assert player_of(LYRICS, prefixes=("春风", "月")).run.first_text == "春风"
 
 
 def test_a_model_that_cannot_write_is_refused():
@@ -196,7 +203,7 @@ def test_a_model_that_cannot_write_is_refused():
 
 
 def test_a_wish_is_read_from_json():
-    assert Wish.read(b"{}") == Wish() == Wish("", None, None, False, 100, 1, Sampling())
+    assert WritingRequest.read(b"{}") == WritingRequest() == WritingRequest("", None, None, False, 100, 1, Sampling())
     values = {
         "acrostic": "春",
         "form": "couplet",
@@ -206,8 +213,10 @@ def test_a_wish_is_read_from_json():
         "prefix": "山",
     }
     chosen = {"temperature": 0.5, "top_k": 3, "top_p": 0.5, "repetition_penalty": 2, "seed": 4}
-    assert Wish.read(json.dumps({**values, **chosen}).encode()) == Wish(**values, sampling=Sampling(**chosen))
-    greedy = Wish.read(b'{"temperature": 0}')
+    assert WritingRequest.read(json.dumps({**values, **chosen}).encode()) == WritingRequest(
+        **values, sampling=Sampling(**chosen)
+    )
+    greedy = WritingRequest.read(b'{"temperature": 0}')
     assert greedy.sampling == Sampling(temperature=0)
 
 
@@ -244,8 +253,10 @@ def test_a_wish_is_read_from_json():
 )
 def test_what_cannot_be_wished_for(body, complaint):
     with pytest.raises(ValueError, match=complaint):
-        Wish.read(body.encode(errors="surrogateescape"))
+        WritingRequest.read(body.encode(errors="surrogateescape"))
 
 
 def test_the_most_that_can_be_wished_for():
-    assert Wish("春" * MAX_PREFIX, "春" * MAX_HEADS, None, False, MAX_TOKENS, MAX_SAMPLES).pred_len == MAX_TOKENS
+    assert (
+        WritingRequest("春" * MAX_PREFIX, "春" * MAX_HEADS, None, False, MAX_TOKENS, MAX_SAMPLES).pred_len == MAX_TOKENS
+    )

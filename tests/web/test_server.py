@@ -23,17 +23,17 @@ from d2lrnn import ModelConfig, TrainConfig, Vocab, build_model, generate, load_
 from d2lrnn.cli import main as cli
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.web import server as page_server
-from d2lrnn.web.request import MAX_TOKENS, Wish
+from d2lrnn.web.request import MAX_TOKENS, WritingRequest
 from d2lrnn.web.server import MAX_BODY, MAX_WRITING, PageServer, address_of, hosts_of, open_socket
 
 LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
 
 
 @contextlib.contextmanager
-def serving(player, open_to_all=False):
+def serving(player, open_to_all=False, **options):
     """Serve a player's page in another thread; yields the server, its port in ``port``."""
     listening, ready, loops = open_socket("127.0.0.1", 0), threading.Event(), []
-    server = PageServer(player, None if open_to_all else hosts_of("127.0.0.1", listening))
+    server = PageServer(player, None if open_to_all else hosts_of("127.0.0.1", listening), **options)
     server.port = listening.getsockname()[1]
 
     async def serve():
@@ -144,7 +144,9 @@ def test_the_page_offers_what_the_model_can_do(player, shown, hidden):
 
 def test_a_wish_is_answered_with_the_events_of_the_player(server):
     wish = {"prefix": "春", "pred_len": 20, "num_samples": 3, "seed": 8, "temperature": 0.7}
-    events = [json.loads(json.dumps(event)) for event in server.player.write(Wish.read(json.dumps(wish).encode()))]
+    events = [
+        json.loads(json.dumps(event)) for event in server.player.write(WritingRequest.read(json.dumps(wish).encode()))
+    ]
     assert answer(server, wish) == (200, [*events, {"done": True}])
     assert len(events) == 1 + 3 * 20 + 3
     with asking(server, wish, Content_Type="Application/JSON; charset=utf-8") as response:
@@ -229,10 +231,9 @@ class Endless:
             self.closed = True
 
 
-def test_a_client_that_takes_nothing_loses_its_place(monkeypatch):
-    monkeypatch.setattr(page_server, "PATIENCE", 0.1)
+def test_a_client_that_takes_nothing_loses_its_place():
     player = Endless()
-    with serving(player) as server, asking(server, {}) as response:
+    with serving(player, patience=0.1) as server, asking(server, {}) as response:
         eventually(lambda: player.closed and server.writing == 0)
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             response.read()
