@@ -46,7 +46,7 @@ def as_ctx(ctx: ContextLike = None) -> mx.Context:
     elif ctx == "auto":
         return try_gpu()
     else:
-        match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", str(ctx).strip().lower())
+        match = re.fullmatch(r"(cpu|gpu)(?::(\d{1,6}))?", str(ctx).strip().lower())
         if match is None:
             raise DeviceError(f"unknown device {ctx!r}: expected cpu, gpu, gpu:1 (the second GPU) or auto")
         kind, index = match[1], int(match[2] or 0)

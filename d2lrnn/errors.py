@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,18 @@ class FileError(OSError, D2lrnnError):
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an OSError into a :class:`FileError` that names ``path``, as that of a full disk does not."""
+    """Turn what the system says of a path into a :class:`FileError` that names the path.
+
+    That is an OSError, such as that of a full disk, which names no file, or that of a name which is too long; and the
+    ValueError by which Python refuses a path with the character NUL.
+    """
     try:
         yield
     except OSError as error:
         if isinstance(error, D2lrnnError) or error.errno is None:
             raise
         raise FileError(error.errno, error.strerror, str(path)) from error
+    except ValueError as error:
+        if isinstance(error, D2lrnnError) or "\0" not in str(path):
+            raise
+        raise FileError(errno.EINVAL, "a path cannot hold the character NUL", str(path)) from error

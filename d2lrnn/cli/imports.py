@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from d2lrnn.cli.options import Parser, add_imports
-from d2lrnn.errors import D2lrnnError
+from d2lrnn.errors import D2lrnnError, naming
 
 
 def imports_in(argv: Sequence[str]) -> list[str]:
@@ -38,8 +38,10 @@ def import_first(what: str) -> None:
         ValueError: if there is no such file or module, or it raises; then with the line, and what it raised.
     """
     path = Path(what)
-    is_file = path.suffix == ".py" or path.exists() and not path.is_dir()
-    if is_file and not path.is_file():
+    with naming(path):
+        is_file = path.suffix == ".py" or path.exists() and not path.is_dir()
+        is_missing = is_file and not path.is_file()
+    if is_missing:
         raise D2lrnnError(f"--import {what}: there is no such file")
     importlib.import_module("d2lrnn._runtime")
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +49,21 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
     except KeyboardInterrupt:
         print("d2lrnn: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        # Whoever read the output has ended, as `head` does, or the output is a file on a full disk.  Of other
+        # files, d2lrnn makes a FileError, which is a D2lrnnError.
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
+            raise
+        _discard_stdout()
+        print(f"d2lrnn: {error}", file=sys.stderr)
+        return 1
+
+
+def _discard_stdout() -> None:
+    """Let what is still to be printed go nowhere, or Python would complain of it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def run(args: argparse.Namespace, **options: Any) -> int:
@@ -57,6 +74,10 @@ def run(args: argparse.Namespace, **options: Any) -> int:
     try:
         command = importlib.import_module(f"d2lrnn.cli.{args.command}")
         return getattr(command, COMMANDS[args.command])(args, **options)
+    except MemoryError as error:
+        reason = str(error) or "Python could not allocate it"
+        print(f"d2lrnn: there is not the memory for this, ask for less: {reason}", file=sys.stderr)
+        return 1
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
         if "alloc" not in reason.lower():

@@ -23,6 +23,8 @@ from d2lrnn.runs.trained import TrainedRun
 
 PRED_LEN = 100
 
+MAX_PRED_LEN = MAX_SAMPLES = 1_000_000  # more would fill the memory before anything is printed
+
 # Options that are refused unless one of the options beside them is given too.
 NEEDS = {
     "skip_unknown": ("acrostic", "form"),
@@ -80,7 +82,9 @@ class SampleRequest:
     copies: CopiesRequest | None = None  # mark what is copied; None: say nothing of it
 
     def __post_init__(self) -> None:
-        check_whole("num_samples", self.num_samples)
+        check_whole("num_samples", self.num_samples, most=MAX_SAMPLES)
+        if self.pred_len > MAX_PRED_LEN:
+            raise D2lrnnError(f"pred_len is {self.pred_len}: expected at most {MAX_PRED_LEN:,}")
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> SampleRequest:

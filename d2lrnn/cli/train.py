@@ -20,7 +20,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
-from d2lrnn.errors import D2lrnnError, FileError
+from d2lrnn.errors import D2lrnnError, FileError, naming
 from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
@@ -62,8 +62,10 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     name = args.config or "lyrics"
     named = CONFIGS[name]
     given, folder = named.corpus if args.corpus is None else args.corpus, args.out or Path("runs") / name
-    if any((folder / file).exists() for file in (LAST, BEST)) and not args.overwrite:
-        go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if (folder / LAST).exists() else ""
+    with naming(folder):
+        present = [file for file in (LAST, BEST) if (folder / file).exists()]
+    if present and not args.overwrite:
+        go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if LAST in present else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
     model_config = changed(named.model, _given_model(args, named.model))
     config = _changed(named.training, args)
@@ -78,7 +80,8 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     origin = origin_of(corpus, given, options, args.data_dir)
     run = RunFolder(folder, training, Checkpoint.about(model_config, config, corpus, origin), pace)
     for old in (LAST, BEST):
-        (folder / old).unlink(missing_ok=True)
+        with naming(folder / old):
+            (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
     return _carry_out(run, training, corpus, as_options(args.imports))
 
@@ -111,7 +114,9 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
             raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
     if given_in(args, ModelConfig) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
-    if args.resume.is_file() and args.resume.name != LAST:
+    with naming(args.resume):
+        is_file = args.resume.is_file()
+    if is_file and args.resume.name != LAST:
         raise RunError(f"--resume {args.resume}: expected the folder of a run, or {LAST} in it, where it is to go on")
     checkpoint = load_run(args.resume, LAST)
     folder = args.resume if args.resume.is_dir() else args.resume.parent

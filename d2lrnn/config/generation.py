@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from d2lrnn.checks import check_number, check_whole
+from d2lrnn.checks import MAX_SIZE, check_number, check_whole
 from d2lrnn.config.fields import setting
 from d2lrnn.errors import D2lrnnError
 
@@ -35,7 +35,7 @@ class Sampling:
         for name in ("temperature", "length_penalty"):
             check_number(name, getattr(self, name))
         for name in ("top_k", "beam_width", "seed"):
-            check_whole(name, getattr(self, name), 0)
+            check_whole(name, getattr(self, name), 0, MAX_SIZE if name == "beam_width" else None)
         check_number("top_p", self.top_p)
         if not 0 < self.top_p <= 1:
             raise D2lrnnError(f"top_p is {self.top_p}: expected a probability, above 0 and at most 1")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from d2lrnn.cells.declaration import CELLS, cell_named
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import MAX_SIZE, check_whole
 from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
 from d2lrnn.errors import D2lrnnError, UnknownCellError
 
@@ -90,7 +90,7 @@ class ModelConfig:
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
             value, least = getattr(self, name), 0 if name == "embed_size" else 1
             if value is not None or name not in ("embed_size", "num_outputs"):
-                check_whole(name, value, least)
+                check_whole(name, value, least, MAX_SIZE)
         cell_named(self.cell).check_projections(self.cell, self.num_projections, self.num_hiddens)
         dropout = self.dropout
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):

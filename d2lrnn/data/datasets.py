@@ -45,7 +45,7 @@ def load_corpus(
             raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
         most = named.max_tokens if max_tokens is None else max_tokens
         corpus = _load_named(str(name), data_dir, most, level, lines)
-    elif Path(name).exists():
+    elif _is_there(Path(name)):
         corpus = load_text(name, level or "char", max_tokens, lines)
     else:
         nearest = difflib.get_close_matches(str(name), CORPORA, 1)
@@ -54,6 +54,11 @@ def load_corpus(
             f"path of a UTF-8 text file{f'; did you mean {nearest[0]}?' if nearest else ''}"
         )
     return corpus.hold_out(held_out)
+
+
+def _is_there(path: Path) -> bool:
+    with reading(path):
+        return path.exists()
 
 
 def _load_named(

@@ -88,9 +88,12 @@ def _folders(data_dir: PathLike | None) -> list[Path]:
     folders = []
     for what, named in (("data_dir", data_dir), ("D2LRNN_DATA", os.environ.get("D2LRNN_DATA"))):
         if named:
-            folders.append(Path(named).expanduser())
-            if not folders[-1].is_dir():
+            folder = Path(os.path.expanduser(named))  # leaves the name of a user who is not there as it is
+            with reading(folder):
+                found = folder.is_dir()
+            if not found:
                 raise CorpusNotFoundError(f"{what} names {named}: expected a folder that is there")
+            folders.append(folder)
     package = Path(__file__).parents[1]
     installed = package / "shipped"  # where the wheel puts data/
     return [*folders, installed if installed.is_dir() else package.parent / "data"]
@@ -136,6 +139,10 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
         raise CorpusError(f"{path} cannot be read or is damaged ({error!r})") from error
+    except ValueError as error:
+        if isinstance(error, D2lrnnError) or "\0" not in str(path):
+            raise
+        raise CorpusError(f"{str(path)!r} cannot be read: a path cannot hold the character NUL") from error
 
 
 def decode(stream: IO[bytes], what: str) -> str:

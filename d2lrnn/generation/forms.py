@@ -19,6 +19,9 @@ from d2lrnn.generation.search import Mask
 SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
 
 
+MAX_LENGTH = 10_000  # characters of a line: a list has a place for each
+
+
 def is_mark(character: str) -> bool:
     """Tell punctuation and white space from all else."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
@@ -45,7 +48,7 @@ class Form:
                 f"the form has {len(self.lengths)} lengths and {len(self.ends)} ends: expected as many, at least one"
             )
         for length, end in zip(self.lengths, self.ends):
-            check_whole("the length of a line", length)
+            check_whole("the length of a line", length, most=MAX_LENGTH)
             if not end or not all(map(is_mark, end)):
                 raise D2lrnnError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
 

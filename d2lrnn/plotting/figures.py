@@ -90,7 +90,9 @@ def save_figure(figure, path: str | Path | None):
     """
     if path is not None:
         path = Path(path)
-        if not path.suffix or path.is_dir():
+        with naming(path):
+            is_folder = path.is_dir()
+        if not path.suffix or is_folder:
             raise D2lrnnError(f"{path}: expected the name of a file that ends in .png, .svg or .pdf")
         known = figure.canvas.get_supported_filetypes()
         if path.suffix[1:].lower() not in known:

@@ -69,7 +69,8 @@ class RunFolder:
 
     def _lock(self) -> None:
         """Keep other processes out; where this one ends, by a kill too, the lock ends."""
-        descriptor = os.open(self.folder, os.O_RDONLY)
+        with naming(self.folder):
+            descriptor = os.open(self.folder, os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,7 +33,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: if it is not there, or no such log.
     """
-    if not path.is_file():
+    with naming(path):
+        found = path.is_file()
+    if not found:
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
     entries = []
     with naming(path):
@@ -59,7 +61,8 @@ def read_history(run: Path) -> History:
     Raises:
         RunError: as :func:`read_log`; also if no epoch is over.
     """
-    path = run / LOG if run.is_dir() else run
+    with naming(run):
+        path = run / LOG if run.is_dir() else run
     history = History()
     for entry in read_log(path):
         if entry.get("event") == "epoch":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str
     """
     given = given if given in CORPUS_NAMES else str(Path(given).resolve())
     origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
-    return {**origin, "data_dir": str(Path(data_dir).expanduser().resolve())} if data_dir else origin
+    return {**origin, "data_dir": str(Path(os.path.expanduser(data_dir)).resolve())} if data_dir else origin
 
 
 def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:

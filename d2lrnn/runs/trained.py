@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,8 @@ from d2lrnn.runs.log import RunError
 def name_of(run: Path) -> str:
     """Return what to call a run, of which its folder or a file in it is given."""
     with naming(run):
-        return run.resolve().name if run.is_dir() else run.resolve().parent.name
+        path = Path(os.path.realpath(run))  # Path.resolve() raises RuntimeError where links go round in a circle
+        return path.name if run.is_dir() else path.parent.name
 
 
 def load_run(run: Path, name: str = BEST) -> Checkpoint:

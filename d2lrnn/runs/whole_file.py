@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,10 +30,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with naming(path):
             os.replace(beside, path)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # or an error here would hide the one above
+            beside.unlink(missing_ok=True)
 
 
 def remove_parts(path: Path) -> None:
     """Remove what processes that were killed left beside ``path``."""
-    for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-        left.unlink(missing_ok=True)
+    with naming(path.parent):
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+            left.unlink(missing_ok=True)

@@ -201,16 +201,26 @@ def open_socket(host: str, port: int) -> socket.socket:
     if not 0 <= port < 2**16:
         raise D2lrnnError(f"port is {port}: expected 0 to {2**16 - 1}")
     try:
+        _check_host(host)
         found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        reason = "another program listens there" if taken else str(error.strerror).partition(" (")[0]
+    except (OSError, UnicodeError) as error:
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        reason = str(getattr(error, "strerror", error)).partition(" (")[0]
+        where = f"{host if host.isprintable() else repr(host)}, port {port}"
         raise D2lrnnError(
-            f"there can be no page at {host}, port {port} ({reason}): choose another --port, 0 for any that is free"
-            + ("" if taken else ", or another --host")
+            f"there can be no page at {where} ({'another program listens there' if taken else reason}): choose another "
+            "--port, 0 for any that is free" + ("" if taken else ", or another --host")
         ) from None
     found.setblocking(False)
     return found
+
+
+def _check_host(host: str) -> None:
+    """Refuse, with a UnicodeError, what can be no host's name; the socket would raise a TypeError and stay open."""
+    if "\0" in host:
+        raise UnicodeError("a host's name cannot hold the character NUL")
+    if not host.isascii():
+        host.encode("idna")
 
 
 def address_of(host: str, listening: socket.socket) -> str:

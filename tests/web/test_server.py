@@ -14,13 +14,16 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy
 import pytest
 from test_player import LETTERS, LYRICS, SETTINGS, VERSE, player_of
 from test_sample import save_model
 from test_sampling import Known, random_model
 
-from d2lrnn import ModelConfig, TrainConfig, Vocab, build_model, generate, load_corpus
+from d2lrnn import D2lrnnError, ModelConfig, Sampling, TrainConfig, Vocab, build_model, generate, load_corpus
 from d2lrnn.cli import main as cli
+from d2lrnn.generation import writers
+from d2lrnn.generation.writers import greedy_writer as writers_greedy
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.web import server as page_server
 from d2lrnn.web.request import MAX_TOKENS, WritingRequest
@@ -330,6 +333,42 @@ def test_a_defect_is_told_in_the_terminal_alone(caplog):
         server.player.write = lambda wish: 1 / 0
         assert answer(server, {"prefix": "春"}) == (500, page_server.DEFECT)
         assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("defect", [lambda: int("no number"), lambda: numpy.zeros(2) + numpy.zeros(3)])
+def test_a_plain_value_error_is_a_defect_too(caplog, defect):
+    model = Slow()
+    model.next = lambda code, ids: defect()
+    with serving(player_of(LYRICS, model=model)) as server:
+        status, events = answer(server, {"prefix": "春"})
+        assert (status, events[1:]) == (200, [{"error": page_server.DEFECT}])
+        assert "ValueError" in caplog.text and "Traceback" in caplog.text
+        caplog.clear()
+        server.player.write = lambda request: defect()
+        assert answer(server, {"prefix": "春"}) == (500, page_server.DEFECT)
+        assert "ValueError" in caplog.text and "Traceback" in caplog.text
+        caplog.clear()
+
+        def refuse(request):
+            raise D2lrnnError("found this: expected that")
+
+        server.player.write = refuse
+        assert answer(server, {"prefix": "春"}) == (400, "found this: expected that")
+        assert caplog.text == ""
+
+
+def test_a_page_has_its_writer_made_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(writers, "greedy_writer", lambda model: made.append(model) or writers_greedy(model))
+    model = build_model(ModelConfig(num_hiddens=8, init_scale=1.0), len(LYRICS))
+    with serving(player_of(LYRICS, model=model)) as server:
+        wish = {"prefix": "春", "pred_len": 10, "seed": 4}
+        answers = [answer(server, wish) for _ in range(5)]
+        assert answer(server, {"acrostic": "春山"})[0] == 200
+    assert made == [model]
+    assert all(found == answers[0] for found in answers)
+    (sample,) = generate(["春"], 10, model, LYRICS, Sampling(seed=4))
+    assert "春" + "".join(event.get("text", "") for event in answers[0][1]) == sample.text
 
 
 def test_what_only_writing_can_tell_comes_as_an_event(caplog):
