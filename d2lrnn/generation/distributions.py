@@ -1,4 +1,4 @@
-"""From logits to a token: log-probabilities, what a penalty makes of them, what is cut off, and the draw."""
+"""From logits to a token: log-probabilities, the repetition penalty, what is cut off, and the draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verse forms: lines of so many characters and what ends them, as a mask on the next character."""
+"""Verse forms: how many characters lines have and what ends them, as a mask on the next character."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.search import Mask
 
-# A mark in its widths; and the line break, which is a space in corpora that have a line end read as one.
+# Marks that may stand for one another: full and half width of the same mark; and " " for "\n", since most corpora are
+# loaded with line ends as spaces.
 SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
 
 
@@ -32,8 +33,8 @@ class Form:
     r"""How lines follow one another: how many characters each has, and what ends it.
 
     A couplet is ``Form((5, 5), ("，", "。\n"))``: five characters, a comma, five characters, a full stop, a line break.
-    The break after the last line is not written.  But the model reads it before the first one, so that a text begins
-    where it has seen lines begin.  For a mark that a vocabulary lacks, the same in another width will do.
+    The line break after the last line is not written.  The model reads it before the first line instead, since in its
+    training lines began after a line break.  If a vocabulary lacks a mark, the same mark in another width is taken.
 
     Raises:
         ValueError: if there is no line, one has no character or no end, or an end holds anything but marks and space.
@@ -53,7 +54,7 @@ class Form:
                 raise D2lrnnError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
 
     def of_lines(self, count: int) -> Form:
-        """Return the form with so many lines, cut or repeated, of which the last ends as the last one does here."""
+        """Return this form cut or repeated to so many lines; its last line ends as the last line does here."""
         check_whole("the number of lines", count)
         ends = islice(cycle(self.ends), count - 1)
         return Form(tuple(islice(cycle(self.lengths), count)), (*ends, self.ends[-1]))
@@ -72,18 +73,18 @@ class Form:
         return tuple(accumulate(sizes[:-1], initial=0))
 
     def before(self, vocab: Vocab) -> str:
-        """Return what a model reads before a text in this form: the last of what ends its last line."""
+        """Return what a model reads before a text in this form: the last character of the last line's end."""
         return vocab.idx_to_token[_id_of(self.ends[-1][-1], vocab)]
 
     def mask(self, vocab: Vocab, given: Mapping[int, str] | None = None) -> Mask:
         """Return the mask by which :func:`generate` and :func:`stream` write ``len(form.places)`` tokens in this form.
 
-        Where no mark is due, any letter may come, and a digit: what ``str.isalnum`` says.  So no mark, no white space,
-        no token of several characters, nor the square that stands for a character that was lost.
+        Where no mark is due, any letter or digit may come (``str.isalnum``).  That leaves out marks, white space,
+        tokens of several characters, and the square that stands for a lost character.
 
         Args:
             vocab: the model's, of characters.
-            given: what is to stand at some of the places, by place.
+            given: the characters that are to stand at some of the places, by place.
 
         Raises:
             UnknownTokenError: if the vocabulary lacks a mark, in either width, or what is given.
@@ -121,7 +122,7 @@ def usual_form(vocab: Vocab, line_length: int | None = None) -> Form:
 
     Args:
         vocab: the model's.
-        line_length: characters of a line; None: 5 in couplets, 7 in lyrics, whose lines only a line break ends.
+        line_length: characters of a line; None: 5 in couplets, 7 in lyrics.  Lines of lyrics end with a line break.
     """
     couplets = "\n" in vocab and all(any(mark in vocab for mark in marks) for marks in SAME[:2])
     ends, usual = (_FIVE.ends, 5) if couplets else (("\n",), 7)

@@ -1,6 +1,6 @@
 """Did a model write a text or remember it: what it copies from the corpus, and how varied several texts are.
 
-All is counted in tokens: words, or characters, spaces included, which in corpora stand for line ends.
+Everything is counted in tokens: words, or characters.  Spaces count as characters; in corpora they stand for line ends.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class CopyIndex:
     def match_lengths(self, text: str) -> numpy.ndarray:
         """Return for each token of a text how many tokens from it on stand in the corpus as they are, 0 or more.
 
-        A text's rest has most in common with a suffix next to where it would stand among them.  What matches from one
-        token on matches, but for that token, from the next one on; so no more is compared one by one than the text.
+        The longest match of ``text[i:]`` is with one of its two neighbours in the sorted suffixes of the corpus.  A
+        match of n tokens at i implies one of n - 1 at i + 1, so the work of comparing tokens is linear in the text.
         """
         corpus, rest, size, sizes = self._corpus, self._encode(text), 0, []  # sizes in bytes, 4 a token
         for i in range(0, len(rest), 4):
@@ -103,12 +103,13 @@ class CopyIndex:
 def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length: int = 8) -> Novelty:
     """Find what a text copies from a corpus.
 
-    The spans are the fewest copies that cover every token which is part of a copy of ``min_length`` tokens, and no
-    other token.  One that touches another may be shorter: it is what that one leaves of a copy that overlaps it.
+    The spans cover exactly the tokens that lie in some copy of at least ``min_length`` tokens, with as few copies as
+    possible.  A span that begins where another ends may be shorter than ``min_length``.
 
-    With the defaults, little is found by chance: 5.9% of the 4-grams and 2.5% of the tokens (a chorus that returns) of
-    the last tenth of all the book's lyrics in the rest, 17.7% and 5.0% of the Penn Treebank's test text in training's.
-    Characters of an alphabet say less: for The Time Machine 96.8% and 89.5%, but with 16 and 32 4.3% and 0.2%.
+    With the defaults, little is found by chance.  Of the last tenth of the book's lyrics, 5.9% of the 4-grams and 2.5%
+    of the tokens (a chorus that returns) stand in the rest; of the Penn Treebank's test text, 17.7% and 5.0% in the
+    training text.  Letters of an alphabet need longer copies: for The Time Machine the shares are 96.8% and 89.5%, with
+    n = 16 and min_length = 32 they are 4.3% and 0.2%.
 
     Args:
         text: what the model wrote; as characters, a line end that the corpus lacks is read as a space.
@@ -142,7 +143,8 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
 def usual_lengths(vocab: Vocab) -> tuple[int, int]:
     """Return what suits a vocabulary as ``n`` and ``min_length`` of :func:`novelty`.
 
-    That is 4 and 8, but 16 and 32 for characters of which most are an alphabet's, and not wide as Chinese ones are.
+    That is 4 and 8 for words and for characters such as Chinese ones; 16 and 32 if most characters are letters of an
+    alphabet, which are not wide.
     """
     letters = [token for token in vocab.idx_to_token if token.isalpha()]
     wide = sum(unicodedata.east_asian_width(token[0]) == "W" for token in letters)
@@ -150,7 +152,7 @@ def usual_lengths(vocab: Vocab) -> tuple[int, int]:
 
 
 def marked(text: str, spans: Spans, level: str, before: str = "【", after: str = "】") -> str:
-    """Return a text with marks, such as it lacks, around the spans of its :class:`Novelty`, and nothing else changed.
+    """Return a text with marks around the spans of its :class:`Novelty`; choose marks that the text itself lacks.
 
     Raises:
         ValueError: if the spans are not in order, not empty and within the text, or the level is unknown.
@@ -167,10 +169,11 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
 
 
 def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
-    """Return how varied texts are: the number of different n-grams over that of all; 1: none comes twice; nan: none.
+    """Return how varied texts are: different n-grams divided by all n-grams; 1: none comes twice; nan: there are none.
 
-    This is distinct-n, for n = 1 and 2 (Li et al. 2016, arXiv 1510.03055, who divide by the tokens, of which a text
-    has n - 1 more).  It falls as texts grow longer or more: compare only as many of the same length.
+    This is distinct-n of Li et al. (2016, arXiv 1510.03055) for n = 1 and 2; they divide by the number of tokens, of
+    which a text has n - 1 more than n-grams.  It falls with the number and the length of the texts, so compare only
+    sets of equally many texts of the same length.
 
     Raises:
         ValueError: if ``n`` is no whole number of at least 1, ``texts`` is a single text, or the level is unknown.
@@ -184,7 +187,10 @@ def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
 
 
 def _suffix_array(ids: numpy.ndarray) -> tuple[array, int]:
-    """Return the suffixes in order, by prefix doubling (Manber and Myers 1993), and a width by which all differ."""
+    """Return the suffixes in order, and a number of tokens within which all differ.
+
+    The method is prefix doubling (Manber and Myers 1993).
+    """
     size, width = len(ids), 1
     rank = numpy.unique(ids, return_inverse=True)[1]  # of each suffix, int64, by its first width tokens
     while True:
@@ -198,9 +204,9 @@ def _suffix_array(ids: numpy.ndarray) -> tuple[array, int]:
 
 
 def _cover(lengths: numpy.ndarray, min_length: int) -> Spans:
-    """Return the fewest spans that match and cover all matches of at least ``min_length``, and nothing else."""
+    """Return the fewest matches that cover exactly the tokens of all matches of at least ``min_length`` tokens."""
     ends = numpy.where(lengths >= min_length, numpy.arange(len(lengths)) + lengths, 0)
-    reach = numpy.maximum.accumulate(ends).tolist()  # how far matches go that begin at a token or before it
+    reach = numpy.maximum.accumulate(ends).tolist()  # the furthest end of matches that begin at a token or before it
     spans, end = [], 0
     for i, length in enumerate(lengths.tolist()):
         if end <= i < reach[i]:
@@ -210,7 +216,7 @@ def _cover(lengths: numpy.ndarray, min_length: int) -> Spans:
 
 
 def token_places(text: str, level: str) -> list[tuple[int, int]]:
-    """Return of each token of a text its first character and the one behind its last."""
+    """Return for each token of a text the position of its first character, and that behind its last."""
     if level == "word":
         return [match.span() for match in re.finditer(r"\S+", text)]  # parts them as str.split() does
     return [(i, i + 1) for i in range(len(tokenize(text, level)))]

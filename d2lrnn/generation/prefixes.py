@@ -42,7 +42,7 @@ def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageMode
 def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tuple[list[str], Sampling]:
     """Return prefixes and settings for a model that was trained on rows of so many whole lines.
 
-    It has read a line end before each row; and where a row is a line, it knows of nothing behind the next line end.
+    In training, a line end came before each row.  A row of one line ended at its line end, so a text ends there too.
     """
     stop = LINE_END if num_lines == 1 and sampling.stop is None else sampling.stop
     return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], replace(sampling, stop=stop)

@@ -34,11 +34,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Written:
-    """A token that a model has just written."""
+    """An event of a stream: one token, as it is written."""
 
-    row: int  # of the text: its prefix's position
+    row: int  # of its text: the position of the text's prefix
     id: int
-    text: str  # what the text grows by: the token, after a space if it is a word; nothing if the text stops
+    text: str  # what the text grows by: the token, after a space if it is a word; nothing for the stop token
     log_prob: float  # natural logarithm of the model's own probability
     stopped: bool  # whether it is the stop token, at which the text ends
 
@@ -53,26 +53,26 @@ def generate(
 ) -> list[Sample]:
     """Continue prefixes, all in one batch; repeat a prefix for several samples of it.
 
-    Chance is repeatable: row i takes one number of ``numpy.random.default_rng(seed + i)`` for each token, whatever the
-    other rows do.  So row i is what a call with this prefix alone and the seed ``seed + i`` writes.  (The logits of
-    batches of different sizes may differ in their last bits, 1e-7 of their size; a number within that of the border
-    between two tokens would choose the other one.)
+    Chance is repeatable.  Row i draws one number from ``numpy.random.default_rng(seed + i)`` for each token, whatever
+    the other rows do.  So a call with this prefix alone and the seed ``seed + i`` writes the same text.  (With one
+    exception: logits may differ by 1e-7 of their size between batches of different sizes.  A number that falls so close
+    to the border between two tokens chooses the other one.)
 
     Args:
         prefixes: the texts to start from, at least one.
-        num_preds: how many tokens to add to each, at most: characters, or words if the vocabulary is one of words.
-            Either one number for all of them or a list, one for each.
+        num_preds: how many tokens to add to each, at most (characters, or words if the vocabulary is one of words):
+            one number for all prefixes, or a list with one for each.
         model: a language model, from scratch or on Gluon.
         vocab: the vocabulary it was trained with.
         sampling: how the next token is found; None is ``Sampling()``, chance at temperature 1.
-        mask: is called with the row, which is the prefix's position, and the ids written so far, without the prefix;
-            returns a boolean array (vocab_size,) of the tokens that may come next, or None for all.  The tokens that
-            it leaves share the probability as if there were no others; a beam search compares whole texts by the
-            model's probabilities, not shared out anew.
+        mask: which tokens may come next.  It is called with a row, the position of the row's prefix, and with the ids
+            written so far, without the prefix.  It returns a boolean array (vocab_size,), or None for all tokens.
+            Sampling shares the whole probability among the tokens that are left; a beam search ranks texts by the
+            model's own probabilities.
 
     Returns:
-        of each prefix, in order, the text and its log-probabilities.  They are the model's own, before penalty, mask,
-        temperature, top_k and top_p, which only choose.
+        of each prefix, in order, the text and its log-probabilities.  These are the model's own: penalty, mask,
+        temperature, top_k and top_p choose tokens but do not enter them.
 
     Raises:
         ValueError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
@@ -80,7 +80,7 @@ def generate(
         ValueError: for a mask that leaves no token, or logits that are not numbers.
     """
     written = stream(prefixes, num_preds, model, vocab, sampling, mask)
-    return [_sample(prefix, row, vocab) for prefix, row in zip(prefixes, by_row(written, len(prefixes)))]
+    return [_sample_of(prefix, row, vocab) for prefix, row in zip(prefixes, tokens_by_row(written, len(prefixes)))]
 
 
 def stream(
@@ -91,25 +91,15 @@ def stream(
     sampling: Sampling | None = None,
     mask: Mask | None = None,
 ) -> Iterator[Written]:
-    """Write what :func:`generate` does, and yield each token as soon as it is written.
+    """Write what :func:`generate` does, with its arguments and errors, and yield each token as soon as it is written.
 
-    Nothing is computed before it is asked for, so who stops iterating stops the writing.  The rows take turns; one
-    that has ended is left out.  A beam search knows no token of a text before it knows all: it yields one row after
-    another, each when its search is over.
-
-    Args:
-        prefixes: as for :func:`generate`, and so all the others.
-        num_preds: how many tokens to add to each.
-        model: a language model.
-        vocab: its vocabulary.
-        sampling: how the next token is found.
-        mask: which tokens may come next.
+    Nothing is computed before it is asked for, so whoever stops iterating stops the writing.  The rows take turns; a
+    row that has ended is left out.  A beam search knows a text's first token only when the whole text is found: it
+    yields one row after another, each when its search is over.
 
     Returns:
-        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.
-
-    Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`, and what the arguments can tell at once.
+        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.  What
+        is wrong with the arguments is raised by the call, and not by the iterator.
     """
     sampling = sampling or Sampling()
     rules = Rules(sampling, vocab, mask)
@@ -117,12 +107,12 @@ def stream(
     rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
     if len(counts) != len(rows):
         raise D2lrnnError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
-    lines = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
+    drafts = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
     write = search_all if sampling.beam_width else draw_all
-    return _told(write(writer_of(model), lines, rules), vocab, rules.stop)
+    return _as_written(write(writer_of(model), drafts, rules), vocab, rules.stop)
 
 
-def by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
+def tokens_by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
     """Wait for all tokens and return those of each row."""
     rows: list[list[Written]] = [[] for _ in range(num_rows)]
     for token in written:
@@ -130,14 +120,15 @@ def by_row(written: Iterable[Written], num_rows: int) -> list[list[Written]]:
     return rows
 
 
-def _told(events: Iterator[Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
+def _as_written(events: Iterator[Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
+    """Add to each event what its text grows by, and whether it is the stop token."""
     before = " " if vocab.level == "word" else ""
     for row, token, log_prob in events:
         stopped = token == stop
         yield Written(row, token, "" if stopped else before + vocab.idx_to_token[token], log_prob, stopped)
 
 
-def _sample(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
+def _sample_of(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
     """Collect what was written after a prefix."""
     tokens = [token for token in written if not token.stopped]
     ids = tuple(token.id for token in tokens)

@@ -14,42 +14,59 @@ from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.distributions import distribution, draw, log_softmax, penalised
 
-# From the row of a text and the ids written of it so far, without its prefix, to which tokens may come next.
+# A mask is called with the row of a text and the ids written of it so far, without its prefix.  It returns a boolean
+# array (vocab_size,) of the tokens that may come next, or None for all.
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
 
-Event = tuple[int, int, float]  # of a token: the row, its id, its log-probability
+Event = tuple[int, int, float]  # a token as it is written: its row, its id, its log-probability
 
 
 class Draft:
-    """A text that is being written."""
+    """A text that is being written: a row of a batch, or a hypothesis of a beam search.
+
+    Args:
+        row: the text's position among the prefixes.
+        prefix: the ids that it starts from.
+        num_preds: how many tokens to write, at most.
+    """
 
     def __init__(self, row: int, prefix: list[int], num_preds: int) -> None:
         self.row, self.tokens, self.start, self.num_preds = row, prefix, len(prefix), num_preds
-        self.log_probs: list[float] = []
+        self.log_probs: list[float] = []  # of the tokens written, by the model's own probabilities
         self.stopped = False
-        self.score = 0.0  # what a beam search ranks by, before the length penalty
+        self.score = 0.0  # the log-probability by which a beam search ranks, before the length penalty
 
     @property
     def ids(self) -> list[int]:
-        """What has been written, without the prefix, but with the stop token."""
+        """What has been written: without the prefix, with the stop token."""
         return self.tokens[self.start :]
 
     def add(self, token: int, log_prob: float, stop: int | None) -> None:
-        """Write a token, and end if it is the stop token."""
+        """Write a token; the stop token ends the text."""
         self.tokens.append(token)
         self.log_probs.append(log_prob)
         self.stopped = token == stop
 
     def followed_by(self, token: int, log_prob: float, score: float, stop: int | None) -> Draft:
         """Return a copy with one more token."""
-        line = copy.copy(self)
-        line.tokens, line.log_probs, line.score = list(self.tokens), list(self.log_probs), score
-        line.add(token, log_prob, stop)
-        return line
+        longer = copy.copy(self)
+        longer.tokens, longer.log_probs, longer.score = list(self.tokens), list(self.log_probs), score
+        longer.add(token, log_prob, stop)
+        return longer
 
 
 class Rules:
-    """What may come next in each text, and how likely it is."""
+    """Which tokens may come next in each text, and how likely each of them is.
+
+    Args:
+        sampling: the repetition penalty, the stop token, and the tokens that are never written.
+        vocab: the model's.
+        mask: which tokens may come next; None: all.
+
+    Raises:
+        UnknownTokenError: if the vocabulary lacks the stop token, or one of ``without``.
+        D2lrnnError: if ``without`` leaves no token.
+    """
 
     def __init__(self, sampling: Sampling, vocab: Vocab, mask: Mask | None) -> None:
         self.sampling, self._mask = sampling, mask
@@ -58,24 +75,27 @@ class Rules:
         if len(set(self._never)) == len(vocab):
             raise D2lrnnError("without has all tokens of the vocabulary: expected at least one to be left")
 
-    def apply(self, logits: numpy.ndarray, lines: Sequence[Draft]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Return log-probabilities (rows, vocab_size): the model's own, and those after all that rules them."""
+    def apply(self, logits: numpy.ndarray, drafts: Sequence[Draft]) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Return the log-probabilities (rows, vocab_size) of what follows each draft, twice.
+
+        The first ones are the model's own.  The second ones are those after repetition penalty, ``without`` and mask.
+        """
         logits = logits.astype("float64")
         own = scores = log_softmax(logits)
         if self.sampling.repetition_penalty != 1:
             seen = numpy.zeros(logits.shape, dtype=bool)
-            for row, line in zip(seen, lines):
-                row[line.tokens] = True
+            for row, draft in zip(seen, drafts):
+                row[draft.tokens] = True
             scores = log_softmax(penalised(logits, seen, self.sampling.repetition_penalty))
         if self._never:
             scores = scores.copy()
             scores[:, self._never] = -numpy.inf
         if self._mask is not None:
-            scores = numpy.stack([self._masked(row, line, self._mask) for row, line in zip(scores, lines)])
+            scores = numpy.stack([self._masked(row, draft, self._mask) for row, draft in zip(scores, drafts)])
         return own, scores
 
-    def _masked(self, scores: numpy.ndarray, line: Draft, mask: Mask) -> numpy.ndarray:
-        allowed = mask(line.row, line.ids)
+    def _masked(self, scores: numpy.ndarray, draft: Draft, mask: Mask) -> numpy.ndarray:
+        allowed = mask(draft.row, draft.ids)
         if allowed is None:
             return scores
         allowed = numpy.asarray(allowed)
@@ -86,8 +106,8 @@ class Rules:
         scores = numpy.where(allowed, scores, -numpy.inf)
         if scores.max() == -numpy.inf:
             raise D2lrnnError(
-                f"the mask leaves nothing to choose as token {len(line.ids)} of row {line.row}: expected at least one "
-                "token that the model gives a probability above 0"
+                f"the mask leaves nothing to choose as token {len(draft.ids)} of row {draft.row}: expected at least "
+                "one token that the model gives a probability above 0"
             )
         return scores
 
@@ -99,55 +119,55 @@ def id_of(token: str, vocab: Vocab, name: str) -> int:
     return vocab.token_to_idx[token]
 
 
-def draw_all(writer, lines: list[Draft], rules: Rules) -> Iterator[Event]:
-    """Write all lines to their ends, each token by chance."""
-    sampling, state, t = rules.sampling, writer.begin_state(len(lines)), 0
-    chances = [numpy.random.default_rng(sampling.seed + line.row) for line in lines]
-    going = [line for line in lines if line.num_preds]
+def draw_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
+    """Write all drafts to their ends, each token by chance, or the likeliest where nothing is left to chance."""
+    sampling, state, t = rules.sampling, writer.begin_state(len(drafts)), 0
+    chances = [numpy.random.default_rng(sampling.seed + draft.row) for draft in drafts]
+    going = [draft for draft in drafts if draft.num_preds]
     while going:
-        # A line that has ended stays in the batch, so that no other batch size has to be compiled.
-        ids = [line.tokens[t] if t < len(line.tokens) else 0 for line in lines]
+        # A draft that has ended stays in the batch, so that no other batch size has to be compiled.
+        ids = [draft.tokens[t] if t < len(draft.tokens) else 0 for draft in drafts]
         logits, state = writer.logits(_to_mx(ids, state), state)
         t += 1
-        due = [line for line in going if len(line.tokens) == t]  # the others are still in their prefix
+        due = [draft for draft in going if len(draft.tokens) == t]  # the model still reads the others' prefixes
         if not due:
             continue
-        own, scores = rules.apply(logits.asnumpy()[[line.row for line in due]], due)
+        own, scores = rules.apply(logits.asnumpy()[[draft.row for draft in due]], due)
         if sampling.by_chance:
-            tokens = draw(distribution(scores, sampling), numpy.array([chances[line.row].random() for line in due]))
+            tokens = draw(distribution(scores, sampling), numpy.array([chances[draft.row].random() for draft in due]))
         else:
             tokens = scores.argmax(axis=1)
-        for line, token, log_prob in zip(due, tokens.tolist(), own[range(len(due)), tokens].tolist()):
-            line.add(token, log_prob, rules.stop)
-            yield line.row, token, log_prob
-        going = [line for line in going if not line.stopped and len(line.log_probs) < line.num_preds]
+        for draft, token, log_prob in zip(due, tokens.tolist(), own[range(len(due)), tokens].tolist()):
+            draft.add(token, log_prob, rules.stop)
+            yield draft.row, token, log_prob
+        going = [draft for draft in going if not draft.stopped and len(draft.log_probs) < draft.num_preds]
 
 
-def search_all(writer, lines: list[Draft], rules: Rules) -> Iterator[Event]:
+def search_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
     """Find the likeliest texts, one after the other."""
-    for line in lines:
-        found = _search(writer, line, rules)
-        yield from ((line.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
+    for draft in drafts:
+        found = _search(writer, draft, rules)
+        yield from ((draft.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
 
 
-def _search(writer, line: Draft, rules: Rules) -> Draft:
+def _search(writer, draft: Draft, rules: Rules) -> Draft:
     """Return the likeliest text that a beam search finds (d2l, section 10.8).
 
-    A hypothesis that comes to the stop token leaves the beam, which is one narrower from then on (Sutskever, Vinyals
-    and Le 2014, arXiv 1409.3215).  So the beam of width 1 is greedy search.  The stop token counts: its probability in
-    the score, and itself in the length.
+    A hypothesis that comes to the stop token leaves the beam, and the beam is one narrower from then on (Sutskever,
+    Vinyals and Le 2014, arXiv 1409.3215).  So a beam of width 1 is greedy search.  The stop token counts as a token of
+    the text: its probability is part of the score, and the length includes it.
     """
     width, alpha = rules.sampling.beam_width, rules.sampling.length_penalty
     state = writer.begin_state(width)
-    for token in line.tokens[:-1]:
+    for token in draft.tokens[:-1]:
         _, state = writer.logits(_to_mx([token] * width, state), state)
-    beam, parents = [line], [0] * width
+    beam, parents = [draft], [0] * width
     ended: list[Draft] = []
 
-    def rank(line: Draft) -> float:
-        return line.score / max(len(line.ids), 1) ** alpha
+    def rank(hypothesis: Draft) -> float:
+        return hypothesis.score / max(len(hypothesis.ids), 1) ** alpha
 
-    for _ in range(line.num_preds):
+    for _ in range(draft.num_preds):
         lasts = [beam[i].tokens[-1] if i < len(beam) else 0 for i in range(width)]
         logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))
         own, scores = rules.apply(logits.asnumpy()[: len(beam)], beam)
@@ -158,8 +178,9 @@ def _search(writer, line: Draft, rules: Rules) -> Draft:
         beam = [hypothesis for hypothesis in grown if not hypothesis.stopped]
         parents = [i for (i, _), hypothesis in zip(found, grown) if not hypothesis.stopped]
         parents += [0] * (width - len(parents))
-        # However they go on, scores do not rise, and no text is longer than num_preds.
-        if ended and beam and max(map(rank, ended)) >= max(li.score for li in beam) / line.num_preds**alpha:
+        # A score never rises, and no text is longer than num_preds.  So score / num_preds**alpha is the best rank that
+        # a hypothesis of the beam can still reach.
+        if ended and beam and max(map(rank, ended)) >= max(one.score for one in beam) / draft.num_preds**alpha:
             beam = []
         if not beam:
             break
@@ -167,7 +188,10 @@ def _search(writer, line: Draft, rules: Rules) -> Draft:
 
 
 def _best(scores: numpy.ndarray, count: int) -> list[tuple[int, int]]:
-    """Return where the largest scores are, the largest first; among equal ones the first; none that are infinite."""
+    """Return the places (row, token) of the ``count`` largest scores, the largest first.
+
+    Of equal scores the one that stands first comes first.  Minus infinity is never among them.
+    """
     flat = scores.reshape(-1)
     count = min(count, flat.size)
     least = numpy.partition(flat, -count)[-count]
@@ -181,7 +205,7 @@ def _to_mx(ids: list[int], state: list):
 
 
 def _gather(state: list, rows: list[int]) -> list:
-    """Return the state of some rows; the last axis but one of its arrays is the batch."""
+    """Return the state of the given rows, in this order; the batch is the last axis but one of a state's arrays."""
     if rows == list(range(len(rows))):
         return state
     index = _to_mx(rows, state)

@@ -1,4 +1,4 @@
-"""Verse: lines of so many characters and what ends them, written by a mask on the next character, never by retrying."""
+"""Verse: texts whose lines have a given length and end, written by a mask on the next character, never by retrying."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import Form, is_mark
-from d2lrnn.generation.sampling import Sample, Written, by_row, stream
+from d2lrnn.generation.sampling import Sample, Written, stream, tokens_by_row
 from d2lrnn.models.protocol import LanguageModel
 
 
@@ -24,23 +24,23 @@ def compose(
     """Write texts in a form, all in one batch.
 
     Args:
-        openings: what each text begins with, marks and white space left out; ``""`` for nothing.  A whole line asks
-            for the line that answers it.
-        form: its lines and what ends them.
+        openings: what each text begins with, or ``""``; marks and white space in it are left out.  If it is a whole
+            line, the model writes the line that answers it.
+        form: the lines and what ends them.
         model: a language model, from scratch or on Gluon.
         vocab: the vocabulary it was trained with, of characters.
         sampling: as for :func:`generate`, but without ``stop``: a form ends where it must.
-        skip_unknown: place characters all the same that the vocabulary lacks.  The model cannot read them; it writes a
-            character in their place and reads that, and it is this one that ``ids`` and ``log_probs`` tell of.
+        skip_unknown: place characters that the vocabulary lacks, too.  The model cannot read such a character: it
+            writes a stand-in and reads that.  ``text`` has the character; ``ids`` and ``log_probs`` are the stand-in's.
 
     Returns:
-        of each opening, in order, the text in its form and nothing before it, and the log-probabilities of all of its
-        characters, given ones and marks too: the model's own, so they say how well it likes what it had to write.
+        of each opening, in order, the text in its form, with nothing before it, and the log-probability of each
+        character.  Given characters and marks have one too, the model's own: how likely it held what it had to write.
 
     Raises:
         ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`.
-        UnknownTokenError: if the vocabulary lacks a mark of the form in every width or, but for ``skip_unknown``,
-            a character of an opening.
+        UnknownTokenError: if the vocabulary lacks a mark of the form in every width; or, without ``skip_unknown``, a
+            character of an opening.
         ValueError: if an opening has more characters than the form; also as :meth:`Form.mask`.
     """
     return _collect(stream_composed(openings, form, model, vocab, sampling, skip_unknown), len(openings))
@@ -54,10 +54,9 @@ def stream_composed(
     sampling: Sampling | None = None,
     skip_unknown: bool = False,
 ) -> Iterator[Written]:
-    """Write what :func:`compose` does, and yield each character as soon as it is written, as :func:`stream` does.
+    """Write what :func:`compose` does, with its arguments and errors, and yield each character as it is written.
 
-    The arguments and errors are those of :func:`compose`.  Of a character that is placed although it is unknown,
-    ``text`` is the character, ``id`` and ``log_prob`` are of what the model reads in its place.
+    Where an unknown character is placed, ``text`` is that character; ``id`` and ``log_prob`` are of its stand-in.
     """
     _check_texts("openings", openings)
     room = [place for place, mark in enumerate(form.places) if mark is None]
@@ -83,20 +82,14 @@ def acrostic(
     """Write texts of which each line begins with a given character, all in one batch.
 
     Args:
-        heads: of each text the characters that its lines begin with, marks and white space left out; repeat them for
-            several texts.  A text has as many lines as heads.
-        form: how the lines follow one another, cut or repeated as need be (:meth:`Form.of_lines`): of five heads in
-            couplets the last one begins a line by itself, which ends with a full stop.
-        model: as for :func:`compose`, and so all the others.
+        heads: of each text the characters that its lines begin with, at least one; marks and white space in it are
+            left out.  A text has as many lines as heads; repeat the heads for several texts.
+        form: how the lines follow one another, cut or repeated to as many (:meth:`Form.of_lines`).  Five heads in
+            couplets, for example, give two couplets and one line, which ends with a full stop.
+        model: as for :func:`compose`, as are all that follow, what is returned, and the errors.
         vocab: its vocabulary.
         sampling: how the next character is found.
-        skip_unknown: place heads that the vocabulary lacks all the same.
-
-    Returns:
-        what :func:`compose` does.
-
-    Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`compose`; also if there are no heads.
+        skip_unknown: place heads that the vocabulary lacks, too.
     """
     return _collect(stream_acrostic(heads, form, model, vocab, sampling, skip_unknown), len(heads))
 
@@ -109,7 +102,7 @@ def stream_acrostic(
     sampling: Sampling | None = None,
     skip_unknown: bool = False,
 ) -> Iterator[Written]:
-    """Write what :func:`acrostic` does, with its arguments and errors, and yield as :func:`stream_composed` does."""
+    """Write what :func:`acrostic` does, with its arguments and errors, and yield each character as it is written."""
     _check_texts("heads", heads)
     rows = [_characters(text) for text in heads]
     if not all(rows):
@@ -127,11 +120,12 @@ def _stream(
     sampling: Sampling | None,
     skip_unknown: bool,
 ) -> Iterator[Written]:
-    """Write a text in each form, with what is given at its places; all forms end alike.
+    """Write a text in each form, with the given characters at their places; all forms end alike.
 
-    A character that the model cannot read has a stand-in, which the model writes itself.  Were its place passed over,
-    the model would lose count: it gave the mark that was due a probability of 0.3 % then, of 44 % after a stand-in and
-    of 54 % after the character itself (geometric means over 1,000 Tang couplets, an LSTM trained on 8,000 others).
+    A character that the model cannot read gets a stand-in, which the model writes itself.  If nothing stood in its
+    place, the model would lose count of the characters.  Measured by the probability of the mark that was due, after a
+    line with one such character: 0.3 % with nothing in its place, 44 % with a stand-in, 54 % with the character itself
+    (geometric means over 1,000 Tang couplets, an LSTM trained on 8,000 others).
     """
     if sampling is not None and sampling.stop is not None:
         raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
@@ -154,9 +148,9 @@ def _stream(
 
 
 def _collect(written: Iterator[Written], num_rows: int) -> list[Sample]:
-    """Return the texts that were written in forms; none of them could stop before its end."""
+    """Return the texts that were written in forms, all of them to their ends."""
     samples = []
-    for row in by_row(written, num_rows):
+    for row in tokens_by_row(written, num_rows):
         ids, log_probs = (tuple(getattr(token, name) for token in row) for name in ("id", "log_prob"))
         samples.append(Sample("".join(token.text for token in row), ids, log_probs, stopped=False))
     return samples

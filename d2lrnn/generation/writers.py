@@ -50,9 +50,9 @@ _logits = functools.lru_cache(maxsize=16)(_Logits)
 
 
 class GreedyWriter:
-    """Writes the likeliest next id, many ids in one call of a compiled graph, with nothing rebuilt between them.
+    """Writes the likeliest next id, many ids in one call of a compiled graph.
 
-    Where another id than the likeliest may be chosen, :meth:`logits` tells what there is to choose from.
+    :meth:`logits` is for those who may choose another id than the likeliest.
 
     Args:
         stack: the layers.

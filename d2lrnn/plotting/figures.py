@@ -101,5 +101,10 @@ def save_figure(figure, path: str | Path | None):
             )
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=120)
+            try:
+                figure.savefig(path, dpi=120)
+            except RuntimeError as error:
+                if path.suffix.lower() != ".pgf":
+                    raise
+                raise D2lrnnError(f"{path}: this format needs TeX: {error}") from error
     return figure

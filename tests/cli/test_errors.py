@@ -102,6 +102,11 @@ def test_a_picture_that_cannot_be_written(complaint, command, path):
     complaint(*command, "--out", path)
 
 
+def test_a_picture_that_needs_tex(complaint, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "x.pgf: this format needs TeX: 'xelatex' not found" in complaint("show", "run", "--out", "x.pgf")
+
+
 def test_a_run_is_not_given_up_where_a_folder_has_the_name_of_its_file(complaint):
     line = complaint("train", "--corpus", "lyrics.txt", *SMALL, "--out", "folders", "--overwrite")
     assert "folders/model.d2lrnn" in line

@@ -37,7 +37,7 @@ SETTINGS = Sampling(temperature=0.8, top_k=7, top_p=0.9, repetition_penalty=1.2,
 def player_of(vocab, text=None, prefixes=("春",), model=None, num_lines=0):
     """Return who writes with a model of known probabilities; copies are looked for if there is a text."""
     training = TrainConfig.from_dict({"prefixes": prefixes, "num_lines": num_lines})
-    checkpoint = Checkpoint(ModelConfig("scratch", "gru", 8), vocab, training, "poems", {})
+    checkpoint = Checkpoint(ModelConfig("scratch", "gru", 8), {"text": vocab}, training, "poems")
     corpus = None if text is None else Corpus("poems", vocab, vocab.encode(text))
     run = TrainedRun(Path("run/model.d2lrnn"), checkpoint)
     run.model = model or random_model(3, len(vocab))
