@@ -10,6 +10,7 @@ from typing import Any
 from d2lrnn.config.fields import CORPUS_NAMES
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
+from d2lrnn.errors import naming
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.log import RunError
 
@@ -46,8 +47,9 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: st
     if given is None and not origin:
         raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
     options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}
-    if data_dir is None and "data_dir" in origin and Path(origin["data_dir"]).is_dir():
-        data_dir = origin["data_dir"]
+    if data_dir is None and "data_dir" in origin:
+        with naming(origin["data_dir"]):
+            data_dir = origin["data_dir"] if Path(origin["data_dir"]).is_dir() else None
     corpus = load_corpus(origin["given"] if given is None else given, data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(

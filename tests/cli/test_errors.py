@@ -1,6 +1,7 @@
 """What a user can get wrong at the door is one line and status 1; a defect keeps its traceback."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -116,6 +117,52 @@ def test_the_environment_names_a_folder_too(complaint, monkeypatch):
     for path in (LONG, NOBODY):
         monkeypatch.setenv("D2LRNN_DATA", path)
         complaint("train", *SMALL, "--out", "new", "--corpus", "sample")
+
+
+def test_what_one_may_not_read_or_write(folder, tmp_path):
+    """root may do all, so its right to is taken from the process."""
+    bounds = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+    limited = ["setpriv", *bounds] if os.geteuid() == 0 else []
+    if limited and not shutil.which("setpriv"):
+        pytest.skip("root without setpriv may read and write everything")
+    shutil.copytree(folder / "run", tmp_path / "locked" / "run")
+    (tmp_path / "secret.txt").write_text("abc")
+    (tmp_path / "read_only").mkdir()
+    train = ["train", "--corpus", str(folder / "lyrics.txt"), *SMALL]
+    commands = [
+        *([*command, "locked/run"] for command in PATHS["run"]),
+        [*train, "--out", "locked/new"],
+        [*train, "--out", "read_only/new"],
+        [*train, "--out", "read_only"],
+        ["compare", "--corpus", str(folder / "lyrics.txt"), *SMALL, "--out", "read_only/new"],
+        ["train", *SMALL, "--corpus", "secret.txt", "--out", "new"],
+        ["train", *SMALL, "--corpus", "sample", "--data-dir", "locked", "--out", "new"],
+        ["evaluate", str(folder / "run"), "--text", "secret.txt"],
+        ["evaluate", str(folder / "run"), "--text", "locked/text.txt"],
+        ["sample", str(folder / "run"), "--novelty", "--corpus", "secret.txt"],
+        ["show", str(folder / "run"), "--out", "locked/x.png"],
+        ["plot", str(folder / "run"), "--out", "read_only/x.png"],
+    ]
+    code = f"from d2lrnn.cli.main import main; print([main(command) for command in {commands}])"
+    places = (tmp_path / "locked", tmp_path / "secret.txt", tmp_path / "read_only")
+    try:
+        for path, mode in zip(places, (0, 0, 0o555)):
+            path.chmod(mode)
+        found = subprocess.run(
+            [*limited, sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    finally:
+        for path in places:
+            path.chmod(0o777)
+    assert "Traceback" not in found.stderr
+    assert found.stdout.splitlines()[-1] == str([1] * len(commands))
+    lines = found.stderr.splitlines()
+    assert len(lines) == len(commands)
+    assert [line for line in lines if not (line.startswith("d2lrnn: ") and "Permission denied" in line)] == []
 
 
 @pytest.mark.parametrize("host", ["nonsense..host", "300.1.1.1", "::zz", "a" * 300, "a\0b", "é" * 70, "..", "*", "a b"])
