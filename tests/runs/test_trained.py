@@ -29,7 +29,7 @@ def opened(tmp_path):
         corpus = load_text(tmp_path / "rain.txt", lines=num_lines > 0)
         config = ModelConfig(**{"num_hiddens": 12, "init_scale": 1.0, **shape})
         model = build_model(config, corpus.vocab_size)
-        training = TrainConfig(prefixes=prefixes, **({"num_lines": num_lines} if num_lines else {}))
+        training = TrainConfig.from_dict({"prefixes": prefixes, "num_lines": num_lines})
         save_checkpoint(tmp_path / "wet" / "model.d2lrnn", Checkpoint.of(model, config, training, corpus))
         return TrainedRun.open(tmp_path / "wet", ctx)
 
