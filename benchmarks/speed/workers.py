@@ -21,8 +21,8 @@ PAUSE = 0.1
 class WorkerProcess:
     """One worker process; it is started by the first request, and again by the first request after it has died."""
 
-    def __init__(self, family: str, python: str | None, environment: dict[str, str]) -> None:
-        self.family, self.python, self.environment = family, python, environment
+    def __init__(self, family: str, python: str | None, environment: dict[str, str], folder: Path = BENCHMARKS) -> None:
+        self.family, self.python, self.environment, self.folder = family, python, environment, folder
         self.process: subprocess.Popen | None = None
         self.said = None  # the file with what it wrote to stderr
 
@@ -63,7 +63,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self.said,
             text=True,
-            cwd=BENCHMARKS,
+            cwd=self.folder,  # where the package speed is
             env=self.environment,
             start_new_session=True,  # Ctrl-C is the driver's
         )
