@@ -48,6 +48,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import CorpusTooShortError as CorpusTooShortError
     from d2lrnn.data import UnknownTokenError as UnknownTokenError
     from d2lrnn.data import Vocab as Vocab
+    from d2lrnn.data import counted_steps as counted_steps
     from d2lrnn.data import data_iter_consecutive as data_iter_consecutive
     from d2lrnn.data import data_iter_lines as data_iter_lines
     from d2lrnn.data import data_iter_random as data_iter_random
@@ -99,9 +100,11 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.generation import usual_lengths as usual_lengths
 
     # from ids to outputs
+    from d2lrnn.models import Encoder as Encoder
     from d2lrnn.models import FastRNNModel as FastRNNModel
     from d2lrnn.models import FusedLayerError as FusedLayerError
     from d2lrnn.models import LanguageModel as LanguageModel
+    from d2lrnn.models import Layers as Layers
     from d2lrnn.models import LooksAheadError as LooksAheadError
     from d2lrnn.models import RecurrentStack as RecurrentStack
     from d2lrnn.models import RNNModel as RNNModel
@@ -109,6 +112,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.models import Stack as Stack
     from d2lrnn.models import StepGraphs as StepGraphs
     from d2lrnn.models import UnrolledLayer as UnrolledLayer
+    from d2lrnn.models import WithHead as WithHead
     from d2lrnn.models import build_model as build_model
     from d2lrnn.models import copy_parameters as copy_parameters
     from d2lrnn.models import get_gru_params as get_gru_params

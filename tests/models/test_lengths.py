@@ -431,3 +431,14 @@ class TestWhatIsRefused:
         masks = [array(PLACES["both"], dtype) for dtype in ("float32", "int32", bool)]
         found = [model(X, model.begin_state(4), mask)[0].asnumpy().tobytes() for mask in masks]
         assert len(set(found)) == 1
+
+
+def test_mxnets_where_with_a_number_gives_the_gradient_to_the_wrong_side():
+    """The reason for arrays of zeros in their place; if this ever fails, MXNet has been mended."""
+    X = np.ones((2,))
+    X.attach_grad()
+    for zero, expected in ((0.0, [0, 1]), (np.zeros(2), [1, 0])):
+        with mx.autograd.record():
+            found = np.where(np.array([1, 0]), X, zero)
+        found.backward()
+        assert found.asnumpy().tolist() == [1, 0] and X.grad.asnumpy().tolist() == expected
