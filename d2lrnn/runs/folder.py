@@ -55,7 +55,9 @@ class RunFolder:
     """
 
     def __init__(self, folder: Path, training: Training, about: Checkpoint, pace: Pace = USUAL_PACE) -> None:
-        self.folder, self._training, self._about, self._pace = folder, training, about, pace
+        self.folder, self._training, self._pace = folder, training, pace
+        # Of a run that goes on, ``about`` is what was loaded, with the position that it goes on from.
+        self._about = dataclasses.replace(about, parameters={}, training=None, reached={}, path=None)
         self._valid = f"valid_{training.objective.measure}"  # the name of the measure in validation
         self._sign = 1 if training.objective.less_is_better else -1
         self._best: Checkpoint | None = None  # still to be written
