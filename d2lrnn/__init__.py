@@ -8,7 +8,7 @@ from d2lrnn._launch import is_command_line as _is_command_line
 
 
 def __getattr__(name: str) -> _Any:
-    """Bring the public names when the first of them is asked for: see below, on the command line."""
+    """Import all public names when the command line asks for the first of them; the comment below says why."""
     if not name.startswith("_") and "_complete" not in globals():
         globals()["_complete"] = True
         _importlib.reload(_sys.modules[__name__])
@@ -17,14 +17,21 @@ def __getattr__(name: str) -> _Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# Python imports this file before d2lrnn/__main__.py.  The command line itself has no use for these names, and --help
-# and a wrong option are not to wait for MXNet: what a command needs, it imports itself.  But a file of the reader's
-# that the command line imports (--import) may ask for one of them: then this file runs once more, with all of them.
+# `python -m d2lrnn` imports this file before d2lrnn/__main__.py.  The command line does not use these names: a command
+# imports what it needs itself, so --help and a wrong option need not wait for MXNet.  But a reader's own file that the
+# command line imports (--import) may ask for a public name.  Then __getattr__ runs this file again, and the condition
+# holds.  The groups stand in the order of the road from a text to a picture; pyproject.toml keeps isort away from them.
 if not _is_command_line() or "_complete" in globals():
     _complete = True
 
     # the ground: MXNet, devices, errors
+    from d2lrnn.errors import D2lrnnError as D2lrnnError
+    from d2lrnn.device import DeviceError as DeviceError
+    from d2lrnn.errors import FileError as FileError
     from d2lrnn._runtime import UnsupportedPlatformError as UnsupportedPlatformError
+    from d2lrnn.device import as_ctx as as_ctx
+    from d2lrnn.device import try_all_gpus as try_all_gpus
+    from d2lrnn.device import try_gpu as try_gpu
 
     # one step of a cell
     from d2lrnn.cells import CELLS as CELLS
@@ -61,43 +68,6 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import load_data_time_machine as load_data_time_machine
     from d2lrnn.data import load_ids as load_ids
     from d2lrnn.data import load_text as load_text
-    from d2lrnn.device import DeviceError as DeviceError
-    from d2lrnn.device import as_ctx as as_ctx
-    from d2lrnn.device import try_all_gpus as try_all_gpus
-    from d2lrnn.device import try_gpu as try_gpu
-    from d2lrnn.errors import D2lrnnError as D2lrnnError
-    from d2lrnn.errors import FileError as FileError
-
-    # how good a model is
-    from d2lrnn.evaluation import bits_per_character as bits_per_character
-    from d2lrnn.evaluation import cross_entropy as cross_entropy
-    from d2lrnn.evaluation import evaluate as evaluate
-    from d2lrnn.evaluation import evaluate_adaptively as evaluate_adaptively
-    from d2lrnn.evaluation import evaluate_lines as evaluate_lines
-    from d2lrnn.evaluation import mean_squared_gradients as mean_squared_gradients
-    from d2lrnn.evaluation import perplexity as perplexity
-    from d2lrnn.evaluation import token_losses_adaptively as token_losses_adaptively
-    from d2lrnn.generation import FORMS as FORMS
-
-    # from a model to text
-    from d2lrnn.generation import CopyIndex as CopyIndex
-    from d2lrnn.generation import Form as Form
-    from d2lrnn.generation import Novelty as Novelty
-    from d2lrnn.generation import Sample as Sample
-    from d2lrnn.generation import Written as Written
-    from d2lrnn.generation import acrostic as acrostic
-    from d2lrnn.generation import compose as compose
-    from d2lrnn.generation import distinct as distinct
-    from d2lrnn.generation import generate as generate
-    from d2lrnn.generation import marked as marked
-    from d2lrnn.generation import novelty as novelty
-    from d2lrnn.generation import predict as predict
-    from d2lrnn.generation import predict_batch as predict_batch
-    from d2lrnn.generation import stream as stream
-    from d2lrnn.generation import stream_acrostic as stream_acrostic
-    from d2lrnn.generation import stream_composed as stream_composed
-    from d2lrnn.generation import usual_form as usual_form
-    from d2lrnn.generation import usual_lengths as usual_lengths
 
     # from ids to outputs
     from d2lrnn.models import Encoder as Encoder
@@ -132,22 +102,36 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.models import rnn_layer as rnn_layer
     from d2lrnn.models import to_onehot as to_onehot
 
-    # pictures
-    from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
-    from d2lrnn.plotting import embedding_map as embedding_map
-    from d2lrnn.plotting import gate_activations as gate_activations
-    from d2lrnn.plotting import next_token_probabilities as next_token_probabilities
-    from d2lrnn.plotting import plot_comparison as plot_comparison
-    from d2lrnn.plotting import plot_embedding as plot_embedding
-    from d2lrnn.plotting import plot_gates as plot_gates
-    from d2lrnn.plotting import plot_history as plot_history
-    from d2lrnn.plotting import plot_next as plot_next
+    # how good a model is
+    from d2lrnn.evaluation import bits_per_character as bits_per_character
+    from d2lrnn.evaluation import cross_entropy as cross_entropy
+    from d2lrnn.evaluation import evaluate as evaluate
+    from d2lrnn.evaluation import evaluate_adaptively as evaluate_adaptively
+    from d2lrnn.evaluation import evaluate_lines as evaluate_lines
+    from d2lrnn.evaluation import mean_squared_gradients as mean_squared_gradients
+    from d2lrnn.evaluation import perplexity as perplexity
+    from d2lrnn.evaluation import token_losses_adaptively as token_losses_adaptively
 
-    # what a training leaves
-    from d2lrnn.runs import Checkpoint as Checkpoint
-    from d2lrnn.runs import CheckpointError as CheckpointError
-    from d2lrnn.runs import load_checkpoint as load_checkpoint
-    from d2lrnn.runs import save_checkpoint as save_checkpoint
+    # from a model to text
+    from d2lrnn.generation import FORMS as FORMS
+    from d2lrnn.generation import CopyIndex as CopyIndex
+    from d2lrnn.generation import Form as Form
+    from d2lrnn.generation import Novelty as Novelty
+    from d2lrnn.generation import Sample as Sample
+    from d2lrnn.generation import Written as Written
+    from d2lrnn.generation import acrostic as acrostic
+    from d2lrnn.generation import compose as compose
+    from d2lrnn.generation import distinct as distinct
+    from d2lrnn.generation import generate as generate
+    from d2lrnn.generation import marked as marked
+    from d2lrnn.generation import novelty as novelty
+    from d2lrnn.generation import predict as predict
+    from d2lrnn.generation import predict_batch as predict_batch
+    from d2lrnn.generation import stream as stream
+    from d2lrnn.generation import stream_acrostic as stream_acrostic
+    from d2lrnn.generation import stream_composed as stream_composed
+    from d2lrnn.generation import usual_form as usual_form
+    from d2lrnn.generation import usual_lengths as usual_lengths
 
     # loss, gradient, clip, update
     from d2lrnn.training import History as History
@@ -165,3 +149,20 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.training import train as train
     from d2lrnn.training import train_and_predict as train_and_predict
     from d2lrnn.training import train_side_by_side as train_side_by_side
+
+    # what a training leaves
+    from d2lrnn.runs import Checkpoint as Checkpoint
+    from d2lrnn.runs import CheckpointError as CheckpointError
+    from d2lrnn.runs import load_checkpoint as load_checkpoint
+    from d2lrnn.runs import save_checkpoint as save_checkpoint
+
+    # pictures
+    from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
+    from d2lrnn.plotting import embedding_map as embedding_map
+    from d2lrnn.plotting import gate_activations as gate_activations
+    from d2lrnn.plotting import next_token_probabilities as next_token_probabilities
+    from d2lrnn.plotting import plot_comparison as plot_comparison
+    from d2lrnn.plotting import plot_embedding as plot_embedding
+    from d2lrnn.plotting import plot_gates as plot_gates
+    from d2lrnn.plotting import plot_history as plot_history
+    from d2lrnn.plotting import plot_next as plot_next
