@@ -7,14 +7,14 @@
 # make venv      makes .venv with the pins of requirements.txt and this checkout
 # make dev       makes .venv with the tools of test and check too
 # make lock      writes the pins again from pyproject.toml; make lock UPGRADE=--upgrade takes newer versions
-# make clean     removes what make has made; runs/ stays
+# make clean     removes what make has made, except runs/
 
 PYTHON ?= python3
-# If the user names a PYTHON, only that one is tried. Otherwise the first of these that suits is taken.
+# If the user names a PYTHON, only that one is tried. Otherwise the first suitable one of these is taken.
 PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
 
 # OpenMP's threads wait for one another by spinning. On an idle machine that is 1.3 to 3.3 times faster than waiting
-# passively; beside another program that computes it is 3 to 40 times slower. The passive way is safe on both.
+# passively; beside another program that computes it is 3 to 40 times slower. Passive waiting is safe in both cases.
 OMP_WAIT_POLICY ?= passive
 export OMP_WAIT_POLICY
 
@@ -26,7 +26,7 @@ install = $(UV) pip install --python $(BIN)/python $(1) || \
 LOCK := $(UV) pip compile --universal --python-version 3.9 --fork-strategy fewest \
 	--annotation-style line --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 
-# A Python program. If the Python that runs it does not suit, it says why and fails; otherwise it says nothing.
+# A Python program that checks the Python that runs it: if this does not suit, the program says why and fails.
 define CHECK_PYTHON
 import platform, sys
 found = (sys.version_info[:2], sys.platform, platform.machine(), sys.maxsize > 2**32)

@@ -1,4 +1,4 @@
-"""How this Python was started; knows neither MXNet nor NumPy."""
+"""Tell how this Python was started; imports neither MXNet nor NumPy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 def is_command_line() -> bool:
     """Return whether this is ``python -m d2lrnn``, and not another program that imports d2lrnn.
 
-    ``sys.argv[0]`` does not tell: it is "-m" for every package while Python looks for its ``__main__``, and such a
-    package may import d2lrnn.  The outermost call does: it is runpy's, with the module's name.
+    ``sys.argv[0]`` does not tell: it is "-m" for every package whose ``__main__`` Python is looking for, and another
+    package may import d2lrnn.  The outermost call tells: runpy makes it, with the module's name.
     """
     frame = sys._getframe()
     while frame.f_back is not None:

@@ -1,7 +1,7 @@
 """Make MXNet 1.9.1 importable on today's Pythons, and import it.
 
-Every other module takes MXNet from here, never by a plain ``import mxnet``, so that what must happen before
-that import has happened: the Python check, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
+Every other module takes MXNet from here, never by a plain ``import mxnet``.  So four things always come before that
+import: the Python check, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ def _check_packages() -> None:
 
 
 def usable_cores(cgroup: str = "/sys/fs/cgroup") -> int:
-    """Return how many cores this process may use: its CPU affinity, and a container's limit, rounded up."""
+    """Return how many cores this process may use: its CPU affinity or its container's limit, whichever is less.
+
+    Args:
+        cgroup: the folder that holds the container's limit, which is rounded up to whole cores.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # version 2, version 1
         with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
@@ -79,7 +83,7 @@ def usable_cores(cgroup: str = "/sys/fs/cgroup") -> int:
 
 
 def _set_threads() -> None:
-    """Give MXNet all usable cores: it takes half of them unless OMP_NUM_THREADS is set before its import."""
+    """Give MXNet all usable cores: MXNet takes half of them unless OMP_NUM_THREADS is set before its import."""
     if os.environ.get("MXNET_USE_MKLDNN_RNN") == "0":
         warnings.warn(
             "MXNET_USE_MKLDNN_RNN=0 gives wrong gradients for two or more layers in MXNet 1.9.1: unset it.",
@@ -106,9 +110,9 @@ def _set_threads() -> None:
 def _keep_memory() -> None:
     """Let the C library keep freed memory for the next array, in place of returning it to the system.
 
-    MXNet's CPU arrays come from malloc, which maps each large one anew; the system then clears it, page by page, at
-    every step: 700 x 10,000 numbers cost 9 ms of the 15 of their log-softmax.  The variables that the C library
-    reads at its start, if set, win.
+    MXNet's CPU arrays come from malloc.  By default malloc maps each large array anew, and the system clears the array
+    page by page at every step: for 700 x 10,000 numbers this is 9 ms of the 15 ms of their log-softmax.  If the user
+    has set one of the C library's own environment variables for this, nothing is changed.
     """
     M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # <malloc.h>
     if any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")):
@@ -117,15 +121,15 @@ def _keep_memory() -> None:
     if mallopt is not None:  # glibc
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_ARENA_MAX, 1)  # the arenas of further threads map large arrays whatever M_MMAP_MAX says
+        mallopt(M_ARENA_MAX, 1)  # other threads' arenas map large arrays whatever M_MMAP_MAX says
 
 
 def _leave_openmp_to_the_engine() -> None:
-    """Let this thread run OpenMP loops alone, so that MXNet's worker is the only one with a team.
+    """Let this thread run OpenMP loops alone, so that only MXNet's worker thread has a team of threads.
 
-    Copying a large array between NumPy and MXNet is such a loop, in the caller's thread.  Were it to start a team,
-    there would be more OpenMP threads than cores, whereupon libgomp stops spinning between loops, for good: each small
-    operator then waits to be woken, and on two cores writing a text takes three times as long.
+    Copying a large array between NumPy and MXNet is an OpenMP loop in the caller's thread.  If that loop started a team
+    as well, there would be more OpenMP threads than cores.  libgomp would then stop spinning between loops, for good:
+    each small operator would wait to be woken, and on two cores writing a text would take three times as long.
     """
     with contextlib.suppress(OSError):  # another build of MXNet may have another OpenMP
         ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD).omp_set_num_threads(1)
@@ -134,8 +138,8 @@ def _leave_openmp_to_the_engine() -> None:
 def _preload_cuda() -> None:
     """Load the CUDA 11 libraries of the ``nvidia-*-cu11`` wheels, so that no LD_LIBRARY_PATH is needed.
 
-    A library may need another that comes later in the folder's order, so what failed is tried again as long as
-    a round loads something new.  Without those wheels this does nothing.
+    A library may need another that comes later in the folder's order.  So the libraries that failed are tried again as
+    long as a round loads at least one of them.  Without those wheels this function does nothing.
     """
     spec = importlib.util.find_spec("nvidia")
     folders = spec.submodule_search_locations if spec is not None else None
@@ -161,7 +165,7 @@ def _load(library: Path, mode: int = ctypes.RTLD_GLOBAL) -> bool:
     return True
 
 
-# What MXNet's import complains of, and what helps; the first that fits.
+# A part of the message of a failed import of MXNet, and the remedy; the first part that the message contains counts.
 _REMEDIES = {
     "libgomp": "install the system package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)",
     "libquadmath": "install the system package libquadmath0 (Debian, Ubuntu: apt-get install libquadmath0)",
@@ -173,7 +177,7 @@ _REMEDIES = {
 
 
 def _explain_load_failure(error: Exception) -> UnsupportedPlatformError:
-    """Turn what MXNet's import raised, such as the dynamic loader's complaint, into a sentence with the remedy."""
+    """Turn an error of MXNet's import, such as a library that cannot be loaded, into a sentence with the remedy."""
     reason = str(error).strip().split("\n")[0].rstrip(".")
     remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in reason)
     return UnsupportedPlatformError(f"MXNet could not be loaded ({reason}): {remedy}.")
@@ -184,11 +188,11 @@ def _import_mxnet():
     _check_packages()
     _set_threads()
     _keep_memory()
-    if not _libmxnet_loads():  # the GPU build does not without these; other programs' CUDA libraries are left alone
+    if not _libmxnet_loads():  # the GPU build without CUDA on the library path; CUDA that is found there is used
         _preload_cuda()
     import numpy
 
-    numpy.bool = numpy.bool_  # MXNet 1.9.1 reads it, NumPy 1.24 removed it
+    numpy.bool = numpy.bool_  # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 removed
     try:
         import mxnet
     except (OSError, ImportError, RuntimeError) as error:
@@ -199,15 +203,15 @@ def _import_mxnet():
 
 
 def _without_traceback(excepthook: Callable) -> Callable:
-    """Return an excepthook that ends Python with an UnsupportedPlatformError's sentence alone."""
+    """Return an excepthook that prints an UnsupportedPlatformError as its sentence alone, without a traceback."""
 
-    def say(kind, error, traceback) -> None:
+    def hook(kind, error, traceback) -> None:
         if issubclass(kind, UnsupportedPlatformError):
             print(error, file=sys.stderr)
         else:
             excepthook(kind, error, traceback)
 
-    return say
+    return hook
 
 
 try:

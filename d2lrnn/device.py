@@ -12,7 +12,7 @@ ContextLike = Union[str, "mx.Context", None]
 
 
 class DeviceError(D2lrnnError):
-    """A device was asked for that MXNet cannot use here."""
+    """MXNet cannot use the device that was asked for."""
 
 
 def num_gpus() -> int:
@@ -31,7 +31,7 @@ def try_all_gpus() -> list[mx.Context]:
 
 
 def as_ctx(ctx: ContextLike = None) -> mx.Context:
-    """Turn what a user writes into a context that works.
+    """Turn a device as the user writes it into an MXNet context that works.
 
     Args:
         ctx: ``"cpu"``, ``"gpu"``, ``"gpu:1"``, ``"auto"`` (a GPU if there is one), a context, or None for the CPU.

@@ -1,4 +1,4 @@
-"""What d2lrnn raises where a value, a file or a device is not what it should be; any other exception is a defect."""
+"""The errors that d2lrnn raises for a wrong value, file or device; any other exception is a defect of d2lrnn."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class FileError(OSError, D2lrnnError):
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says of a path into a :class:`FileError` that names the path.
+    """Turn the errors that Python raises for a path into a :class:`FileError` that names ``path``.
 
-    That is an OSError, such as that of a full disk, which names no file, or that of a name which is too long; and the
-    ValueError by which Python refuses a path with the character NUL.
+    These are every OSError, such as that of a full disk, which names no file, and that of a name that is too long; and
+    the ValueError for a path with the character NUL.
     """
     try:
         yield

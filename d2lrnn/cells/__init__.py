@@ -1,11 +1,11 @@
-"""One step of a recurrent cell: what a cell declares, its equations, the same compiled, and the table of all cells."""
+"""One step of a recurrent cell: what a cell declares, its equations, the same compiled, and the table of cells."""
 
 import importlib
 from typing import Any
 
 from d2lrnn.cells.declaration import Cell as Cell
 
-# The equations bring MXNet, for which the settings, whose help reads the declarations, are not to wait.
+# The equations import MXNet.  The settings and --help read the declarations alone, and need not wait for MXNet.
 _FILES = {
     **{"CELLS": "registry", "add_cell": "registry", "dot": "steps"},
     **dict.fromkeys(("sigmoid", "tanh", "relu"), "compiled"),
@@ -13,7 +13,7 @@ _FILES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Bring a name of this package's face when it is asked for."""
+    """Import a name of this package's face when the name is asked for."""
     file = "steps" if name.endswith("_step") else _FILES.get(name)
     if file is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

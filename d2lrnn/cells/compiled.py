@@ -1,8 +1,8 @@
 """The cells' steps once more, for speed: gates side by side, and written for arrays and symbols alike.
 
-Each step stands for the one of the same name in :mod:`d2lrnn.cells.steps` and computes the same numbers from the same
-parameters.  The models of :mod:`d2lrnn.models.compiled` and the layers of :mod:`d2lrnn.models.gluon.unrolled` are made
-of them.
+Each step computes the same numbers from the same parameters as the step of the same name in
+:mod:`d2lrnn.cells.steps`.  The models of :mod:`d2lrnn.models.compiled` and the layers of
+:mod:`d2lrnn.models.gluon.unrolled` are made of these steps.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# One step of each cell: (F, X, state, weights) -> (H, state).  F is MXNet's module for arrays or for symbols, X holds
-# X W_x of this step for all gates (batch_size, gates * num_hiddens), with b in it where a cell has two biases.
+# One step of each cell: (F, X, state, weights) -> (H, state).  F is MXNet's module for arrays or for symbols.  X is the
+# input's product X W_x, all gates side by side: (batch_size, gates * num_hiddens).  weights.product adds the bias b.
+# Where a cell has two biases, X includes b already, and weights.product adds c.
 
 
 def rnn_step(F, X, state, weights):
@@ -29,7 +30,7 @@ def rnn_relu_step(F, X, state, weights):
 
 
 def gru_step(F, X, state, weights):
-    """Take one step of the book's GRU; its reset gate stands before a product, so there are two of them."""
+    """Take one step of the book's GRU: two products, since the second one needs the reset gate."""
     (H,) = state
     X_r, X_z, X_h = weights.split(X)
     H_r, H_z = weights.split(weights.product(H, "rz"), "rz")
@@ -96,8 +97,8 @@ def dot(F, X, W, b, size: int, frozen: bool = False):
         W: the weight, transposed: (size, n).
         b: the bias (size,), or None.
         size: columns of the product.
-        frozen: whether W has no gradient.  MXNet then computes none of b either, and leaves there what was there: so b
-            is added afterwards, which takes longer.
+        frozen: whether W has no gradient.  MXNet then computes no gradient of b either and leaves the old one in place;
+            so b is added by an operator of its own, which takes longer.
     """
     if b is None or frozen:
         product = F.npx.fully_connected(X, W, num_hidden=size, no_bias=True, flatten=False)
@@ -116,26 +117,26 @@ def tanh(F, X):
 
 
 def relu(F, X):
-    """Return each number, or 0 where it is below."""
+    """Return each number, or 0 where the number is below 0."""
     return F.npx.activation(X, act_type="relu")
 
 
 class Weights:
-    """What a step reads beside its inputs, in one layer and direction: the weights of the state, gates side by side.
+    """The recurrent weights of one layer in one direction, gates side by side.
 
     Args:
         F: MXNet's module for arrays or for symbols.
-        cell: a :class:`d2lrnn.cells.declaration.Cell`, whose declaration says what there is.
+        cell: a :class:`d2lrnn.cells.declaration.Cell`, which declares the gates, products and peepholes.
         num_hiddens: columns of each gate.
         num_projections: width of a projected hidden state.
-        arrays: for each of the cell's products a weight (gates * num_hiddens, width of the state) and a bias, ``b`` or,
-            where there are two, ``c``; then the peepholes' weights; then that of the projection (num_projections,
-            num_hiddens).
+        arrays: for each of the cell's products a weight (gates * num_hiddens, width of the state) and a bias, which is
+            ``b``, or ``c`` in a cell with two biases; then the peepholes' weights (num_hiddens,); then the
+            projection's weight (num_projections, num_hiddens).
 
     Attributes:
         frozen: whether the weights of the products have no gradient.
-        peepholes: a weight for each gate of the cell's ``peepholes``; :meth:`unroll` repeats it for each row of the
-            memory.
+        peepholes: a weight for each gate of the cell's ``peepholes``: (num_hiddens,), or in :meth:`unroll`
+            (batch_size, num_hiddens).
     """
 
     def __init__(self, F, cell: Any, num_hiddens: int, num_projections: int | None, arrays: Iterable) -> None:
@@ -147,7 +148,7 @@ class Weights:
         self.frozen = False
 
     def product(self, H, gates: str = ""):
-        """Return the product of the state and the weights of some gates, and the bias; of all, if none are named."""
+        """Return the product of the state and the weights of these gates ("": of all), plus the bias."""
         gates = gates or self.cell.stacked
         return dot(self._F, H, *self._products[gates], len(gates) * self._num_hiddens, self.frozen)
 
@@ -156,7 +157,7 @@ class Weights:
         return dot(self._F, M, self._projection, None, self._num_projections)
 
     def split(self, X, gates: str = "") -> list:
-        """Cut gates apart that stand side by side in X: those that are named, in this order, or else all."""
+        """Cut X, where these gates ("": all) stand side by side, into one array a gate: (batch_size, num_hiddens)."""
         n = self._num_hiddens
         return [
             self._F.npx.slice(X, begin=(None, k * n), end=(None, (k + 1) * n))
@@ -167,12 +168,12 @@ class Weights:
         """Take the cell over all time steps, from the first to the last or in reverse.
 
         Args:
-            X: what the steps call X, of all time steps (num_steps, batch_size, gates * num_hiddens).
-            state: before the first step taken.
-            num_steps: how many there are.
+            X: the X of every step (num_steps, batch_size, gates * num_hiddens).
+            state: the state before the first step taken.
+            num_steps: the number of time steps.
             reverse: whether the last step is taken first.
-            counted: which rows have a token at which step, (num_steps, batch_size): not 0 for a token, 0 for padding,
-                where the state of the row stays as it was; None: all have.
+            counted: (num_steps, batch_size), 0 for padding, another number for a token; at padding the state of the
+                row stays as it was.  None: there is no padding.
 
         Returns:
             the hidden states (num_steps, batch_size, width of H), 0 at padding; and the state after the last step
@@ -180,7 +181,7 @@ class Weights:
         """
         F, hidden = self._F, {}
         zeros = None if counted is None else F.np.zeros_like(state[0])
-        # Once for all steps: np's broadcasting at each of them takes a quarter of the cell's time.
+        # Repeated here, once: np's broadcasting at every step takes a quarter of the cell's time.
         self.peepholes = [F.np.zeros_like(state[-1]) + w for w in self.peepholes]
         for t in reversed(range(num_steps)) if reverse else range(num_steps):
             H, new_state = self.cell.compiled_step(F, _step(F, X, t), state, self)
@@ -200,8 +201,8 @@ def _step(F, X, t: int):
 def choose_rows(F, here, X, otherwise):
     """Return X in the rows where ``here`` (batch_size,) is not 0, and ``otherwise`` in the others.
 
-    What is not chosen has no influence, NaN neither, and gets the gradient 0.  Twice as fast as np.where on two cores
-    (32 x 256, forward and backward: 110 and 250 microseconds).
+    Rows that are not chosen have no influence, even where they are NaN, and get the gradient 0.  F.where is twice as
+    fast as np.where on two cores (32 x 256, forward and backward: 110 and 250 microseconds).
     """
     arrays = (array.as_nd_ndarray() for array in (here, X, otherwise))
     return F.where(*arrays).as_np_ndarray()
@@ -210,7 +211,7 @@ def choose_rows(F, here, X, otherwise):
 def clear_padding(F, X, counted):
     """Return X (num_steps, batch_size, n) with zeros where ``counted`` (num_steps, batch_size) is 0; None: X itself.
 
-    Not where(counted, X, 0): with a number in place of an array, MXNet 1.9.1 gives X the gradient where it was not
-    chosen.
+    np.where(counted, X, 0) would be wrong: with a number in place of an array, MXNet 1.9.1 passes the gradient on to X
+    even where X was not chosen.
     """
     return X if counted is None else F.np.where(F.np.expand_dims(counted, axis=2), X, F.np.zeros_like(X))

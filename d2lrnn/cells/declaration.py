@@ -1,4 +1,4 @@
-"""What a recurrent cell declares: its gates, and from them the names, shapes and states; knows no MXNet."""
+"""What a recurrent cell declares: its gates, from which the names and shapes follow; imports no MXNet."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from d2lrnn.errors import D2lrnnError, UnknownCellError
 class Cell:
     """What sets one recurrent cell apart from another; names, shapes and first values of its parameters follow.
 
-    The gates of a product stand side by side in ``products``, and so do they in what the compiled step splits.
-    ``candidate`` and ``peepholes_after`` change no number of a model: pictures of the gates go by them.
+    Each text in ``products`` names gates whose products with the state are computed as one; the compiled step gets its
+    gates in this order.  ``candidate`` and ``peepholes_after`` change no number of a model: only pictures of the gates
+    use them.
 
     Raises:
-        ValueError: if the letters contradict one another.
+        D2lrnnError: if the letters contradict one another.
     """
 
     step: Callable  # (X, state, params) -> (H, state), in the book's letters
-    compiled_step: (
-        Callable  # (F, X, state, weights) -> (H, state), the same with gates side by side: d2lrnn.cells.compiled
-    )
+    compiled_step: Callable  # (F, X, state, weights) -> (H, state), gates side by side: see d2lrnn.cells.compiled
     gates: str  # the letters of its gates, in the order of its parameters
-    products: tuple[str, ...] = ()  # the gates whose products with the state are made at once; (): all of them
+    products: tuple[str, ...] = ()  # such as ("rz", "h") for the GRU; (): one product for all gates
     num_states: int = 1  # arrays in its state; the first is H
-    num_biases: int = 1  # biases of each gate: b, or b beside the input and c beside the state
+    num_biases: int = 1  # biases of each gate: b; or b of the input and c of the state
     peepholes: str = ""  # the gates that see the memory, each through a vector w_c
-    projected: bool = False  # whether H is a projection, by W_mr, of num_projections numbers
+    projected: bool = False  # whether W_mr projects H to num_projections numbers
     identity: bool = False  # whether W_h begins as the identity
-    candidate: str = ""  # the letter that is a tanh and no gate; "": the last of ``gates``
-    peepholes_after: str | None = None  # the peepholes that see the memory after the step; None: it is not said
+    candidate: str = ""  # the letter of the tanh, which is no gate; "": the last of ``gates``
+    peepholes_after: str | None = None  # the peepholes that see the new memory; None: not declared
 
     def __post_init__(self) -> None:
         if not self.products:
@@ -64,12 +63,12 @@ class Cell:
 
     @property
     def stacked(self) -> str:
-        """The letters of its gates in the order of its products, in which Gluon's layers stack them."""
+        """The letters of the gates in the order of ``products``; Gluon's layers stack the gates in this order."""
         return "".join(self.products)
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What its parameters' names begin with, each with the letters that follow, in the order of the products."""
+        """Prefixes of the parameter names, each with its letters: W_x, W_h and b_ with "ifco" for the LSTM."""
         kinds = {"W_x": self.stacked, "W_h": self.stacked, "w_c": self.peepholes, "b_": self.stacked}
         if self.num_biases == 2:
             kinds["c_"] = self.stacked
@@ -85,7 +84,7 @@ class Cell:
         return [*names, "W_mr"] if self.projected else names
 
     def param_shape(self, name: str, num_inputs: int, num_hiddens: int, num_projections: int | None) -> tuple[int, ...]:
-        """Return the shape of one of its parameters."""
+        """Return the shape of the cell's parameter of this name."""
         width = num_projections or num_hiddens
         by_kind = {"W_x": (num_inputs, num_hiddens), "W_h": (width, num_hiddens), "W_m": (num_hiddens, width)}
         return by_kind.get(name[:3], (num_hiddens,))
@@ -94,12 +93,13 @@ class Cell:
         """Check the width of the projected hidden state.
 
         Args:
-            name: of this cell, for the error.
+            name: the cell's name, for the error.
             num_projections: the width; None: there is no projection.
-            num_hiddens: which the width must stay below; None: not known yet.
+            num_hiddens: the width must be below this; None: not known yet.
 
         Raises:
-            ValueError: if a projected cell gets no width, another cell gets one, or it is not below ``num_hiddens``.
+            D2lrnnError: if a projected cell gets no width, if another cell gets one, or if the width is not below
+                ``num_hiddens``.
         """
         if (num_projections is not None) != self.projected:
             expected = "a whole number below num_hiddens" if self.projected else "None, since it projects nothing"
@@ -112,20 +112,20 @@ class Cell:
                 )
 
     def state_widths(self, num_hiddens: int, num_projections: int | None) -> list[int]:
-        """Return the last axes of the arrays in its state."""
+        """Return the length of the last axis of each array in the cell's state."""
         return [num_projections or num_hiddens] + [num_hiddens] * (self.num_states - 1)
 
 
-def _not_here(*arguments: Any) -> Any:
-    """Stand for a step of the book's cells until the file with the steps, which needs MXNet, is imported."""
+def _no_step_yet(*arguments: Any) -> Any:
+    """Stand in for the steps of the book's cells until d2lrnn.cells.registry, which imports MXNet, brings them."""
     raise RuntimeError("the steps of the cells come with d2lrnn.cells.registry: import that file first")
 
 
-_declared = partial(Cell, _not_here, _not_here)
+_declared = partial(Cell, _no_step_yet, _no_step_yet)
 
 _LSTM: dict[str, Any] = {"gates": "ifoc", "products": ("ifco",), "num_states": 2}
 
-# The one table of all cells.  d2lrnn.cells.registry gives each of these its two steps, and adds the cells of users.
+# The one table of all cells.  d2lrnn.cells.registry gives each of these cells its two steps, and adds users' cells.
 CELLS: dict[str, Cell] = {
     "rnn": _declared("h"),
     "rnn_relu": _declared("h", identity=True),
@@ -139,10 +139,10 @@ CELLS: dict[str, Cell] = {
 
 
 def cell_named(name: str) -> Cell:
-    """Return the cell of a name.
+    """Return the cell of this name.
 
     Raises:
-        UnknownCellError: if there is none.
+        UnknownCellError: if no cell has this name.
     """
     if name not in CELLS:
         raise UnknownCellError(f"unknown cell {name!r}: expected one of {', '.join(CELLS)}")

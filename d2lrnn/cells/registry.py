@@ -1,4 +1,4 @@
-"""The table of all cells with their steps, and the one way to add another."""
+"""The table of all cells with their steps, and the one function that adds a cell."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ for _name, _cell in list(CELLS.items()):
 
 
 def add_cell(name: str, cell: Cell) -> None:
-    """Make a cell of yours known by a name: to ``Stack``, ``ModelConfig``, ``UnrolledLayer`` and all that uses them.
+    """Add a cell of your own to the table; ``Stack``, ``ModelConfig`` and ``UnrolledLayer`` then know its name.
 
-    A name stands for one cell as long as Python runs, since compiled graphs and models remember it.  Checkpoints know
-    cells by name: add yours before you load one.  ``chapters/another_cell.py`` goes through it step by step.
+    A name stands for one cell as long as Python runs, since compiled graphs and models remember cells by name.
+    Checkpoints do so too: add your cell before you load one.  ``chapters/another_cell.py`` adds a cell step by step.
 
     Args:
-        name: a name that no cell has.
-        cell: its two steps and what they need.
+        name: a word of letters, digits and _, which no other cell has.
+        cell: its two steps and its declaration.
 
     Raises:
-        ValueError: if the name is taken, or none; if the cell is no :class:`Cell`.
+        D2lrnnError: if another cell has the name, if the name is no such word, or if the cell is no :class:`Cell`.
     """
     if not isinstance(cell, Cell):
         raise D2lrnnError(f"cell {name!r}: expected a Cell, found a {type(cell).__name__}")

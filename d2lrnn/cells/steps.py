@@ -1,7 +1,7 @@
-"""The recurrent cells: one step of each in the book's letters, one line of code for each equation, and what it needs.
+"""One step of each recurrent cell in the book's letters, one line of code for each equation.
 
 Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU) and 6.8 (LSTM); for the others, the papers
-that their steps name.  A cell of your own: :func:`add_cell`, and ``chapters/another_cell.py``.
+that their steps name.  To add a cell of your own, see :func:`add_cell` and ``chapters/another_cell.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from d2lrnn._runtime import mx
 
 np, npx = mx.np, mx.npx
 
-# One step of each cell: (X, state, params) -> (H, state), where X is (batch_size, num_inputs), H is
-# (batch_size, num_hiddens), or (batch_size, num_projections) if projected, and params come in the book's order.
+# One step of each cell: (X, state, params) -> (H, state).  X is (batch_size, num_inputs).  H is
+# (batch_size, num_hiddens), or (batch_size, num_projections) if projected.  params come in the book's order.
 
 
 def rnn_step(X, state, params):
@@ -23,7 +23,7 @@ def rnn_step(X, state, params):
 
 
 def rnn_relu_step(X, state, params):
-    """Take one step of the simple recurrent network with relu, made for W_hh that begins as the identity.
+    """Take one step of the simple recurrent network with relu, for a W_hh that begins as the identity.
 
     Source: Le, Jaitly and Hinton (2015), arXiv 1504.00941.
     """
@@ -47,9 +47,9 @@ def gru_step(X, state, params):
 def gru_reset_after_step(X, state, params):
     """Take one step of the GRU of Gluon and cuDNN: the reset gate comes after the product.
 
-    Gluon keeps two biases a gate, ``b`` beside the input and ``c`` beside the state.  Only ``c_h`` says something
-    that ``b`` does not, but in training two biases move twice as far as one: so that this cell and Gluon's stay
-    equal, it has them all.
+    Gluon has two biases for each gate, ``b`` beside the input and ``c`` beside the state.  Of the three ``c``, only
+    ``c_h`` adds something that ``b`` cannot express.  But in training two biases move twice as far as one, so this
+    cell has all of Gluon's biases: then both stay equal.
     """
     W_xz, W_hz, b_z, c_z, W_xr, W_hr, b_r, c_r, W_xh, W_hh, b_h, c_h = params
     (H,) = state
@@ -76,8 +76,8 @@ def lstm_step(X, state, params):
 def lstm_peephole_step(X, state, params):
     """Take one step of the LSTM with peepholes: each gate sees the memory, the output gate the new one.
 
-    Source: Gers and Schmidhuber (2000), "Recurrent nets that time and count".  Unit by unit: ``w_ci`` is the diagonal
-    of a matrix.
+    Source: Gers and Schmidhuber (2000), "Recurrent nets that time and count".  A unit's gates see the memory
+    of this unit alone: ``w_ci`` is the diagonal of a matrix.
     """
     W_xi, W_hi, w_ci, b_i, W_xf, W_hf, w_cf, b_f, W_xo, W_ho, w_co, b_o, W_xc, W_hc, b_c = params
     (H, C) = state
@@ -91,10 +91,10 @@ def lstm_peephole_step(X, state, params):
 
 
 def lstm_projected_step(X, state, params):
-    """Take one step of the LSTM whose hidden state is a narrow projection of what the output gate shows.
+    """Take one step of the LSTM whose hidden state is a narrow projection of the output gate's result.
 
-    PyTorch's ``nn.LSTM(proj_size=...)``; without peepholes the LSTMP of Sak, Senior and Beaufays (2014, arXiv
-    1402.1128).
+    This is PyTorch's ``nn.LSTM(proj_size=...)``, and the LSTMP of Sak, Senior and Beaufays (2014, arXiv 1402.1128)
+    without its peepholes.
     """
     *lstm_params, W_mr = params
     M, (_, C) = lstm_step(X, state, lstm_params)
@@ -111,5 +111,5 @@ def lstm_peephole_projected_step(X, state, params):
 
 
 def dot(X, W):
-    """Return the matrix product X W, where X is a matrix or one step of :class:`Inputs`."""
+    """Return the matrix product X W, where X is a matrix or one step of :class:`d2lrnn.models.inputs.Inputs`."""
     return X.dot(W)

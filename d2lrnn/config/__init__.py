@@ -1,4 +1,4 @@
-"""What can be set: models, training, writing, evaluation; knows neither NumPy nor MXNet."""
+"""What can be set: models, training, writing, evaluation; imports neither NumPy nor MXNet."""
 
 from d2lrnn.config.evaluation import Cache as Cache
 from d2lrnn.config.evaluation import Dynamic as Dynamic

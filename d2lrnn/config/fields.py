@@ -1,4 +1,4 @@
-"""How a setting tells its default, its meaning and its choices; the names that settings choose from."""
+"""Fields that hold a setting's default, meaning and choices; the names that some settings choose from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from d2lrnn.errors import D2lrnnError
 
 Row = TypeVar("Row")
 
-# What a named corpus or a form of verse is, is a row of a table in a file that needs NumPy.  The names alone stand
-# here, for --help, which does not import NumPy; table_of refuses a table that has not a row for each of them.
+# Each named corpus and each form of verse is a row of a table, in a file that needs NumPy.  Here are the names alone,
+# for --help, which does not import NumPy.  table_of refuses a table without a row for each name.
 CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")  # the table: CORPORA in data/corpora.py
 
 FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # the table: FORMS in generation/forms.py
@@ -22,15 +22,15 @@ FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 
 def table_of(names: Sequence[str], rows: Mapping[str, Row]) -> dict[str, Row]:
-    """Return the rows of a table in the order of their names.
+    """Return the rows of a table in the order of ``names``.
 
     Raises:
         KeyError: if a name has no row, or a row no name.
     """
-    strange = set(names) ^ set(rows)
-    if strange:
+    unmatched = set(names) ^ set(rows)
+    if unmatched:
         raise KeyError(
-            f"{', '.join(sorted(strange))}: expected a row for each of the names {', '.join(names)}, no other"
+            f"{', '.join(sorted(unmatched))}: expected a row for each of the names {', '.join(names)}, no other"
         )
     return {name: rows[name] for name in names}
 
@@ -39,10 +39,13 @@ def setting(default: Any, help: str, choices: Collection[str] = (), kind: type |
     """Return a field of a configuration, with what the command line needs for the field's option.
 
     Args:
-        default: of the field; None: the option takes "none" too.
+        default: the field's default; None: the option accepts "none" too.
         help: what the field means.
         choices: the texts that the field may be; (): any value of its kind.
-        kind: ``bool``, ``int``, ``float`` or ``str``, which the option reads; None: the default's.
+        kind: what the option reads, ``bool``, ``int``, ``float`` or ``str``; None: the kind of the default.
+
+    Raises:
+        TypeError: if neither ``kind`` nor the default tells the kind.
     """
     if kind is None and default is None:
         raise TypeError(f"the setting {help!r} has the default None: expected a kind, such as kind=int")
@@ -53,29 +56,34 @@ def setting(default: Any, help: str, choices: Collection[str] = (), kind: type |
 
 
 def settings_in(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some values that are fields of a dataclass."""
+    """Return the part of ``values`` whose names are fields of the dataclass ``kind``."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if name in names}
 
 
 def check_names(what: str, values: Any, known: Collection[str]) -> None:
-    """Check what a file holds in place of a configuration: a dictionary, all of whose names are known.
+    """Check that the ``values`` read from a file are a dictionary of settings whose names are all known.
+
+    Args:
+        what: what to call the values in an error.
+        values: what the file holds.
+        known: the names of all settings.
 
     Raises:
-        ValueError: with the names that are not.
+        D2lrnnError: for anything but a dictionary; for unknown names, with these names.
     """
     if not isinstance(values, Mapping):
         raise D2lrnnError(f"{what} are a {type(values).__name__}: expected a dictionary of settings")
-    strange = sorted(str(name) for name in values if name not in known)
-    if strange:
-        raise D2lrnnError(f"{what} have no setting {', '.join(strange)}: expected {', '.join(known)}")
+    unknown = sorted(str(name) for name in values if name not in known)
+    if unknown:
+        raise D2lrnnError(f"{what} have no setting {', '.join(unknown)}: expected {', '.join(known)}")
 
 
 def check_choices(config: Any) -> None:
-    """Refuse a configuration with a value that is not among its field's choices.
+    """Check that each value of a configuration is among the choices of its field, where the field has choices.
 
     Raises:
-        ValueError: with the choices.
+        D2lrnnError: if a value is not, with the choices.
     """
     for field in dataclasses.fields(config):
         value, choices = getattr(config, field.name), field.metadata.get("choices")

@@ -1,4 +1,4 @@
-"""The settings of writing."""
+"""The settings of text generation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from d2lrnn.errors import D2lrnnError
 class Sampling:
     """How :func:`d2lrnn.generation.sampling.generate` finds the next token: by chance, or by beam search.
 
-    Each default is the one that does nothing: ``Sampling()`` draws from the model's own distribution, at temperature
-    1.  ``Sampling(temperature=0)`` always takes the likeliest token, which is greedy search, and so does a beam of 1.
-    Settings act in this order: repetition penalty, temperature, top_k, top_p.
+    Each default changes nothing: ``Sampling()`` draws from the model's own distribution, at temperature 1.
+    ``Sampling(temperature=0)`` always takes the likeliest token, which is greedy search; so does a beam of width 1.
+    The settings act in this order: repetition penalty, temperature, top_k, top_p.
 
     Sources: top_k of Fan, Lewis and Dauphin (2018, arXiv 1805.04833); top_p, the nucleus, of Holtzman et al. (2020,
     arXiv 1904.09751); the repetition penalty of Keskar et al. (2019, arXiv 1909.05858).

@@ -16,12 +16,12 @@ KINDS = ("scratch", "fast", "gluon")
 
 @dataclass(frozen=True)
 class Dropout:
-    """Where a model on Gluon drops in training, as shares of what is there (Merity et al. 2017, arXiv 1708.02182)."""
+    """Where a model on Gluon applies dropout in training, and to what share (Merity et al. 2017, arXiv 1708.02182)."""
 
     hidden: float = 0.0  # of a layer's outputs, before the next layer
     inputs: float = 0.0  # of the numbers of the embedded inputs
     outputs: float = 0.0  # of the last layer's outputs
-    words: float = 0.0  # of the vocabulary: every occurrence of such a word in the batch
+    words: float = 0.0  # of the vocabulary; a dropped word is dropped everywhere in the batch
     weights: float = 0.0  # of the weights from the hidden state to itself
     locked: bool = False  # one mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287)
 
@@ -34,14 +34,14 @@ class Dropout:
 
     @classmethod
     def of(cls, dropout: float | Dropout) -> Dropout:
-        """Return a single rate as what it means: before each layer and before the output, a new mask each step."""
+        """Return the record of a single rate: dropout before each layer and the output, with a new mask each step."""
         return dropout if isinstance(dropout, Dropout) else cls(dropout, dropout, dropout)
 
     @property
     def flat(self) -> dict[str, Any]:
-        """The record as six settings side by side: options of the command line have these names.
+        """The record as six settings side by side, under the names of the command line's options.
 
-        ``dropout`` stands for inputs and outputs too, unless these have settings that are not None.
+        ``dropout`` stands for inputs and outputs too, unless ``input_dropout`` or ``output_dropout`` is not None.
         """
         return {
             "dropout": self.hidden,
@@ -54,7 +54,7 @@ class Dropout:
 
     @classmethod
     def of_flat(cls, settings: Mapping[str, Any]) -> Dropout:
-        """Return the record that settings as in :attr:`flat` describe; those that are missing drop nothing."""
+        """Return the record that settings as in :attr:`flat` describe; a missing one is as in ``Dropout().flat``."""
         values = {**cls().flat, **settings}
         rate, inputs, outputs = (values[name] for name in ("dropout", "input_dropout", "output_dropout"))
         return cls(
@@ -67,9 +67,12 @@ class Dropout:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that tells one model's shape from another's; it travels in the checkpoint.
+    """All settings that define a model; a checkpoint holds them.
 
     ``dropout`` may be given as a number, which means ``Dropout.of(number)``.
+
+    Raises:
+        D2lrnnError: for a value that cannot be, or values that contradict one another.
     """
 
     kind: str = setting("gluon", "the book's equations, the same compiled, or Gluon's fused layers", KINDS)
@@ -79,7 +82,7 @@ class ModelConfig:
     bidirectional: bool = setting(False, "read from both ends; not for language models")
     embed_size: int | None = setting(None, "width of a learnt embedding, none: one-hot vectors; gluon only", kind=int)
     tie_weights: bool = setting(False, "the embedding is the output layer's weight too; gluon only")
-    dropout: Dropout = Dropout()  # where it drops in training, and how much; gluon only
+    dropout: Dropout = Dropout()  # where dropout acts in training, and how much; gluon only
     init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book", kind=float)
     num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's", kind=int)
     num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens", kind=int)
@@ -88,9 +91,9 @@ class ModelConfig:
         object.__setattr__(self, "dropout", Dropout.of(self.dropout))
         check_choices(self)
         for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
-            value, least = getattr(self, name), 0 if name == "embed_size" else 1
+            value, minimum = getattr(self, name), 0 if name == "embed_size" else 1
             if value is not None or name not in ("embed_size", "num_outputs"):
-                check_whole(name, value, least, MAX_SIZE)
+                check_whole(name, value, minimum, MAX_SIZE)
         cell_named(self.cell).check_projections(self.cell, self.num_projections, self.num_hiddens)
         dropout = self.dropout
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
@@ -107,13 +110,13 @@ class ModelConfig:
             raise D2lrnnError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
 
     def _check_embedding(self, inputs: float | None, words: float) -> None:
-        """Refuse dropout of an embedding that is not there; ``inputs`` is 0 or None where a single rate covers them."""
+        """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""
         if not self.embed_size and (inputs or words):
             raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
 
     @property
     def flat(self) -> dict[str, Any]:
-        """All settings side by side, with those of :attr:`Dropout.flat` in place of ``dropout``."""
+        """All settings side by side; those of :attr:`Dropout.flat` take the place of ``dropout``."""
         values: dict[str, Any] = {}
         for name, value in vars(self).items():
             values |= self.dropout.flat if name == "dropout" else {name: value}
@@ -127,8 +130,8 @@ class ModelConfig:
             values: what ``dataclasses.asdict`` returns, or settings as in :attr:`flat`, which old checkpoints have.
 
         Raises:
-            UnknownCellError: for a cell that is not known.
-            ValueError: for a setting that there is not, a value that cannot be.
+            UnknownCellError: for an unknown cell.
+            D2lrnnError: for an unknown setting, or a value that cannot be.
         """
         plain, flat = vars(cls()), Dropout().flat
         nested = isinstance(values, Mapping) and isinstance(values.get("dropout"), Mapping)

@@ -17,14 +17,14 @@ class NamedConfig:
     model: ModelConfig
     training: TrainConfig
     summary: str
-    max_tokens: int | None = None  # of that corpus
-    held_out: float = 0.0  # share of a corpus without splits for validation, and as much for the test
+    max_tokens: int | None = None  # tokens to keep of the corpus; None: load_corpus decides
+    held_out: float = 0.0  # share of a corpus without splits that is held out for test, as much for validation
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
-    """Return a configuration of the TensorFlow PTB tutorial, which are those of Zaremba et al. (arXiv 1409.2329).
+    """Return one of the TensorFlow PTB tutorial's configurations, which are those of Zaremba et al. (arXiv 1409.2329).
 
-    The one difference is Gluon's: its LSTM has two biases a gate, which begin within ``init_scale`` as all else does.
+    There is one difference: Gluon's LSTM has two biases a gate, which begin within ``init_scale`` as all parameters do.
     """
     model = ModelConfig(
         num_hiddens=units, num_layers=2, embed_size=units, dropout=Dropout.of(dropout), init_scale=init_scale

@@ -10,9 +10,13 @@ from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
 from d2lrnn.errors import D2lrnnError
 
-# What the rows of a batch are: windows that go on where those of the last batch ended; windows from all over the
-# text, in random order; consecutive windows of varying length; whole lines, in random order.
-BATCHES = ("consecutive", "random", "varied", "lines")
+# What the rows of a batch are.
+BATCHES = (
+    "consecutive",  # windows that go on where those of the last batch ended
+    "random",  # windows from all over the text, in random order
+    "varied",  # consecutive windows of varying length
+    "lines",  # whole lines, in random order
+)
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -24,12 +28,15 @@ class TrainConfig:
     """How a model is trained; the defaults are the book's for the GRU and the LSTM.
 
     With ``sum_over_steps`` the loss is that of the TensorFlow tutorial and of Zaremba et al. (arXiv 1409.2329): summed
-    over the time steps, averaged over the batch.  It is num_steps times the mean over tokens, and so are its
-    gradients: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and ``theta / num_steps`` on the mean.
-    Where rows are padded lines, num_steps is the mean number of tokens that count in a row of the batch.  Where the
-    batches are ``"varied"``, num_steps is the window's own length, so that a step of SGD grows with it, as in AWD-LSTM
-    (Merity et al. 2017, arXiv 1708.02182), unless the step is clipped: then it is ``lr * theta`` long, where AWD-LSTM's
-    grows all the same.
+    over the time steps, averaged over the batch.  This loss is num_steps times the mean over tokens, and its gradients
+    are num_steps times as large: for SGD, ``lr`` and ``theta`` on the sum are ``lr * num_steps`` and
+    ``theta / num_steps`` on the mean.  For padded lines, num_steps is the mean number of tokens, without padding, in a
+    row of the batch.  For ``"varied"`` batches, num_steps is the window's own length, so longer windows take larger
+    steps of SGD, as in AWD-LSTM (Merity et al. 2017, arXiv 1708.02182).  There is one difference: a clipped step here
+    always has the length ``lr * theta``; in AWD-LSTM a clipped step still grows with the window.
+
+    Raises:
+        D2lrnnError: for a value that cannot be.
     """
 
     num_epochs: int = setting(160, "passes over the text")
@@ -44,7 +51,7 @@ class TrainConfig:
     prefixes: tuple[str, ...] = ()  # what the samples start from
     seed: int = setting(0, "of parameters, order of batches and dropout")
     verbose: bool = True  # progress bar, reports and samples
-    num_lines: int = 1  # of a row where batches are lines, whose rows are at most num_steps long
+    num_lines: int = 1  # lines of a row where batches are "lines"; such a row has at most num_steps tokens
     lr_schedule: str = setting("constant", "how lr changes: see --constant-epochs and --warm-up", LR_SCHEDULES)
     constant_epochs: int = setting(1, "decay: after so many epochs, lr is multiplied by lr_decay before each epoch")
     lr_decay: float = setting(1.0, "decay: the factor")
@@ -93,20 +100,20 @@ class TrainConfig:
 
     @property
     def carries_state(self) -> bool:
-        """Whether each batch goes on where the last one ended."""
+        """Whether each batch goes on where the batch before ended, so that the state is carried on."""
         return self.batches in ("consecutive", "varied")
 
     @property
     def lines_per_row(self) -> int:
-        """How many whole lines a row of a batch has; 0: rows are windows."""
+        """The number of whole lines in a row of a batch; 0: rows are windows."""
         return self.num_lines if self.batches == "lines" else 0
 
     @property
     def flat(self) -> dict[str, Any]:
-        """All settings, with three that exclude one another in place of ``batches`` and ``num_lines``.
+        """All settings under the names of the command line's options.
 
-        They are ``use_random_iter``, ``vary_steps``, and ``num_lines``, which is 0 where rows are windows.  Options of
-        the command line have these names.
+        Three settings that exclude one another take the place of ``batches`` and ``num_lines``: ``use_random_iter``,
+        ``vary_steps``, and a ``num_lines`` that is 0 where rows are windows.
         """
         values: dict[str, Any] = {}
         for name, value in vars(self).items():
@@ -127,7 +134,7 @@ class TrainConfig:
                 ``prefixes`` may be a list.
 
         Raises:
-            ValueError: for a setting that there is not, a value that cannot be.
+            D2lrnnError: for an unknown setting, or a value that cannot be.
         """
         flat = not (isinstance(values, Mapping) and "batches" in values)
         check_names("the settings of a training", values, [*(cls().flat if flat else vars(cls()))])
@@ -149,7 +156,7 @@ class TrainConfig:
 
 
 def _batches_of(use_random_iter: bool = False, vary_steps: bool = False, num_lines: int = 0) -> dict[str, Any]:
-    """Return the fields that three exclusive settings amount to."""
+    """Return the fields that the three exclusive settings of :attr:`TrainConfig.flat` stand for."""
     check_whole("num_lines", num_lines, 0)
     if vary_steps + use_random_iter + bool(num_lines) > 1:
         raise D2lrnnError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")

@@ -1,7 +1,7 @@
 """Cut a run of ids into minibatches for truncated backpropagation through time.
 
-All samplers yield ``X, Y``, int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by one id (d2l-zh
-v1, section 6.3).  Where rows are whole lines, a third array tells them from their padding.
+All iterators yield ``X, Y``, int32 arrays of shape (batch_size, num_steps); ``Y`` is ``X`` moved on by one id (d2l-zh
+v1, section 6.3).  Where rows are whole lines, a third array tells tokens from padding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Batches:
     """An iterator over minibatches ``(X, Y)`` or ``(X, Y, counted)`` that knows how many there are.
 
     Attributes:
-        num_batches: how many there were in the beginning.
+        num_batches: how many there are from the beginning to the end.
     """
 
     def __init__(self, batches: Iterator, num_batches: int) -> None:
@@ -38,21 +38,22 @@ class CorpusTooShortError(D2lrnnError):
 
 
 def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
-    """Yield windows in random order, each at most once, so that batches do not continue one another.
+    """Yield windows in random order, each at most once; a batch does not continue the one before.
 
-    The corpus is cut into ``(len - 1) // num_steps`` windows that do not overlap.  What does not fill a window at
-    the end of the corpus is left out, and so are the windows that do not fill a batch at the end of the epoch: other
-    ones in every epoch, since the order comes from NumPy's global generator.
+    The corpus is cut into ``(len - 1) // num_steps`` windows that do not overlap.  Ids at the end of the corpus that
+    do not fill a window are left out.  Windows at the end of the epoch that do not fill a batch are left out too; they
+    differ from epoch to epoch, since the order comes from NumPy's global generator.
 
     Args:
-        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (whole floats, as np.arange
+            gives them, too).
         batch_size: windows in a batch.
         num_steps: ids in a window.
         ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
 
     Raises:
         CorpusTooShortError: if the windows do not fill one batch.
-        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+        D2lrnnError: if the ids are not non-negative integers, or a size is not a positive integer.
     """
     ids = checked_corpus(corpus_indices, batch_size=batch_size, num_steps=num_steps)
     num_windows = (len(ids) - 1) // num_steps
@@ -75,28 +76,28 @@ def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: 
     """Yield batches that continue one another row by row, so that the state can be carried on.
 
     The corpus is cut into ``batch_size`` rows of ``len // batch_size`` ids; batch ``i`` holds the ids
-    ``i * num_steps`` to ``(i + 1) * num_steps - 1`` of every row.  What does not fill the rows, and what is left of
-    the rows after the last full batch, is left out.
+    ``i * num_steps`` to ``(i + 1) * num_steps - 1`` of every row.  Ids that do not fill the rows, and those that a
+    row has after the last full batch, are left out.
 
     Args:
-        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (np.arange's floats too).
+        corpus_indices: as for :func:`data_iter_random`.
         batch_size: rows.
         num_steps: ids of a row in one batch.
         ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
 
     Raises:
         CorpusTooShortError: if the rows are too short for one batch.
-        ValueError: if the ids are not non-negative integers, or a size is not a positive integer.
+        D2lrnnError: if the ids are not non-negative integers, or a size is not a positive integer.
     """
     return _consecutive(corpus_indices, batch_size, num_steps, ctx, _equal_steps)
 
 
 def data_iter_varied(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLike = None) -> Batches:
-    """Yield batches as :func:`data_iter_consecutive`, but of varying length, so that no epoch cuts as another does.
+    """Yield batches as :func:`data_iter_consecutive` does, but of a length drawn anew for each batch.
 
-    A window has ``num_steps`` ids give or take a sixth, equally often each whole number between; where a corpus is
-    always cut at the same places, no gradient ever crosses these (Merity et al. 2017, arXiv 1708.02182).  The lengths
-    come from NumPy's global generator.
+    The lengths are uniform over ``num_steps - num_steps // 6`` to ``num_steps + num_steps // 6`` and come from NumPy's
+    global generator.  With a fixed length, every epoch would cut the corpus at the same places, and no gradient would
+    ever cross these (Merity et al. 2017, arXiv 1708.02182).
 
     Args:
         corpus_indices: as for :func:`data_iter_consecutive`.
@@ -105,7 +106,7 @@ def data_iter_varied(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
         ctx: the device of the batches.
 
     Raises:
-        CorpusTooShortError, ValueError: as :func:`data_iter_consecutive`.
+        CorpusTooShortError, D2lrnnError: as :func:`data_iter_consecutive`.
     """
     return _consecutive(corpus_indices, batch_size, num_steps, ctx, _varied_steps)
 
@@ -127,7 +128,7 @@ def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLi
     _require(row_length > num_steps, len(ids), needed, batch_size, num_steps)
     rows = ids[: batch_size * row_length].reshape(batch_size, row_length)
     steps = draw_steps(row_length - 1, num_steps)  # of each batch
-    if not len(steps):  # the first of varied lengths was longer than the rows, which hold num_steps
+    if not len(steps):  # the first length drawn was longer than a row, but a row holds num_steps
         steps = numpy.array([num_steps])
     ends = steps.cumsum()
 
@@ -140,16 +141,16 @@ def _consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: ContextLi
 
 
 def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
-    """Refuse a batch of ids that MXNet would accept and compute nonsense from.
+    """Refuse a batch of ids from which MXNet would compute nonsense without an error.
 
     Args:
         X: ids of shape (batch_size, num_steps).
         vocab_size: ids must be below this.
-        state: the state that goes with X; the last axis but one of its arrays is the batch.
+        state: the state that goes with X, arrays of shape (..., batch_size, width).
 
     Raises:
-        ValueError: for a shape of other than two axes, an empty batch, ids that are out of range or not whole, and a
-            state that is for another batch size (a sign of the two axes of X swapped).
+        D2lrnnError: for a shape that has not two axes, an empty batch, ids that are out of range or not whole, and a
+            state for another batch size (which often means that the two axes of X are swapped).
     """
     if not isinstance(X, mx.nd.NDArray):
         raise D2lrnnError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
@@ -165,17 +166,17 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
 
 
 def _from_mxnet(array) -> numpy.ndarray:
-    """Return an MXNet array's numbers, as int32 where they are floats, as np.arange gives them, but whole and exact."""
+    """Return an MXNet array's numbers; floats that are whole and exact, as np.arange gives them, become int32."""
     ids = array.asnumpy()
     if ids.dtype.kind == "f":
-        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # at and above it, a float may have been rounded
+        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # from here on, a float may have been rounded
         if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
             return ids.astype(numpy.int32)
     return ids
 
 
 def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
-    """Return the ids of a text as a NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
+    """Return the ids of a text as an int32 NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise D2lrnnError(f"{name} is {value!r}: expected a positive whole number")

@@ -1,4 +1,4 @@
-"""The corpora that have a name: one table of where each comes from and what it can be asked for."""
+"""The table of named corpora: where each comes from, and the forms in which it can be loaded."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyr
 
 
 def letters_alone(text: str) -> str:
-    """Return a text in lower case, with one space for every run of anything but letters of the alphabet."""
+    """Return a text in lower case, with one space for each run of characters that are not letters from a to z."""
     return re.sub("[^A-Za-z]+", " ", text).lower()
 
 
 def ends_as_words(text: str) -> str:
-    """Return a text with ``<eos>``, as a word of its own, for each line end, and one at the end."""
+    """Return a text with the word ``<eos>`` in place of each line end, and one at the end of the text."""
     return (text.removesuffix("\n") + "\n").replace("\n", f" {EOS} ")
 
 
 @dataclass(frozen=True)
 class NamedCorpus:
-    """Where a corpus with a name comes from, and what it can be asked for."""
+    """Where a named corpus comes from, and the forms in which it can be loaded."""
 
     source: Source
-    members: tuple[str, ...]  # its text, as a file of the source; or those for training, validation and test
-    clean: Callable[[str], str] | None = None  # what is done to a text first
-    level: str = "char"  # of its tokens, if no other is asked for
-    other_levels: bool = True  # whether another may be asked for
-    lines: str = "asked"  # whether it has line ends: "never", "always", or where they are "asked" for
-    max_tokens: int | None = None  # what load_corpus keeps if it is not told; None: all
+    members: tuple[str, ...]  # files of the source: the text, or those for training, validation and test
+    clean: Callable[[str], str] | None = None  # applied to a text before it is split into tokens; None: nothing
+    level: str = "char"  # of its tokens, unless another is asked for
+    other_levels: bool = True  # whether another level may be asked for
+    lines: str = "asked"  # whether line ends are kept: "never", "always", or if "asked" for
+    max_tokens: int | None = None  # the most that load_corpus keeps unless told otherwise; None: all
 
     @property
     def has_splits(self) -> bool:

@@ -1,4 +1,4 @@
-"""A text as ids, in splits."""
+"""A corpus: a text as ids, in splits, with its vocabulary."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from d2lrnn.errors import D2lrnnError
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A text as ids (int32, one dimension, read-only) and the vocabulary that they belong to.
+    """A text as ids (int32, one dimension, read-only) and their vocabulary.
 
     Raises:
-        ValueError: if a split is not one row of ids of the vocabulary, or is empty.
+        D2lrnnError: if a split is not one row of ids of the vocabulary, or is empty.
     """
 
     name: str
@@ -41,16 +41,17 @@ class Corpus:
         return len(self.vocab)
 
     def hold_out(self, share: float) -> Corpus:
-        """Take the end of the text out of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.
+        """Split off the end of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.
 
-        The vocabulary stays that of the whole text, so the model knows of every character.  In a corpus of lines each
-        split ends with a line.
+        The vocabulary stays that of the whole text, so a model knows every character.  In a corpus of lines each split
+        ends where a line ends.
 
         Args:
-            share: of the tokens, 0 to below 0.5; 0 changes nothing.
+            share: the share of the tokens, 0 to below 0.5; 0 changes nothing.
 
         Raises:
-            ValueError: if the corpus has splits already, or one would have less than two tokens.
+            D2lrnnError: if the share is another number, if the corpus has splits already, or if a split would have
+                fewer than two tokens.
         """
         if not 0 <= share < 0.5:
             raise D2lrnnError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
@@ -71,7 +72,7 @@ class Corpus:
         return replace(self, train=parts[0], valid=parts[1], test=parts[2])
 
     def split(self, name: str) -> numpy.ndarray:
-        """Return the ids of ``"train"``, ``"valid"`` or ``"test"``, or raise a ValueError."""
+        """Return the ids of ``"train"``, ``"valid"`` or ``"test"``; D2lrnnError if the corpus has no such split."""
         found = [split for split in ("train", "valid", "test") if getattr(self, split) is not None]
         if name not in found:
             raise D2lrnnError(f"{self.name} has no split {name!r}: expected one of {', '.join(found)}")

@@ -1,4 +1,4 @@
-"""The data sets as ids and vocabularies."""
+"""Load a corpus, one of the table or a text file, as ids and a vocabulary."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def load_corpus(
     Args:
         name: one of ``CORPUS_NAMES``, or the path of a UTF-8 text file.
         data_dir: the folder to look in first.
-        max_tokens: keep at most so many tokens; None means all, but for ``"jaychou"`` the book's 10,000.
-        level: of the tokens, ``"char"``, ``"word"`` or ``"bigram"``; None: the Penn Treebank's words, else characters.
-        lines: keep line ends, for training on whole lines; else they become spaces.  Couplets always have them.
-        held_out: the share of the text that is its ``test`` split, and as much before it ``valid``; of the Penn
-            Treebank, which comes in splits, 0.
+        max_tokens: keep at most so many tokens; None: all, but of ``"jaychou"`` the book's 10,000.
+        level: of the tokens, ``"char"``, ``"word"`` or ``"bigram"``; None: words of the Penn Treebank, characters of
+            all else.
+        lines: keep line ends, for training on whole lines; else line ends become spaces.  Couplets always keep them.
+        held_out: the share of the text that becomes ``test``, and as much before it ``valid``; must be 0 for the Penn
+            Treebank, which comes in splits.
 
     Raises:
         CorpusError: if the corpus or file is missing (CorpusNotFoundError) or is not what it should be.
-        ValueError: for what a corpus cannot be asked for.
+        D2lrnnError: for a level, lines, or a held_out that the corpus cannot have.
     """
     named = CORPORA.get(str(name)) if isinstance(name, str) else None
     if named is not None:
@@ -43,8 +44,8 @@ def load_corpus(
             raise D2lrnnError(f"{name} has no tokens of level {level!r}: leave the level out")
         if lines and named.lines == "never":
             raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
-        most = named.max_tokens if max_tokens is None else max_tokens
-        corpus = _load_named(str(name), data_dir, most, level, lines)
+        limit = named.max_tokens if max_tokens is None else max_tokens
+        corpus = _load_named(str(name), data_dir, limit, level, lines)
     elif _is_there(Path(name)):
         corpus = load_text(name, level or "char", max_tokens, lines)
     else:
@@ -88,7 +89,7 @@ def load_data_lyrics_sample(
     """Load the Chinese lyrics that ship with d2lrnn; a line end becomes a space.
 
     Args:
-        max_chars: keep at most so many characters, or tokens of another level; the vocabulary is theirs.
+        max_chars: keep at most so many characters, or tokens of another level; the vocabulary is of the kept ones.
         data_dir: the folder to look in first.
         level: of the tokens.
         lines: keep line ends.
@@ -105,7 +106,7 @@ def load_data_jay_lyrics(
     """Load the book's Jay Chou lyrics; a line end becomes a space (d2l-zh v1, section 6.3).
 
     Args:
-        max_chars: keep at most so many characters; the vocabulary is theirs (1,027 for the book's 10,000).
+        max_chars: keep at most so many characters; the vocabulary is of the kept ones (1,027 for the book's 10,000).
             None keeps all 63,282.
         data_dir: the folder to look in first, for ``jaychou_lyrics.txt.zip`` or ``jaychou_lyrics.txt``.
         level: of the tokens.
@@ -118,10 +119,10 @@ def load_data_jay_lyrics(
 
 
 def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None = None) -> Corpus:
-    """Load couplets of Tang poems, each a line of two times five characters and their marks, with its line end.
+    """Load couplets of Tang poems; a line is two times five characters with their punctuation and a line end.
 
     Args:
-        max_chars: keep at most so many characters, in whole lines; the vocabulary is theirs.
+        max_chars: keep at most so many characters, in whole lines; the vocabulary is of the kept ones.
         data_dir: the folder to look in first, for ``tang_couplets.txt``.
 
     Raises:
@@ -133,13 +134,13 @@ def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None =
 def load_data_time_machine(
     max_tokens: int | None = None, data_dir: PathLike | None = None, level: str = "char"
 ) -> Corpus:
-    """Load *The Time Machine* in lower case, with one space for every run of anything but letters.
+    """Load *The Time Machine* in lower case, with one space for each run of characters that are not letters.
 
     This is d2l 1.0, section 9.2: 173,428 characters, 27 of them distinct, or 32,775 words.  (Earlier editions
     clean line by line and so glue a line's last word to the next one's first: 170,580 characters.)
 
     Args:
-        max_tokens: keep at most so many tokens; the vocabulary is theirs.
+        max_tokens: keep at most so many tokens; the vocabulary is of the kept ones.
         data_dir: the folder to look in first, for ``timemachine.txt``.
         level: ``"char"``, ``"word"`` or ``"bigram"``.
 
@@ -152,13 +153,13 @@ def load_data_time_machine(
 def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = None) -> Corpus:
     """Load the Penn Treebank as Mikolov et al. (2010) prepared it: words, and ``<eos>`` at each line end.
 
-    Training, validation and test have 929,589, 73,760 and 82,430 tokens; the vocabulary is training's 10,000.
+    Training, validation and test have 929,589, 73,760 and 82,430 tokens; the vocabulary has the training text's 10,000.
 
     Args:
         data_dir: the folder to look in first, for ``ptb.zip``, for Mikolov's ``simple-examples.tgz``, or for
-            ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``, there or in its ``ptb/`` or
-            ``simple-examples/data/``.
-        max_tokens: keep at most so many tokens of each split; the vocabulary is still that of all.
+            ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``.  These three may also lie in the folder's
+            ``ptb/`` or ``simple-examples/data/``.
+        max_tokens: keep at most so many tokens of each split; the vocabulary is still that of the whole training text.
 
     Raises:
         CorpusError: if the files are missing (CorpusNotFoundError), damaged or do not belong together.
@@ -173,12 +174,12 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
         path: the file.
         level: ``"char"``: characters, where a line end (``\n``, ``\r\n`` or ``\r``) becomes a space;
             ``"word"``: what white space separates, line ends included; ``"bigram"``: pairs of characters.
-        max_tokens: keep at most so many tokens; the vocabulary is theirs.
+        max_tokens: keep at most so many tokens; the vocabulary is of the kept ones.
         lines: keep line ends; empty lines, and spaces around the others, are left out.
 
     Raises:
         CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
-        ValueError: for lines of another level than characters.
+        D2lrnnError: for lines with another level than characters.
     """
     path = Path(path)
     with reading(path), path.open("rb") as stream:
@@ -188,10 +189,10 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
 def load_ids(
     path: PathLike, vocab: Vocab, lines: bool = False, max_tokens: int | None = None
 ) -> tuple[numpy.ndarray, int]:
-    """Read a UTF-8 text file as a trained model does: in its vocabulary.
+    """Read a UTF-8 text file in the vocabulary of a trained model.
 
-    Where the vocabulary is of words and has ``<unk>`` or ``<eos>``, as the Penn Treebank's, a word that it lacks is
-    read as the one, a line end as the other.
+    If the vocabulary is of words and has ``<unk>``, an unknown word is read as ``<unk>``; if it has ``<eos>``, a line
+    end is read as ``<eos>``.  The Penn Treebank's vocabulary has both.
 
     Args:
         path: the file.
@@ -204,7 +205,7 @@ def load_ids(
 
     Raises:
         CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
-        UnknownTokenError: for what the vocabulary lacks.
+        UnknownTokenError: if the text has a token that the vocabulary lacks.
     """
     path = Path(path)
     with reading(path), path.open("rb") as stream:
@@ -221,12 +222,12 @@ def _with_line_feeds(text: str) -> str:
 
 
 def _lines_of(text: str) -> str:
-    """Return lines without the empty ones, and without spaces around them."""
+    """Return a text without empty lines and without spaces around the others; each line has its end."""
     return "".join(line.strip() + LINE_END for line in text.split("\n") if line.strip())
 
 
 def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: bool = False) -> Corpus:
-    """Make a corpus of a text without splits."""
+    """Make a corpus without splits from a text."""
     _check_max(max_tokens)
     text = _with_line_feeds(text)
     if lines:

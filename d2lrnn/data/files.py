@@ -1,8 +1,8 @@
-"""The files of data sets: where they may lie, whether they are what was published, and what stands in them.
+"""Find, verify and read the files of corpora.
 
 A file is looked for in the folder that the user names (the argument ``data_dir``, then the environment
-variable ``D2LRNN_DATA``), in the project's ``data/`` and in the cache; what is in none of them is downloaded.
-What was published has a checksum and is verified wherever it lies.  Archives are read in memory.
+variable ``D2LRNN_DATA``), in the project's ``data/`` and in the cache.  A file that is in none of them is downloaded.
+A published file has a checksum and is verified wherever it lies.  Archives are read in memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB); a list of its chara
 
 
 class CorpusError(D2lrnnError):
-    """A corpus is there but is not what it should be."""
+    """A corpus cannot be used: its file is missing, damaged or not what it should be."""
 
 
 class CorpusNotFoundError(CorpusError, FileNotFoundError):
@@ -40,10 +40,10 @@ class CorpusNotFoundError(CorpusError, FileNotFoundError):
 class Source:
     """The file that a corpus comes from."""
 
-    filename: str  # under this name it is published below BASE_URL
+    filename: str  # the name under which the file is published at BASE_URL
     sha256: str | None = None  # None: not published, so neither verified nor downloaded
     alternatives: tuple[str, ...] = ()  # other forms that a user may have, as paths in a folder; not verified
-    elsewhere: str = ""  # what to do where it is missing and cannot be downloaded
+    elsewhere: str = ""  # what the user can do if the file is missing and cannot be downloaded
 
 
 def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.0) -> Path:
@@ -58,7 +58,7 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
         the path of the file, or of one of its alternatives.
 
     Raises:
-        CorpusError: if it is nowhere (CorpusNotFoundError) or has another checksum than was published.
+        CorpusError: if the file is nowhere (CorpusNotFoundError) or its checksum is not the published one.
     """
     folders = _folders(data_dir)
     for folder in folders:
@@ -70,10 +70,10 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
     missing = f"{source.filename}{others} is not in {', '.join(map(str, folders))}"
     if source.sha256 is None:
         raise CorpusNotFoundError(f"{missing}: {source.elsewhere}")
-    import pooch  # not above, where every import of d2lrnn would wait for it
+    import pooch  # here, so that importing d2lrnn does not wait for pooch
 
     url, cache = BASE_URL + source.filename, pooch.os_cache("d2lrnn")
-    pooch.get_logger().setLevel("WARNING")  # the progress bar says that it downloads
+    pooch.get_logger().setLevel("WARNING")  # the progress bar shows the download
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
     try:
         return Path(pooch.retrieve(url, source.sha256, source.filename, cache, downloader=downloader))
@@ -88,7 +88,7 @@ def _folders(data_dir: PathLike | None) -> list[Path]:
     folders = []
     for what, named in (("data_dir", data_dir), ("D2LRNN_DATA", os.environ.get("D2LRNN_DATA"))):
         if named:
-            folder = Path(os.path.expanduser(named))  # leaves the name of a user who is not there as it is
+            folder = Path(os.path.expanduser(named))  # leaves ~name as it is if there is no such user
             with reading(folder):
                 found = folder.is_dir()
             if not found:
@@ -113,7 +113,7 @@ def _verified(path: Path, source: Source) -> Path:
 
 
 def read_texts(path: Path, names: list[str]) -> list[str]:
-    """Read the texts of these names from an archive, or from the folder that ``path`` is in."""
+    """Read the texts called ``names`` from the archive ``path``, or from the folder of the file ``path``."""
     members: dict[str, Callable]
     with reading(path), ExitStack() as stack:
         if path.suffix == ".zip":
@@ -134,7 +134,7 @@ def read_texts(path: Path, names: list[str]) -> list[str]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what can go wrong in reading a file or an archive into a CorpusError."""
+    """Turn the errors of reading a file or an archive into a CorpusError."""
     try:
         yield
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
@@ -146,7 +146,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def decode(stream: IO[bytes], what: str) -> str:
-    """Return the UTF-8 text of a stream, which is called ``what`` in a CorpusError."""
+    """Return the UTF-8 text of a stream; a CorpusError calls the stream ``what``."""
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise CorpusError(f"{what} has more than {MAX_BYTES:,} bytes: expected less; cut it into parts")

@@ -17,27 +17,28 @@ def data_iter_lines(
 ) -> Batches:
     """Yield batches of whole lines in random order, such as poems, padded to the longest row of the batch.
 
-    A row of ``X`` is ``end`` and what follows it but for its last ``end``; the row of ``Y`` has that too.  So a line is
-    predicted from its beginning to its end, and from nothing else.  Behind its lines, a row is padded with ``end``.
+    A row of ``Y`` is ``num_lines`` lines, each with its ``end``, then padding with ``end``.  The row of ``X`` begins
+    with ``end`` and is one id behind ``Y``.  So the first token of a row is predicted from ``end`` alone, and nothing
+    from another row.  For example, with ``end`` 0 the line ``5 7 0`` gives ``X`` ``0 5 7`` and ``Y`` ``5 7 0``.
 
-    Each row is in one batch; the rows that do not fill a batch at the end of the epoch are left out, other ones in
-    every epoch, since the order comes from NumPy's global generator.
+    Each row is in one batch.  Rows at the end of the epoch that do not fill a batch are left out; they differ from
+    epoch to epoch, since the order comes from NumPy's global generator.
 
     Args:
         corpus_indices: the ids, one-dimensional, with ``end`` behind each line.
         batch_size: rows.
         end: the id of the line end.
-        num_lines: lines of a row; the last row of the corpus may have fewer.
+        num_lines: lines in a row; the last row of the corpus may have fewer.
         max_steps: the most ids of a row; None: any number.
         ctx: the device of the batches.
 
     Yields:
-        ``X, Y, counted``, each (batch_size, num_steps): int32, int32, and float32 that is 1 for the ids of lines and 0
-        for padding.
+        ``X, Y, counted``, each (batch_size, num_steps): int32, int32, and float32, which is 1 for tokens and 0 for
+        padding.
 
     Raises:
         CorpusTooShortError: if there are fewer rows than a batch has.
-        ValueError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
+        D2lrnnError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
     """
     ids = checked_corpus(corpus_indices, batch_size=batch_size, num_lines=num_lines)
     rows = rows_of_lines(ids, end, num_lines) if len(ids) else []
@@ -66,7 +67,7 @@ def data_iter_lines(
 
 
 def rows_of_lines(ids: numpy.ndarray, end: int, num_lines: int = 1) -> list[numpy.ndarray]:
-    """Part ids into rows of so many lines, each line with its end; the last row may have fewer."""
+    """Part ids into rows of ``num_lines`` lines, each line with its ``end``; the last row may have fewer."""
     if ids[-1] != end:
         ids = numpy.append(ids, numpy.int32(end))
     places = 1 + numpy.flatnonzero(ids == end)
@@ -87,18 +88,18 @@ def pad_lines(rows: Sequence[numpy.ndarray], end: int) -> tuple[numpy.ndarray, .
 def counted_steps(
     lengths: Sequence[int] | numpy.ndarray, num_steps: int | None = None, front: bool = False
 ) -> numpy.ndarray:
-    """Return where rows of these lengths have a token and where padding.
+    """Return a mask of rows of these lengths: True for a token, False for padding.
 
     Args:
-        lengths: of each row; 0 for a row of nothing but padding.
-        num_steps: to what length the rows are padded; None: to the longest.
-        front: whether the padding stands before a row, not behind it.
+        lengths: of each row; 0: the row is all padding.
+        num_steps: the length to which rows are padded; None: that of the longest row.
+        front: whether the padding stands before the tokens; else it stands behind them.
 
     Returns:
         booleans (len(lengths), num_steps): ``counted_steps([1, 3])`` is ``[[True, False, False], [True, True, True]]``.
 
     Raises:
-        ValueError: if a length is no whole number from 0 to ``num_steps``.
+        D2lrnnError: if a length is no whole number from 0 to ``num_steps``.
     """
     given = numpy.asarray(lengths)
     longest = int(given.max(initial=0)) if num_steps is None else num_steps
@@ -109,15 +110,15 @@ def counted_steps(
 
 
 def check_counted(counted, shape: tuple[int, ...], dtype="float32"):
-    """Return what tells tokens from padding as an array of floats, or refuse it.
+    """Check the mask that tells tokens from padding, and return it as an array of floats.
 
     Args:
         counted: of shape (batch_size, num_steps), 1 (or True) for a token, 0 for padding; None stays None.
-        shape: (batch_size, num_steps) of the batch that it goes with.
-        dtype: of the numbers that it is to be used with.
+        shape: (batch_size, num_steps) of the batch that the mask goes with.
+        dtype: of the array to return.
 
     Raises:
-        ValueError: if it is no MXNet array, or of another shape.
+        D2lrnnError: if the mask is no MXNet array, or has another shape.
     """
     if counted is None:
         return None

@@ -1,4 +1,4 @@
-"""Turn text into ids and back: tokens, the vocabulary, the check that ids are in range, and their corpus."""
+"""Turn text into ids and back: tokens, the vocabulary, and the check that ids are in range."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ UNK = "<unk>"  # stands for rare words of the Penn Treebank
 
 LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first of them
 
-_CALLED = {"char": "character", "word": "word", "bigram": "pair of characters"}
+_TOKEN_NAMES = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
 
 class UnknownTokenError(D2lrnnError):
-    """A text holds a token that the vocabulary does not."""
+    """A text has a token that the vocabulary lacks."""
 
 
 def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndarray:
@@ -34,17 +34,17 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
         what: what to call the ids in an error.
 
     Returns:
-        a contiguous int32 array of the same shape; the given one if it is that already.
+        a contiguous int32 array of the same shape; ``ids`` itself if it is such an array.
 
     Raises:
-        ValueError: for anything but whole numbers, and for ids that are negative or not below vocab_size.
+        D2lrnnError: for anything but whole numbers, and for ids that are negative or not below vocab_size.
     """
     try:
         array = numpy.asarray(ids)
-    except ValueError as error:  # NumPy's word for rows of unequal length
+    except ValueError as error:  # what NumPy raises for rows of unequal length
         raise D2lrnnError(f"{what} cannot be made an array of whole numbers: {error}") from error
     if array.size == 0 and not isinstance(ids, numpy.ndarray):
-        array = array.astype(numpy.int32)  # an empty list, for which NumPy supposes floats
+        array = array.astype(numpy.int32)  # an empty list, of which NumPy makes an array of floats
     if array.dtype.kind not in "iu":
         raise D2lrnnError(
             f"{what} has dtype {array.dtype}: expected whole numbers, best int32 (floats round above 2**24)"
@@ -61,14 +61,14 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
 
 
 def tokenize(text: str, level: str = "char") -> list[str]:
-    """Split a text into its characters, into pairs of them, or into what white space separates.
+    """Split a text into its characters, into pairs of characters, or into words at white space.
 
     Args:
         text: what to split.
-        level: ``"char"``; ``"bigram"``: pairs that do not overlap, behind which one character may be left; ``"word"``.
+        level: ``"char"``, ``"word"`` or ``"bigram"``: pairs that do not overlap; a last odd character stands alone.
 
     Raises:
-        ValueError: for any other level.
+        D2lrnnError: for any other level.
     """
     _check_level(level)
     if level == "bigram":
@@ -79,8 +79,8 @@ def tokenize(text: str, level: str = "char") -> list[str]:
 class Vocab:
     """The numbering of a text's tokens: most frequent first, equally frequent ones by code point.
 
-    So the same text gives the same ids in every process.  There is no token for the unknown but what the text
-    itself has (the Penn Treebank writes ``<unk>``).
+    So the same text gives the same ids in every process.  No token for unknown words is added; the Penn Treebank's
+    text has one itself, ``<unk>``.
 
     Args:
         tokens: the tokens to count, or a text to split into them.
@@ -92,7 +92,7 @@ class Vocab:
         level: as given.
 
     Raises:
-        ValueError: if there are no tokens, one is not a string, or the level is unknown.
+        D2lrnnError: if there are no tokens, a token is not a string, or the level is unknown.
     """
 
     idx_to_token: tuple[str, ...]
@@ -110,7 +110,7 @@ class Vocab:
         """Return the vocabulary that gives these tokens the ids 0, 1, ... in the order given.
 
         Raises:
-            ValueError: if there are no tokens, one is not a string or comes twice, or the level is unknown.
+            D2lrnnError: if there are no tokens, a token is not a string or comes twice, or the level is unknown.
         """
         vocab = cls.__new__(cls)
         vocab._number(idx_to_token, level)
@@ -136,7 +136,7 @@ class Vocab:
 
         Raises:
             UnknownTokenError: if the vocabulary lacks a token.
-            ValueError: if a token is not a string.
+            D2lrnnError: if a token is not a string.
         """
         tokens: Sequence[str]
         if isinstance(text, str):
@@ -153,7 +153,7 @@ class Vocab:
         """Turn a row of ids into text; words are joined by a space.
 
         Raises:
-            ValueError: if the ids are not whole numbers in range (see :func:`check_ids`) in one dimension.
+            D2lrnnError: if the ids are not whole numbers in range (see :func:`check_ids`) in one dimension.
         """
         row = check_ids(ids, len(self))
         if row.ndim != 1:
@@ -161,9 +161,9 @@ class Vocab:
         return (" " if self.level == "word" else "").join(self.idx_to_token[i] for i in row.tolist())
 
     def _unknown(self, tokens: Sequence[str]) -> str:
-        """Return what to tell about the tokens that are unknown."""
+        """Return the error message about the unknown ones among ``tokens``."""
         position, token = next((i, token) for i, token in enumerate(tokens) if token not in self)
-        message = f"unknown {_CALLED[self.level]} {token!r}"
+        message = f"unknown {_TOKEN_NAMES[self.level]} {token!r}"
         if self.level == "char" and len(token) == 1:
             message += f" (U+{ord(token):04X})"
         if self.level == "bigram" and len(token) == 1:
