@@ -165,7 +165,7 @@ def test_alone_it_computes_what_the_model_is_made_of(cell, hybrid):
 
 def test_without_padding_the_model_and_its_encoder_agree():
     model = build_model(
-        ModelConfig("gluon", "lstm", SIZE, 2, dropout=0.3, weight_dropout=0.2, embed_size=4), VOCAB_SIZE
+        ModelConfig("gluon", "lstm", SIZE, 2, dropout=d2lrnn.Dropout(0.3, weights=0.2), embed_size=4), VOCAB_SIZE
     )
     _, expected, expected_state = model.with_outputs(X, model.begin_state(3))
     found, state = model.encoder(X, model.encoder.begin_state(3))
