@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.facts import names_of
+from d2lrnn.models.gluon.facts import is_frozen, names_of
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -24,12 +23,17 @@ def named_parameters(model) -> dict[str, Any]:
     """
     if _is_model(model):
         return model.parameters()
-    if isinstance(model, mx.gluon.Block):
+    if is_on_gluon(model):
         return names_of(model)
     raise D2lrnnError(
         f"a {type(model).__name__} has no method parameters(): expected a model that keeps the protocol of "
         "d2lrnn.models.protocol.Model, or a Gluon block"
     )
+
+
+def is_on_gluon(model) -> bool:
+    """Return whether a model is a block of Gluon's, and not one from scratch."""
+    return isinstance(model, mx.gluon.Block)
 
 
 def trainable_parameters(model) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def trainable_parameters(model) -> dict[str, Any]:
 
 def trainable(params) -> list:
     """Return the parameters that have a gradient, of a list, a dictionary or a model."""
-    if _is_model(params) or isinstance(params, mx.gluon.Block):
+    if _is_model(params) or is_on_gluon(params):
         params = named_parameters(params)
     params = params.values() if hasattr(params, "values") else params
     return [param for param in params if is_trainable(param)]
@@ -47,7 +51,7 @@ def trainable(params) -> list:
 
 def is_trainable(param) -> bool:
     """Return whether a parameter has a gradient; an array from scratch has to, since nothing else can be meant."""
-    return not _is_gluons(param) or param.grad_req != "null"
+    return not _is_gluons(param) or not is_frozen(param)
 
 
 def is_overwritten(param) -> bool:
@@ -104,10 +108,9 @@ def numbers_of(params: dict[str, Any], gradients: bool = False) -> dict:
     return {name: get_values(param).asnumpy() for name, param in params.items()}
 
 
-def freeze(params: Iterable) -> None:
-    """Let Gluon parameters have no gradient, so that training leaves them."""
-    for param in params:
-        param.grad_req = "null"
+def freeze(param) -> None:
+    """Let a Gluon parameter have no gradient, so that training leaves it as it is."""
+    param.grad_req = "null"
 
 
 def _is_gluons(param) -> bool:

@@ -18,7 +18,7 @@ from d2lrnn.models.compiled import FastRNNModel
 from d2lrnn.models.gluon.facts import facts_of, gluon_cell, parameters_by_kind
 from d2lrnn.models.gluon.layers import RecurrentStack
 from d2lrnn.models.gluon.model import RNNModel
-from d2lrnn.models.parameters import device_of, freeze, get_values, numbers_of, set_values
+from d2lrnn.models.parameters import device_of, freeze, get_values, is_on_gluon, numbers_of, set_values
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
 
@@ -50,11 +50,6 @@ def copy_parameters(source, target) -> None:
                 f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
             )
     _write(target, values)
-
-
-def is_on_gluon(model) -> bool:
-    """Return whether a model is a block of Gluon's, and not one from scratch."""
-    return isinstance(model, mx.gluon.Block)
 
 
 def layers_of(model) -> Stack:
@@ -134,7 +129,7 @@ def _write(model, values: dict[str, Any]) -> None:
             parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(CELLS[stack.cell], kind)]
             set_values(param, numpy.concatenate(parts))
         if one_bias and "c_" in params:
-            freeze([params["c_"]])
+            freeze(params["c_"])
 
 
 def equations_stack(model) -> Stack | None:

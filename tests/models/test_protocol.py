@@ -127,7 +127,7 @@ def test_an_array_and_a_gluon_parameter_are_asked_alike():
         loss.backward()
         assert get_gradient(one).asnumpy().tolist() == [[0, 1, 2], [3, 4, 5]] and is_overwritten(one)
         assert [part.shape for part in data_and_grad(one, None)] == [(2, 3)] * 2 and device_of(one) == mx.cpu()
-    freeze([param])
+    freeze(param)
     assert trainable([param, array]) == [array] and not is_overwritten(param)
     with pytest.raises(ValueError, match=r"an array of shape \(2,\) has no gradient: call its attach_grad"):
         get_gradient(mx.np.ones(2))
