@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +58,7 @@ def layers_of(model) -> Stack:
         ValueError: if the model computes equations of the user's.
     """
     if not is_on_gluon(model):
-        return dataclasses.replace(model.stack, num_outputs=None)
+        return replace(model.stack, num_outputs=None)
     facts = [facts_of(layer) for layer in model.layers]
     count, first = sum(layer.num_layers for layer in facts), facts[0]
     return Stack(first.cell, count, model.bidirectional, num_projections=first.num_projections)
@@ -78,8 +77,14 @@ def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
     )
 
 
-def _bias_pairs(stack: Stack) -> list[tuple[str, str]]:
-    return [(f"{prefix}b_{gate}", f"{prefix}c_{gate}") for prefix in stack.prefixes for gate in CELLS[stack.cell].gates]
+def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
+    """Add the second bias of each gate, if it has one, to the first, and make it 0; no change to a cell with both."""
+    cell = CELLS[stack.cell]
+    if cell.num_biases == 1:
+        for prefix in stack.prefixes:
+            for gate in cell.gates:
+                b, c = f"{prefix}b_{gate}", f"{prefix}c_{gate}"
+                values[b], values[c] = values[b] + values.get(c, 0), 0 * values[b]
 
 
 def _gates_of(cell: Cell, kind: str) -> str:
@@ -114,21 +119,19 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
 def _write(model, values: dict[str, Any]) -> None:
     """Set a model's parameters from what :func:`read_parameters` returns."""
     stack = layers_of(model)
-    one_bias = CELLS[stack.cell].num_biases == 1
-    if one_bias:
-        for b, c in _bias_pairs(stack):
-            values[b], values[c] = values[b] + values.get(c, 0), 0 * values[b]
+    _add_up_biases(stack, values)
     if not is_on_gluon(model):
         for name, param in model.parameters().items():
             set_values(param, values[name])
         return
     set_values(model.dense.weight, values["W_hq"].T)
     set_values(model.dense.bias, values["b_q"])
+    cell = CELLS[stack.cell]
     for prefix, params in _gluon_parameters(model):
         for kind, param in params.items():
-            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(CELLS[stack.cell], kind)]
+            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(cell, kind)]
             set_values(param, numpy.concatenate(parts))
-        if one_bias and "c_" in params:
+        if cell.num_biases == 1 and "c_" in params:
             freeze(params["c_"])
 
 
@@ -151,9 +154,7 @@ def equations_of(model) -> tuple[Stack, list] | None:
     if isinstance(model, RNNModelScratch):
         return stack, model.params
     values = read_parameters(model)
-    if CELLS[stack.cell].num_biases == 1:
-        for b, c in _bias_pairs(stack):
-            values[b] = values[b] + values.get(c, 0)
+    _add_up_biases(stack, values)
     table = embedding_of(model)
     if table is not None:  # looking a row up and multiplying it is looking a product up
         for name in stack.param_names[: len(CELLS[stack.cell].param_names)]:
