@@ -164,8 +164,7 @@ class Encoder(WatchfulGraphs):
     def _functions(self, F, params, counted) -> list:
         """Return the layers as functions of inputs and state."""
         if counted is not None:
-            layers = ((layer, self._packed.get(layer)) for layer in self.layers)
-            return [packed.unrolled(F, counted) if packed else unpadded(F, layer, counted) for layer, packed in layers]
+            return [unpadded(F, layer, counted, self.dropout.weights) for layer in self.layers]
         whole = params or [None] * len(self._packed)
         fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), whole)}
         return [fused.get(layer, layer) for layer in self.layers]

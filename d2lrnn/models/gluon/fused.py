@@ -6,7 +6,6 @@ import math
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.equations import run_equations
 from d2lrnn.models.gluon.facts import (
     expect_gradient,
     ignored_options,
@@ -100,14 +99,6 @@ class Packed:
         def run(X, state: list) -> tuple:
             outputs, *state = F.npx.rnn(X, params, *state, state_outputs=True, **options)
             return outputs, state
-
-        return run
-
-    def unrolled(self, F, counted):
-        """Return the layer as a function of inputs and state that leaves padding out; see :func:`run_equations`."""
-
-        def run(X, state: list) -> tuple:
-            return run_equations(F, self.layer, X, state, counted, self.weight_dropout)
 
         return run
 

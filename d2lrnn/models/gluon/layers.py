@@ -124,12 +124,15 @@ class RecurrentStack(StepGraphs):
         return X, new_state
 
 
-def unpadded(F, layer, counted):
-    """Return a layer as a function of inputs and state that leaves padding out; ``counted`` None: the layer itself."""
+def unpadded(F, layer, counted, weight_dropout: float = 0.0):
+    """Return a layer as a function of inputs and state that leaves padding out; ``counted`` None: the layer itself.
+
+    ``weight_dropout`` is that of a fused layer; an :class:`UnrolledLayer` has its own.
+    """
 
     def run(X, state: list) -> tuple:
         if is_fused(layer):
-            return run_equations(F, layer, X, state, counted)
+            return run_equations(F, layer, X, state, counted, weight_dropout)
         return layer(X, state, counted)
 
     return layer if counted is None else run
