@@ -129,12 +129,8 @@ class StackGraph(mx.gluon.HybridBlock):
 class _Forward(StackGraph):
     """From ids, state and the book's parameters to logits and state, over a fixed number of steps.
 
-    A graph is of the arguments that it was made with: one of them knows padding, or none.
+    A graph is of the arguments that it was made with: so it always gets ``counted``, or never.
     """
-
-    def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int, padded: bool) -> None:
-        super().__init__(stack, vocab_size, num_hiddens, num_steps)
-        self.padded = padded
 
     def hybrid_forward(self, F, X, state, params, counted=None):
         """Return logits (num_steps * batch_size, num_outputs) and the list of the new state's arrays."""
@@ -145,8 +141,13 @@ class _Forward(StackGraph):
         return self.run(F, ids, state, weights, self.num_steps, counted)
 
 
-# Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
-_forward = functools.lru_cache(maxsize=16)(_Forward)
+@functools.lru_cache(maxsize=16)
+def _forward(stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int, padded: bool) -> _Forward:
+    """Return the graph of a shape, one that gets ``counted`` or (``padded`` is False) another that does not.
+
+    Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
+    """
+    return _Forward(stack, vocab_size, num_hiddens, num_steps)
 
 
 class FastRNNModel(RNNModelScratch):
