@@ -47,7 +47,7 @@ class RNNModel(WithHead):
                 f"the weights cannot be tied: the embedding is {vocab_size} x {embed_size}, the output layer "
                 f"{self.num_outputs} x {width}; expected the same"
             )
-        shared = {"params": self.embedding.params} if tie_weights and self.embedding is not None else {}
+        shared = {"params": self.embedding.params} if tie_weights else {}
         with self.name_scope():
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
