@@ -1,4 +1,4 @@
-"""How good a model is: the loss of a batch, the perplexity on a text."""
+"""How good a model is: the loss of a batch, and the perplexity on a text."""
 
 from d2lrnn.evaluation.adaptive import evaluate_adaptively as evaluate_adaptively
 from d2lrnn.evaluation.adaptive import mean_squared_gradients as mean_squared_gradients

@@ -1,4 +1,4 @@
-"""The loss of a batch in nats, and perplexity, which is its exponential."""
+"""The cross-entropy of a batch in nats, and perplexity, which is the exponential of its mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from d2lrnn.errors import D2lrnnError
 @functools.cache
 def _compiled_loss():
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-    # One compiled graph that keeps its memory: on 700 x 10,000 logits 11 ms, with memory from the system 22.
+    # A compiled graph that keeps its memory takes 11 ms on 700 x 10,000 logits; with memory from the system, 22 ms.
     loss.hybridize(static_alloc=True, static_shape=True)
     return loss
 
@@ -24,10 +24,11 @@ def cross_entropy(logits, Y, counted=None):
     Args:
         logits: as a model returns them, of shape (num_steps * batch_size, num_outputs).
         Y: the ids to predict, of shape (batch_size, num_steps).
-        counted: of the shape of Y, 1 for what counts, 0 for padding; None: all counts.
+        counted: 1 for an id that counts, 0 for padding, of the shape of Y; None: all ids count.
 
     Raises:
-        ValueError: for ids outside 0 .. num_outputs - 1, which MXNet would clip in silence, or another count of them.
+        D2lrnnError: for ids outside 0 .. num_outputs - 1, which MXNet would clip in silence; if there are not as many
+            ids as rows of logits.
     """
     losses = token_losses(logits, Y)
     if counted is None:
@@ -37,7 +38,10 @@ def cross_entropy(logits, Y, counted=None):
 
 
 def token_losses(logits, Y):
-    """Return the cross-entropy of each token in nats, of shape (num_steps * batch_size,); as :func:`cross_entropy`."""
+    """Return the cross-entropy of each token in nats, of shape (num_steps * batch_size,).
+
+    Arguments and errors are those of :func:`cross_entropy`.
+    """
     check_batch(Y, logits.shape[1])
     if Y.size != logits.shape[0]:
         raise D2lrnnError(f"Y has shape {Y.shape}, {Y.size} ids, but there are {logits.shape[0]} rows of logits")
@@ -45,7 +49,11 @@ def token_losses(logits, Y):
 
 
 def perplexity(loss_sum: float, num_tokens: int) -> float:
-    """Return the exponential of the mean cross-entropy in nats; infinite where that is too large for a float."""
+    """Return the exponential of ``loss_sum / num_tokens``, with the loss in nats; infinite if too large for a float.
+
+    Raises:
+        D2lrnnError: if there is no token.
+    """
     if num_tokens < 1:
         raise D2lrnnError(f"num_tokens is {num_tokens}: expected at least 1")
     try:
@@ -55,15 +63,19 @@ def perplexity(loss_sum: float, num_tokens: int) -> float:
 
 
 def format_perplexity(value: float) -> str:
-    """Return a perplexity with two digits after the point, or in powers of ten where it is huge."""
+    """Return a perplexity as text: ``123.46``; from 100,000 on with a power of ten, ``1.23e+05``."""
     return f"{value:.2f}" if value < 1e5 else f"{value:.3g}"
 
 
 def bits_per_character(perplexity: float, level: str) -> float:
-    """Return what a perplexity means in bits for each character of the text: log2, of a pair's the half.
+    """Return a perplexity in bits per character of the text.
+
+    Args:
+        perplexity: for each token.
+        level: ``"char"``, where the result is log2 of the perplexity, or ``"bigram"``, where it is half of that.
 
     Raises:
-        ValueError: for words, which have no one length.
+        D2lrnnError: for another level; words, for example, have different lengths.
     """
     if level not in ("char", "bigram"):
         raise D2lrnnError(f"bits per character are of characters or pairs of them: found the level {level!r}")

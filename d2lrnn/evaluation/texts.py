@@ -1,4 +1,4 @@
-"""How well a language model predicts a text: perplexity, with the state carried all the way."""
+"""How well a language model predicts a text: its perplexity, with the state carried along each row."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from d2lrnn.models.protocol import LanguageModel, check_causal
 
 
 def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35) -> float:
-    """Return a model's perplexity on a text; every token but the first is predicted, each once.
+    """Return a model's perplexity on a text; every token but the first is predicted once.
 
-    The text is cut into ``batch_size`` rows, each of which begins with the zero state, and the state is carried all
-    along a row: with one row all through the text, as in the published figures.  More rows are faster and come out a
-    little higher, by what the first words of each row lack.
+    The text is cut into ``batch_size`` rows.  Each row begins with the zero state, and the state is carried along the
+    row.  One row carries the state through the whole text, as in the published figures.  More rows are faster but give
+    a slightly higher perplexity: the first words of each row have no context.
 
     Args:
         model: a language model, from scratch or on Gluon.
         ids: the text, whole numbers in one dimension, at least two.
         batch_size: rows.
-        num_steps: tokens of a row in one call of the model; the result does not depend on it.
+        num_steps: tokens of a row in one call of the model; the result does not depend on this number.
 
     Raises:
         LooksAheadError: for a bidirectional model.
-        ValueError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
+        D2lrnnError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
     """
     check_whole("batch_size", batch_size)
     check_whole("num_steps", num_steps)
@@ -43,23 +43,24 @@ def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35
 
 
 def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batch_size: int = 64) -> float:
-    """Return a model's perplexity on the lines of a text; every token, line ends too, is predicted, each once.
+    """Return a model's perplexity on the lines of a text; every token, line ends too, is predicted once.
 
-    Each ``num_lines`` lines begin with the zero state and ``end``, as :func:`d2lrnn.data.lines.data_iter_lines` says.
+    A row holds ``num_lines`` lines.  Each row begins with the zero state and the token ``end``, as in
+    :func:`d2lrnn.data.lines.data_iter_lines`.
 
     Args:
         model: a language model, from scratch or on Gluon.
         ids: the text, whole numbers in one dimension, at least two, with ``end`` behind each line.
         end: the id of the line end.
-        num_lines: lines that follow one another with the state carried.
-        batch_size: rows in one call of the model; the result does not depend on it.
+        num_lines: lines of a row, along which the state is carried.
+        batch_size: rows in one call of the model; the result does not depend on this number.
 
     Raises:
-        LooksAheadError, ValueError: as :func:`evaluate`.
+        LooksAheadError, D2lrnnError: as for :func:`evaluate`.
     """
     check_whole("num_lines", num_lines)
     check_whole("batch_size", batch_size)
-    rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # so that there is little padding
+    rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # like lengths: little padding
     loss_sum = 0.0
     for i in range(0, len(rows), batch_size):
         X, Y, counted = pad_lines(rows[i : i + batch_size], end)
@@ -68,6 +69,7 @@ def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batc
 
 
 def _checked(model: LanguageModel, ids) -> numpy.ndarray:
+    """Return the ids of a text as int32; refuse a bidirectional model, and ids that do not fit the model."""
     check_causal(model)
     ids = check_ids(ids, model.vocab_size)
     if ids.ndim != 1 or ids.size < 2:
@@ -76,7 +78,7 @@ def _checked(model: LanguageModel, ids) -> numpy.ndarray:
 
 
 def _loss_sum(model: LanguageModel, state: tuple, X, Y, counted) -> tuple[float, tuple]:
-    """Return the loss of what is counted of Y, all together in nats, and the state after X."""
+    """Return the sum of the losses of those ids of Y that count, in nats, and the state after X."""
     ctx = state[0].ctx
     logits, state = model(mx.np.array(X, dtype="int32", ctx=ctx), state)
     losses = token_losses(logits, mx.np.array(Y, dtype="int32", ctx=ctx)).asnumpy()
@@ -84,9 +86,9 @@ def _loss_sum(model: LanguageModel, state: tuple, X, Y, counted) -> tuple[float,
 
 
 def windows(ids: numpy.ndarray, batch_size: int, num_steps: int) -> Iterator[tuple[numpy.ndarray, ...]]:
-    """Yield ``X, Y, counted``, each of shape (batch_size, num_steps); where not counted, a row has ended."""
-    length = -(-(ids.size - 1) // batch_size)  # of a row, rounded up
-    width = -(-length // num_steps) * num_steps
+    """Yield ``X, Y, counted``, each of shape (batch_size, num_steps); ``counted`` is False where a row has ended."""
+    length = -(-(ids.size - 1) // batch_size)  # ids of a row, rounded up
+    width = -(-length // num_steps) * num_steps  # the same, rounded up to whole windows
     X, Y, counted = (numpy.zeros((batch_size, width), dtype) for dtype in ("int32", "int32", bool))
     for row in range(batch_size):
         part = ids[row * length : (row + 1) * length + 1]

@@ -1,4 +1,4 @@
-"""From ids to outputs: the models from scratch, the same compiled, and those on Gluon."""
+"""From ids to outputs: models from scratch, the same models compiled, and models on Gluon."""
 
 from d2lrnn.models.build import build_model as build_model
 from d2lrnn.models.build import stack_from as stack_from

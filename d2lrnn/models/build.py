@@ -17,18 +17,19 @@ from d2lrnn.models.stack import Stack
 
 
 def stack_from(config: ModelConfig) -> Stack:
-    """Return the layers that a config describes as a Stack, on Gluon with the cell that Gluon computes."""
+    """Return the layers that a configuration describes; for kind ``gluon``, with the cell that Gluon computes."""
     cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
     return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
 
 
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
-    """Make a model with new parameters: weights N(0, 0.01²) as in the book, biases 0 (``Cell.identity`` aside).
+    """Make a model with new parameters: weights N(0, 0.01²), biases 0, as in the book.
 
-    With ``init_scale`` all parameters, biases too, are uniform within it, as in Zaremba et al. (arXiv 1409.2329).
+    Cells with ``Cell.identity`` begin with the identity as ``W_h``.  With ``init_scale``, all parameters, biases too,
+    are uniform between -init_scale and init_scale, as in Zaremba et al. (arXiv 1409.2329).
 
     Args:
-        config: the model's shape.
+        config: the model's settings.
         vocab_size: the size of the vocabulary.
         ctx: the device, as for :func:`d2lrnn.device.as_ctx`.
 

@@ -1,7 +1,7 @@
-"""The models from scratch once more, for speed: look-up in place of one-hot, gates side by side, one compiled graph.
+"""The models from scratch made fast: look-up in place of one-hot, gates side by side, one compiled graph.
 
-They compute the same numbers from the same parameters as those of :mod:`d2lrnn.models.scratch`;
-``chapters/the_same_numbers_faster.py`` climbs from there to here and shows what each rung gains.
+They compute the same numbers from the same parameters as the models of :mod:`d2lrnn.models.scratch`.
+``chapters/the_same_numbers_faster.py`` goes from there to here in steps and shows what each step gains.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
         n: hidden units of each layer and direction.
 
     Returns:
-        of each layer and direction in turn a list: ``W_x`` (num_inputs, gates * n); ``b``, of a cell with two biases;
-        then what :class:`d2lrnn.cells.compiled.Weights` asks for.  At last the list of the output layer's weight,
-        transposed, and bias.
+        one list for each layer and direction: ``W_x`` (num_inputs, gates * n); ``b``, only for a cell with two biases;
+        then the ``arrays`` of :class:`d2lrnn.cells.compiled.Weights`.  Finally the list of ``W_hq``, transposed, and
+        ``b_q``.
     """
-    cell, whole, remaining = CELLS[stack.cell], [], iter(params)
+    cell, layers, remaining = CELLS[stack.cell], [], iter(params)
 
     def together(arrays: list):
         return F.np.concatenate(arrays, axis=0)
@@ -42,7 +42,7 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
     for _ in stack.prefixes:
         p = {name: next(remaining) for name in cell.param_names}
         W_x = F.np.stack([p["W_x" + gate] for gate in cell.stacked], axis=1)  # much faster than np.concatenate
-        layer = [F.np.reshape(W_x, (-1, len(cell.gates) * n))]
+        layer = [F.np.reshape(W_x, (-1, len(cell.gates) * n))]  # from (num_inputs, gates, n)
         bias = "b_"
         if cell.num_biases == 2:
             layer.append(together([p["b_" + gate] for gate in cell.stacked]))
@@ -52,13 +52,13 @@ def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
             layer.append(together([p[bias + gate] for gate in gates]))
         layer += [p["w_c" + gate] for gate in cell.peepholes]
         layer += [F.np.transpose(p["W_mr"])] if cell.projected else []
-        whole.append(layer)
+        layers.append(layer)
     W_hq, b_q = remaining
-    return [*whole, [F.np.transpose(W_hq), b_q]]
+    return [*layers, [F.np.transpose(W_hq), b_q]]
 
 
 class StackGraph(mx.gluon.HybridBlock):
-    """What the compiled graphs have in common: one call of the stack on inputs of all steps."""
+    """Base of the compiled graphs: computes a stack for the inputs of all steps."""
 
     def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int) -> None:
         super().__init__()
@@ -66,14 +66,14 @@ class StackGraph(mx.gluon.HybridBlock):
         self.hybridize(static_alloc=True, static_shape=True)
 
     def run(self, F, ids, state, weights, num_steps: int, counted=None):
-        """Compute the stack.
+        """Compute logits and the new state.
 
         Args:
             F: MXNet's module for arrays or for symbols.
             ids: (num_steps, batch_size).
-            state: before them.
-            weights: of each layer and direction, and of the output layer, as :func:`side_by_side` puts them.
-            num_steps: how many steps there are.
+            state: before the first step.
+            weights: of each layer and direction, and of the output layer, as :func:`side_by_side` returns them.
+            num_steps: the number of steps.
             counted: as for :meth:`encode`.
 
         Returns:
@@ -110,31 +110,34 @@ class StackGraph(mx.gluon.HybridBlock):
         return dot(F, outputs, W_hq, b_q, self.stack.num_outputs or self.vocab_size)
 
     def _multiply(self, F, ids, inputs, W_x, b, counted):
-        """Return the products of a layer's inputs, of ids for the first one, and its weight; ``b`` is added, if any.
+        """Return the products of a layer's inputs and ``W_x``, plus ``b`` if there is one.
 
-        Padding is read as a vector of zeros.
+        The first layer has no ``inputs`` and reads ``ids``.  Padding is read as a vector of zeros.
+
+        Returns:
+            (num_steps, batch_size, gates * num_hiddens).
         """
         width = len(CELLS[self.stack.cell].gates) * self.n
         if inputs is not None:
-            return dot(F, inputs, F.np.transpose(W_x), b, width)  # they are 0 at padding already
-        # A one-hot vector times a matrix is a row of it.
+            return dot(F, inputs, F.np.transpose(W_x), b, width)  # at padding, inputs are 0 already
+        # A one-hot vector times a matrix is a row of the matrix.
         products = F.npx.embedding(ids, W_x, input_dim=self.vocab_size, output_dim=width)
         products = clear_padding(F, products, counted)
         if b is None:
             return products
-        # Adding up two look-ups is quick; with np's broadcasting, b costs a fifth of a step.
+        # b is looked up for each id too: adding it by np's broadcasting costs a fifth of a step.
         return products + F.npx.embedding(F.np.zeros_like(ids), F.np.expand_dims(b, 0), input_dim=1, output_dim=width)
 
 
 class _Forward(StackGraph):
     """From ids, state and the book's parameters to logits and state, over a fixed number of steps.
 
-    A graph is of the arguments that it was made with: so it always gets ``counted``, or never.
+    A compiled graph cannot take other arguments later: each graph always gets ``counted``, or never.
     """
 
     def hybrid_forward(self, F, X, state, params, counted=None):
         """Return logits (num_steps * batch_size, num_outputs) and the list of the new state's arrays."""
-        # Without BlockGrad, look-ups in two directions ask one another for a gradient of the ids.
+        # Without BlockGrad, MXNet wants a gradient of the ids where two directions look the same ids up.
         ids = F.BlockGrad(F.np.transpose(X).as_nd_ndarray()).as_np_ndarray()  # (num_steps, batch_size)
         weights = side_by_side(F, self.stack, params, self.n)
         counted = None if counted is None else F.np.transpose(counted)
@@ -143,17 +146,17 @@ class _Forward(StackGraph):
 
 @functools.lru_cache(maxsize=16)
 def _forward(stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int, padded: bool) -> _Forward:
-    """Return the graph of a shape, one that gets ``counted`` or (``padded`` is False) another that does not.
+    """Return the graph for models of a shape; ``padded``: whether this graph gets ``counted``.
 
-    Graphs hold no parameters, so models of one shape share them; compiling takes a fraction of a second.
+    Graphs hold no parameters, so models of one shape share them.  Compiling takes a fraction of a second.
     """
     return _Forward(stack, vocab_size, num_hiddens, num_steps)
 
 
 class FastRNNModel(RNNModelScratch):
-    """An :class:`RNNModelScratch` whose stack is one compiled graph; the same parameters, the same numbers.
+    """An :class:`RNNModelScratch` whose stack is one compiled graph: the same numbers from the same parameters.
 
-    A graph is compiled for each new number of steps, with padding and without, so give it sequences of few lengths.
+    A graph is compiled for each number of steps, one with padding and one without, so use sequences of few lengths.
 
     Args:
         vocab_size: the size of the vocabulary.

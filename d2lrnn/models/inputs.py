@@ -1,4 +1,4 @@
-"""What a recurrent layer from scratch reads: one-hot matrices, and their products with its weights, each made once."""
+"""The inputs of recurrent layers from scratch: one-hot matrices, and one product with a weight for all steps."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def to_onehot(X, size: int) -> list:
         num_steps matrices of shape (batch_size, size).
 
     Raises:
-        ValueError: for an id outside 0 .. size - 1, of which MXNet would make a row of zeros.
+        D2lrnnError: for an id outside 0 .. size - 1; MXNet would make a row of zeros of such an id.
     """
     check_batch(X, size)
     return OneHot(X.T, size)
 
 
 class OneHot(list):
-    """One-hot matrices, one for each time step, that remember the ids they were made from.
+    """One-hot matrices, one for each time step, and the ids that they were made from.
 
-    A one-hot vector times a matrix is a row of it: with the ids at hand :class:`Inputs` looks the row up.
+    A one-hot vector times a matrix is a row of the matrix; :class:`Inputs` looks this row up by the id.
     """
 
     def __init__(self, ids, size: int) -> None:  # ids: (num_steps, batch_size)
@@ -47,22 +47,23 @@ def columns(counted) -> list:
 def or_zeros(here, X):
     """Return X where ``here`` is not 0, and 0 elsewhere.
 
-    Not where(here, X, 0): with a number in place of an array, MXNet 1.9.1 gives X the gradient where it was not chosen.
+    ``where(here, X, 0)`` would be wrong: with a number in place of an array, MXNet 1.9.1 passes the gradient on to X
+    where X was not chosen.
     """
     return np.where(here, X, np.zeros_like(X))
 
 
 class Inputs(Sequence):
-    """What a layer reads at all time steps; its product with a weight is made once for all of them.
+    """The inputs of a layer at all time steps; their product with a weight is made once for all steps.
 
-    The equations allow it, since no input depends on the layer's state, and it pays: the gradient of the weight comes
-    from one product too, not from as many as there are steps.  A step's input, ``inputs[t]``, stands in the
-    equations as a matrix does: ``dot(X, W)``.
+    This is possible since no input depends on the layer's state.  It is faster: the gradient of the weight comes from
+    one product too, not from one for each step.  A step's input, ``inputs[t]``, stands in the equations as a matrix
+    does: ``dot(X, W)``.
 
     Args:
         matrices: num_steps matrices (batch_size, num_inputs).
         counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding is read as a
-            vector of zeros, whatever stands there, so that no NaN of it reaches a gradient.
+            vector of zeros, whatever stands there, so that no NaN in the padding reaches a gradient.
     """
 
     def __init__(self, matrices: Sequence, counted=None) -> None:
@@ -87,7 +88,8 @@ class Inputs(Sequence):
                     whole = or_zeros(np.expand_dims(self._counted.T, 2), whole)
             else:
                 whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, width)
-            # SliceChannel: np.split takes four times as long, and indexing ten times in the gradient.
+            # From (num_steps, batch_size, columns of W) to a list, by SliceChannel: np.split takes four times as long,
+            # and indexing takes ten times as long in the gradient.
             steps = mx.nd.SliceChannel(whole.as_nd_ndarray(), num_outputs=num_steps, axis=0, squeeze_axis=True)
             steps = steps if num_steps > 1 else [steps]
             self._products[id(W)] = W, [step.as_np_ndarray() for step in steps]
@@ -95,7 +97,7 @@ class Inputs(Sequence):
 
 
 class StepInput(NamedTuple):
-    """The input of one time step, of which the equations want nothing but its products."""
+    """The input of one time step; the equations use nothing but its products with weights."""
 
     inputs: Inputs
     t: int

@@ -1,4 +1,4 @@
-"""A model's parameters by name: the one place that asks whether one is an array from scratch or Gluon's."""
+"""A model's parameters by name; the one file that tells models and parameters from scratch from those of Gluon."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from d2lrnn.models.gluon.facts import is_frozen, names_of
 
 
 def named_parameters(model) -> dict[str, Any]:
-    """Return a model's parameters by name: arrays with gradients of a scratch model, Gluon parameters of a Gluon one.
+    """Return a model's parameters by name: arrays with gradients (from scratch), or Gluon parameters.
 
-    Names do not depend on how many models were made before.  A parameter with two places, as a tied weight has, comes
-    once.
+    Names do not depend on how many models were made before.  A parameter that is used in two places, such as a tied
+    weight, comes once.
 
     Args:
-        model: one with a method ``parameters()``, or any Gluon block.
+        model: an object with a method ``parameters()``, or any Gluon block.
 
     Raises:
-        ValueError: if it is neither.
+        D2lrnnError: for any other object.
     """
     if _is_model(model):
         return model.parameters()
@@ -37,12 +37,12 @@ def is_on_gluon(model) -> bool:
 
 
 def trainable_parameters(model) -> dict[str, Any]:
-    """Return those of :func:`named_parameters` that have a gradient."""
+    """Return those parameters of :func:`named_parameters` that have a gradient, by name."""
     return {name: param for name, param in named_parameters(model).items() if is_trainable(param)}
 
 
 def trainable(params) -> list:
-    """Return the parameters that have a gradient, of a list, a dictionary or a model."""
+    """Return the parameters of a list, a dictionary or a model that have a gradient."""
     if _is_model(params) or is_on_gluon(params):
         params = named_parameters(params)
     params = params.values() if hasattr(params, "values") else params
@@ -50,22 +50,22 @@ def trainable(params) -> list:
 
 
 def is_trainable(param) -> bool:
-    """Return whether a parameter has a gradient; an array from scratch has to, since nothing else can be meant."""
+    """Return whether a parameter has a gradient; True for every array from scratch, which cannot be frozen."""
     return not _is_gluons(param) or not is_frozen(param)
 
 
 def is_overwritten(param) -> bool:
-    """Return whether backward writes a parameter's gradient anew, and does not add to it or leave it."""
+    """Return whether backward overwrites a parameter's gradient, and neither adds to the old one nor leaves it."""
     return not _is_gluons(param) or param.grad_req == "write"
 
 
 def get_values(param):
-    """Return the numbers of one of :func:`named_parameters`, an MXNet array that changes with them."""
+    """Return the values of a parameter: no copy, but the MXNet array in which the parameter keeps them."""
     return param.data() if _is_gluons(param) else param
 
 
 def set_values(param, values) -> None:
-    """Write numbers, a NumPy or MXNet array of the right shape, into one of :func:`named_parameters`."""
+    """Write values, a NumPy or MXNet array of the parameter's shape, into a parameter."""
     values = mx.np.array(values, dtype=values.dtype)
     if _is_gluons(param):
         param.set_data(values)
@@ -74,7 +74,11 @@ def set_values(param, values) -> None:
 
 
 def get_gradient(param):
-    """Return the gradient of one of :func:`named_parameters`, an MXNet array that changes with it."""
+    """Return the gradient of a parameter: no copy, but the MXNet array into which backward writes.
+
+    Raises:
+        D2lrnnError: for an array without a gradient.
+    """
     return data_and_grad(param, None)[1]
 
 
@@ -83,10 +87,10 @@ def data_and_grad(param, ctx: mx.Context | None) -> tuple:
 
     Args:
         param: an array with a gradient, or a Gluon parameter.
-        ctx: which of the devices that a Gluon parameter lives on; None: the first.
+        ctx: the device, where a Gluon parameter is on several; None: the first of them.
 
     Raises:
-        ValueError: for an array without a gradient.
+        D2lrnnError: for an array without a gradient.
     """
     if not _is_gluons(param):
         if param.grad is None:
@@ -97,12 +101,12 @@ def data_and_grad(param, ctx: mx.Context | None) -> tuple:
 
 
 def device_of(param) -> mx.Context:
-    """Return the device that a parameter lives on, of a Gluon parameter on several the first."""
+    """Return the device of a parameter, or the first one, where a Gluon parameter is on several."""
     return param.list_ctx()[0] if _is_gluons(param) else param.ctx
 
 
 def numbers_of(params: dict[str, Any], gradients: bool = False) -> dict:
-    """Return the parameters as NumPy arrays by their names, or the gradients of those that have one."""
+    """Return parameters as NumPy arrays by name; or, with ``gradients``, the gradients of those that have one."""
     if gradients:
         return {name: get_gradient(param).asnumpy() for name, param in params.items() if is_trainable(param)}
     return {name: get_values(param).asnumpy() for name, param in params.items()}

@@ -1,4 +1,4 @@
-"""What every model promises, and the checks of what one was given."""
+"""What every model promises; checks of whether a model and a vocabulary fit what is asked of them."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from d2lrnn.errors import D2lrnnError
 
 
 class Model(Protocol):
-    """What training needs of a model; ids come in, outputs and a new state go out.
+    """What training needs of a model: ids come in, outputs and a new state go out.
 
     Any object that has these three members can be trained, clipped and updated.  Nothing else is asked for.
     """
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
-        """Return the zero state for a batch, at least one array, whose last axis but one is the batch.
+        """Return the zero state for a batch: at least one array; the last axis but one of each is the batch.
 
         Args:
             batch_size: rows of the batch.
-            ctx: the device; None: that of the parameters.
+            ctx: the device; None: the device of the parameters.
         """
 
     def __call__(self, X: Any, state: tuple) -> tuple:
-        """Return the outputs for ids (batch_size, num_steps), and the new state, shaped as :meth:`begin_state`'s."""
+        """Return the outputs for ids (batch_size, num_steps), and the new state, shaped as the old one."""
 
     def parameters(self) -> dict[str, Any]:
         """Return all parameters by name: MXNet arrays with gradients, or Gluon parameters.
 
-        Names are those that a checkpoint knows them by, so they do not depend on how many models were made before.  A
-        parameter that is used in two places, as a tied weight is, comes once.
+        A checkpoint stores the parameters under these names, so the names must not depend on how many models were made
+        before.  A parameter that is used in two places, such as a tied weight, comes once.
         """
 
 
 class LanguageModel(Model, Protocol):
     """What training, evaluation and writing need of a language model; its outputs are logits.
 
-    Two more members may be there.  ``num_outputs`` is the size of the output layer, where that is not ``vocab_size``.
-    ``with_outputs(X, state)`` returns the logits, what they are computed from (num_steps * batch_size, width), and the
-    new state; a neural cache needs it.
+    Two more members are optional.  ``num_outputs`` is the size of the output layer, if that is not ``vocab_size``.
+    ``with_outputs(X, state)`` returns the logits, the outputs (num_steps * batch_size, width) that the logits are
+    computed from, and the new state; a neural cache needs this method.
     """
 
     vocab_size: int
@@ -48,7 +48,7 @@ class LanguageModel(Model, Protocol):
     def __call__(self, X: Any, state: tuple) -> tuple:
         """Turn ids (batch_size, num_steps) into logits (num_steps * batch_size, vocab_size) and the new state.
 
-        All rows of the first step come first.
+        The logits of the first step come first, for all rows of the batch.
         """
 
 
@@ -81,10 +81,10 @@ def check_causal(model: LanguageModel) -> None:
 
 
 def check_vocab(model: LanguageModel, vocab: Vocab) -> None:
-    """Refuse a vocabulary that is not of the model's size, and a model that does not predict a vocabulary.
+    """Refuse a vocabulary of another size than the model's, and a model that does not predict its own vocabulary.
 
     Raises:
-        ValueError: with both sizes.
+        D2lrnnError: with the two sizes that differ.
     """
     outputs = num_outputs_of(model)
     if outputs != model.vocab_size:

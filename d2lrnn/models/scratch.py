@@ -1,7 +1,7 @@
 """The book's recurrent networks from scratch: the cells of :mod:`d2lrnn.cells.steps` over all time steps, in layers.
 
 Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8 (LSTM), 6.9 (deep) and 6.10
-(bidirectional).  Inputs and outputs are num_steps matrices; a state is a tuple; every function returns new arrays.
+(bidirectional).  Inputs and outputs are num_steps matrices.  A state is a tuple.  Every function returns new arrays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequ
 def rnn(inputs, state, params):
     """Compute the outputs of the simple recurrent network.
 
-    Such a function there is for each cell of the book; for every cell of ``CELLS`` there is ``Stack(cell)``.
+    Each cell of the book has such a function; ``Stack(cell)`` computes the same for every cell in ``CELLS``.
 
     Args:
         inputs: num_steps matrices of shape (batch_size, vocab_size).
@@ -94,15 +94,18 @@ def init_lstm_state(batch_size: int, num_hiddens: int, ctx: ContextLike = None) 
 
 
 class RNNModelScratch:
-    """A language model from scratch, with the protocol that training and decoding speak (d2l section 9.5).
+    """A language model from scratch (d2l section 9.5); see :class:`d2lrnn.models.protocol.LanguageModel`.
 
     Args:
         vocab_size: the size of the vocabulary.
         num_hiddens: hidden units of each layer.
         ctx: the device of the parameters.
-        get_params: ``(vocab_size, num_hiddens, ctx)`` to a list of parameters, such as :func:`get_lstm_params`.
-        init_state: ``(batch_size, num_hiddens, ctx)`` to a tuple, such as :func:`init_lstm_state`.
-        forward_fn: ``(inputs, state, params)`` to outputs and state, such as :func:`lstm` or a :class:`Stack`.
+        get_params: a function of ``(vocab_size, num_hiddens, ctx)`` that returns a list of parameters, such as
+            :func:`get_lstm_params`.
+        init_state: a function of ``(batch_size, num_hiddens, ctx)`` that returns a tuple, such as
+            :func:`init_lstm_state`.
+        forward_fn: a function of ``(inputs, state, params)`` that returns outputs and state, such as :func:`lstm` or a
+            :class:`Stack`.
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class RNNModelScratch:
         """The layers of the model, as a :class:`Stack`.
 
         Raises:
-            ValueError: if ``forward_fn`` is a function that this module does not know.
+            D2lrnnError: if ``forward_fn`` is a function of the user's.
         """
         if isinstance(self.forward_fn, Stack):
             return self.forward_fn
@@ -133,7 +136,7 @@ class RNNModelScratch:
 
     @property
     def knows_its_equations(self) -> bool:
-        """Whether ``forward_fn`` is one of this module's, so that there is a :attr:`stack`."""
+        """Whether ``forward_fn`` is a :class:`Stack` or a function of this module, so that :attr:`stack` exists."""
         known = (rnn, gru, gru_reset_after, lstm)
         return isinstance(self.forward_fn, Stack) or any(self.forward_fn is function for function in known)
 
@@ -154,8 +157,8 @@ class RNNModelScratch:
     def parameters(self) -> dict[str, Any]:
         """Return the parameters by name, arrays with gradients.
 
-        Names are those of :attr:`Stack.param_names`; ``params.0``, ``params.1`` and so on where ``forward_fn`` is a
-        function of the user's, of which nobody knows what its parameters are called.
+        The names are those of :attr:`Stack.param_names`.  If ``forward_fn`` is a function of the user's, its parameters
+        have no known names and are called ``params.0``, ``params.1`` and so on.
         """
         if self.knows_its_equations:
             return dict(zip(self.stack.param_names, self.params))
@@ -171,11 +174,11 @@ class RNNModelScratch:
                 logits elsewhere, no state and no gradient, whatever ids stand there.
 
         Returns:
-            logits of shape (num_steps * batch_size, vocab_size), all of the first step first; and the new state.
+            logits of shape (num_steps * batch_size, num_outputs), those of the first step first; and the new state.
 
         Raises:
-            ValueError: as :func:`check_batch`; for a ``counted`` of another shape, or with a ``forward_fn`` of the
-                user's.
+            D2lrnnError: as for :func:`d2lrnn.data.batches.check_batch`; if ``counted`` has another shape than X; if
+                ``counted`` is given and ``forward_fn`` is a function of the user's.
         """
         check_batch(X, self.vocab_size, state)
         inputs = OneHot(X.T, self.vocab_size)

@@ -21,12 +21,11 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, cou
 
     Args:
         step: one step of the cell, such as :func:`lstm_step`.
-        inputs: num_steps matrices (batch_size, num_inputs), or :class:`Inputs`, which have to be made with the same
-            ``counted``.
+        inputs: num_steps matrices (batch_size, num_inputs), or :class:`Inputs` made with the same ``counted``.
         state: the state before the first step.
         params: the cell's parameters.
-        counted: num_steps columns (batch_size, 1), 1 for a token, 0 for padding, where the state of a row stays as it
-            was; None: there is no padding.
+        counted: num_steps columns (batch_size, 1), 1 for a token, 0 for padding; None: there is no padding.  At
+            padding, the state of a row stays as it was.
 
     Returns:
         num_steps hidden states (batch_size, num_hiddens), 0 at padding; and the state after the last step.
@@ -36,7 +35,7 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, cou
         if counted is None:
             H, state = step(X, state, params)
         else:
-            here = counted[t]
+            here = counted[t]  # (batch_size, 1)
             H, new_state = step(X if isinstance(X, StepInput) else or_zeros(here, X), state, params)
             H, state = or_zeros(here, H), tuple(np.where(here, new, old) for new, old in zip(new_state, state))
         outputs.append(H)
@@ -44,7 +43,7 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, cou
 
 
 def _biases_as_rows(params: Sequence, batch_size: int) -> list:
-    """Repeat each bias for all rows of a batch, once for all steps: no step's gradient is then a sum over rows."""
+    """Repeat each bias for all rows of a batch, once for all steps, so that no step's gradient is a sum over rows."""
     return [np.broadcast_to(p, (batch_size, len(p))) if p.ndim == 1 else p for p in params]
 
 
@@ -58,10 +57,10 @@ def output_layer(outputs: Sequence, W_hq, b_q) -> list:
 class Layers:
     """Several layers of one cell, each in one direction or in both (sections 6.9 and 6.10), without an output layer.
 
-    Parameters and states are flat: layer by layer, in a layer the direction from the left first.
+    Parameters and states are flat lists: layer by layer, and in each layer the direction from the left first.
 
     Raises:
-        ValueError: for an unknown cell, no layer, or a ``num_projections`` that does not fit the cell.
+        D2lrnnError: for an unknown cell, a ``num_layers`` below 1, or a ``num_projections`` that does not fit the cell.
     """
 
     cell: str  # a name in CELLS
@@ -77,12 +76,16 @@ class Layers:
 
     @property
     def num_directions(self) -> int:
-        """1, or 2 where the layers read from both ends."""
+        """1, or 2 if the layers read from both ends."""
         return 2 if self.bidirectional else 1
 
     @property
     def prefixes(self) -> list[str]:
-        """What stands before the parameters' names, of each layer and direction: nothing, ``l1.``, ``l1.reverse.``."""
+        """The prefixes of the parameters' names, one for each layer and direction.
+
+        Those of two bidirectional layers are ``l0.``, ``l0.reverse.``, ``l1.`` and ``l1.reverse.``; those of a
+        single one are ``""`` and ``reverse.``.
+        """
         return [
             (f"l{layer}." if self.num_layers > 1 else "") + ("reverse." if direction else "")
             for layer in range(self.num_layers)
@@ -91,11 +94,11 @@ class Layers:
 
     @property
     def param_names(self) -> list[str]:
-        """The parameters' names, in order: those of the cell after each prefix."""
+        """The parameters' names, in order: for each prefix, the names of the cell's parameters."""
         return [prefix + name for prefix in self.prefixes for name in CELLS[self.cell].param_names]
 
     def width(self, num_hiddens: int) -> int:
-        """Return the number of columns of the outputs."""
+        """Return the width of the outputs, num_directions * width of H."""
         return (self.num_projections or num_hiddens) * self.num_directions
 
     def param_shapes(self, num_inputs: int, num_hiddens: int) -> list[tuple[int, ...]]:
@@ -124,7 +127,7 @@ class Layers:
         return params
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
-        """Return the zero state: of each layer and direction in turn ``H``, or ``H, C`` for the LSTM."""
+        """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""
         widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
         return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)
 
@@ -133,7 +136,7 @@ class Layers:
 
         Args:
             inputs: num_steps matrices (batch_size, num_inputs).
-            state: of :meth:`init_state`, or as the last call returned it.
+            state: from :meth:`init_state` or from the last call.
             params: as :meth:`get_params` returns them.
             counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding changes
                 no output, no state and no gradient, whatever stands there.
@@ -144,13 +147,14 @@ class Layers:
         cell, steps_counted = CELLS[self.cell], None if counted is None else columns(counted)
         new_state: tuple = ()
         for _ in range(self.num_layers):
-            steps = list(Inputs(inputs, counted))
+            steps = list(Inputs(inputs, counted))  # num_steps matrices (batch_size, num_inputs)
             from_left, state, params, last = _run(cell, steps, state, params, steps_counted)
             new_state += last
             if self.bidirectional:
                 from_end = None if steps_counted is None else steps_counted[::-1]
                 from_right, state, params, last = _run(cell, steps[::-1], state, params, from_end)
                 new_state += last
+                # num_steps matrices (batch_size, 2 * width of H)
                 inputs = [np.concatenate(pair, axis=1) for pair in zip(from_left, from_right[::-1])]
             else:
                 inputs = from_left
@@ -158,7 +162,11 @@ class Layers:
 
 
 def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence, counted: Sequence | None):
-    """Unroll one layer in one direction; return outputs, the states and parameters left over, and its last state."""
+    """Unroll one layer in one direction, on the first of the states and of the parameters.
+
+    Returns:
+        the outputs; the states and the parameters that are left for later layers; the layer's last state.
+    """
     num_params = len(cell.param_names)
     outputs, last = unroll(cell.step, inputs, state[: cell.num_states], params[:num_params], counted)
     return outputs, state[cell.num_states :], params[num_params:], last
@@ -178,8 +186,8 @@ def _with_gradient(values, ctx: ContextLike):
 class Stack:
     """Several layers of one cell, each in one direction or in both, and the output layer (sections 6.9 and 6.10).
 
-    A stack has what :class:`RNNModelScratch` asks for: ``get_params``, ``init_state``, and it can be called as
-    :func:`rnn` can.  Parameters and states are those of its :class:`Layers`, then ``W_hq`` and ``b_q``.
+    :class:`RNNModelScratch` uses its :meth:`get_params` and :meth:`init_state`, and calls it as it calls :func:`rnn`.
+    Its parameters are those of its :class:`Layers`, then ``W_hq`` and ``b_q``; its states are those of its layers.
     """
 
     cell: str  # a name in CELLS
@@ -189,7 +197,7 @@ class Stack:
     num_projections: int | None = None  # width of a projected cell's hidden state, below num_hiddens
 
     def __post_init__(self) -> None:
-        _ = self.layers  # which refuses what cannot be
+        _ = self.layers  # raises for layers that cannot be
 
     @property
     def layers(self) -> Layers:
@@ -203,12 +211,12 @@ class Stack:
 
     @property
     def prefixes(self) -> list[str]:
-        """What stands before the parameters' names, of each layer and direction: nothing, ``l1.``, ``l1.reverse.``."""
+        """The prefixes of the parameters' names; see :attr:`Layers.prefixes`."""
         return self.layers.prefixes
 
     @property
     def param_names(self) -> list[str]:
-        """The parameters' names, in order: those of the cell after each prefix, then ``W_hq`` and ``b_q``."""
+        """The parameters' names, in order: those of the layers, then ``W_hq`` and ``b_q``."""
         return [*self.layers.param_names, "W_hq", "b_q"]
 
     def param_shapes(self, vocab_size: int, num_hiddens: int) -> list[tuple[int, ...]]:
@@ -224,17 +232,20 @@ class Stack:
         return [*params, _with_gradient(_random_weight(weight), ctx), _with_gradient(np.zeros(bias), ctx)]
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
-        """Return the zero state: of each layer and direction in turn ``H``, or ``H, C`` for the LSTM."""
+        """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""
         return self.layers.init_state(batch_size, num_hiddens, ctx)
 
     def __call__(self, inputs: Sequence, state: tuple, params: Sequence, counted=None):
-        """Compute logits and the new state; arguments and results as for :func:`rnn`.
+        """Compute logits and the new state, as :func:`rnn` does for one layer.
 
         Args:
-            inputs: as for :func:`rnn`, and so are ``state`` and ``params``.
-            state: before the first step.
+            inputs: num_steps matrices (batch_size, vocab_size).
+            state: from :meth:`init_state` or from the last call.
             params: as :meth:`get_params` returns them.
             counted: as for :meth:`Layers.__call__`; at padding, the logits are ``b_q``.
+
+        Returns:
+            num_steps matrices (batch_size, num_outputs), the logits; and the new state.
         """
         *params, W_hq, b_q = params
         outputs, state = self.layers(inputs, state, params, counted)

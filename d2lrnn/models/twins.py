@@ -1,4 +1,4 @@
-"""Which kind of model one is, and its numbers in the layout of another: copies, comparisons, twins."""
+"""A model's numbers under the book's names, whether from scratch or on Gluon: read, copied, compared in twins."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from d2lrnn.models.stack import Stack
 def copy_parameters(source, target) -> None:
     """Copy the numbers of one model into another, from scratch to Gluon or back, so that both compute the same.
 
-    Gluon keeps two biases a gate where the book has one.  Copied into Gluon, the second becomes 0 and is frozen
-    (``grad_req = "null"``), or the two would move twice as far in training; copied from Gluon, the two are added up.
-    ``gru_reset_after`` has both biases, so there nothing is frozen.
+    Gluon keeps two biases a gate where the book has one.  A copy into Gluon sets the second bias to 0 and freezes it
+    (``grad_req = "null"``): if both biases were trained, their sum would move twice as far.  A copy from Gluon adds the
+    two up.  ``gru_reset_after`` has both biases, so nothing is frozen there.
 
     Args:
         source: an :class:`RNNModelScratch` or :class:`RNNModel`.
-        target: another with the same cell, layers, directions and sizes; a Gluon GRU's twin is ``gru_reset_after``.
+        target: another model of the same cell, layers, directions and sizes; the twin of a Gluon GRU is a
+            ``gru_reset_after``.
 
     Raises:
-        ValueError: if the two differ in more than the numbers; then nothing was copied.
+        D2lrnnError: if the two differ in more than the numbers; then nothing was copied.
     """
     for model in (source, target):
         if embedding_of(model) is not None:
@@ -52,10 +53,10 @@ def copy_parameters(source, target) -> None:
 
 
 def layers_of(model) -> Stack:
-    """Return a model's layers as a Stack with num_outputs left open (their shapes tell it).
+    """Return a model's layers as a Stack, with ``num_outputs`` None: the shape of ``b_q`` tells that number.
 
     Raises:
-        ValueError: if the model computes equations of the user's.
+        D2lrnnError: if the model computes equations of the user's.
     """
     if not is_on_gluon(model):
         return replace(model.stack, num_outputs=None)
@@ -65,20 +66,20 @@ def layers_of(model) -> Stack:
 
 
 def embedding_of(model) -> numpy.ndarray | None:
-    """Return a model's embedding, a vector for each id (vocab_size, embed_size), or None if it has none."""
+    """Return a model's embedding, a vector for each id, (vocab_size, embed_size); None if the model has none."""
     embedding = getattr(model, "embedding", None)
     return None if embedding is None else get_values(embedding.weight).asnumpy()
 
 
 def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
-    """Return, of each layer and direction, its prefix in :class:`Stack` and its parameters by kind."""
+    """Return the prefix in :class:`Stack` and the parameters by kind of each layer and direction."""
     return list(
         zip(layers_of(model).prefixes, (params for layer in model.layers for params in parameters_by_kind(layer)))
     )
 
 
 def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
-    """Add the second bias of each gate, if it has one, to the first, and make it 0; no change to a cell with both."""
+    """Add each gate's second bias, if there is one, to the first and set it to 0, unless the cell itself has both."""
     cell = CELLS[stack.cell]
     if cell.num_biases == 1:
         for prefix in stack.prefixes:
@@ -88,7 +89,7 @@ def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
 
 
 def _gates_of(cell: Cell, kind: str) -> str:
-    """Return the gates of which Gluon stacks parameters of a kind; a fused layer has second biases of any cell."""
+    """Return the gates whose parameters of a kind Gluon stacks; fused layers have second biases ``c_`` for any cell."""
     return cell.stacked if kind == "c_" else cell.kinds[kind]
 
 
@@ -96,12 +97,13 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
     """Return a model's numbers under the book's names, so that a model from scratch and one on Gluon can be compared.
 
     Args:
-        model: an :class:`RNNModelScratch` or :class:`RNNModel`; what reads an embedding has ``W_x`` for its width.
-        gradients: the gradients instead of the parameters.
+        model: an :class:`RNNModelScratch` or :class:`RNNModel`.  With an embedding, the ``W_x`` of the first layer have
+            embed_size rows instead of vocab_size.
+        gradients: whether to return the gradients instead of the values.
 
     Returns:
-        NumPy arrays by the names of :attr:`Stack.param_names`, and of a Gluon model its second biases ``c_`` too
-        (of their gradients only those that are not frozen).
+        NumPy arrays by the names of :attr:`Stack.param_names`, and for a Gluon model its second biases ``c_`` too.
+        Frozen parameters have no gradients.
     """
     if not is_on_gluon(model):
         return numbers_of(model.parameters(), gradients)
@@ -117,7 +119,7 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
 
 
 def _write(model, values: dict[str, Any]) -> None:
-    """Set a model's parameters from what :func:`read_parameters` returns."""
+    """Set a model's parameters to ``values``, a dictionary of :func:`read_parameters`, which is changed here."""
     stack = layers_of(model)
     _add_up_biases(stack, values)
     if not is_on_gluon(model):
@@ -137,16 +139,17 @@ def _write(model, values: dict[str, Any]) -> None:
 
 def equations_stack(model) -> Stack | None:
     """Return the layers of a model whose equations the module knows, else None; no number is read or computed."""
-    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # what is derived may compute anything
+    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # a derived class may compute anything
         return None
     known = model.knows_its_equations if isinstance(model, RNNModelScratch) else _has_equal_layers(model)
     return layers_of(model) if known else None
 
 
 def equations_of(model) -> tuple[Stack, list] | None:
-    """Return a model's layers and parameters as those of a model from scratch that computes the same, else None.
+    """Return the layers and parameters of a model from scratch that computes the same as ``model``, or None.
 
-    Its inputs are one-hot vectors, its parameters in the book's order; those of a Gluon model are copies.
+    The model from scratch reads one-hot vectors, and its parameters are in the book's order.  The parameters of a Gluon
+    model are copies.  None means that the model's equations are not known.
     """
     stack = equations_stack(model)
     if stack is None:
@@ -155,17 +158,17 @@ def equations_of(model) -> tuple[Stack, list] | None:
         return stack, model.params
     values = read_parameters(model)
     _add_up_biases(stack, values)
-    table = embedding_of(model)
-    if table is not None:  # looking a row up and multiplying it is looking a product up
+    embedding = embedding_of(model)
+    if embedding is not None:  # E[id] @ W equals (E @ W)[id], so the embedding can become part of W_x
         for name in stack.param_names[: len(CELLS[stack.cell].param_names)]:
             if name.split(".")[-1].startswith("W_x"):
-                values[name] = table @ values[name]
+                values[name] = embedding @ values[name]
     ctx = device_of(model.dense.weight)
     return stack, [mx.np.array(values[name], dtype=values[name].dtype, ctx=ctx) for name in stack.param_names]
 
 
 def _has_equal_layers(model: RNNModel) -> bool:
-    """Return whether the layers differ in nothing but their numbers, and nothing stands between them."""
+    """Return whether the layers differ in nothing but their numbers, and no class of the user's combines them."""
     facts = map(facts_of, model.layers)
     kinds = {(layer.cell, layer.num_hiddens, layer.num_projections, layer.num_directions) for layer in facts}
     plain = not isinstance(model.rnn, RecurrentStack) or type(model.rnn) is RecurrentStack
@@ -176,12 +179,12 @@ def make_twins(config: ModelConfig, vocab_size: int, ctx=None) -> dict:
     """Make a model from scratch and its twin on Gluon, with the same parameters.
 
     Args:
-        config: the shape of both; its ``kind`` does not matter, and its cell is read as Gluon reads it.
+        config: the settings of both; ``kind`` does not matter, and the cell ``gru`` means ``gru_reset_after``.
         vocab_size: the size of the vocabulary.
         ctx: the device of both.
 
     Returns:
-        the models, by the names ``scratch`` and ``gluon``.
+        the two models, under the keys ``scratch`` and ``gluon``.
     """
     cell = gluon_cell(config.cell)
     models = {

@@ -1,4 +1,4 @@
-"""The models on Gluon: fused and unrolled layers, an encoder of ids, and a language model over it."""
+"""The models on Gluon: fused and unrolled layers, an encoder of ids, and a language model made of these."""
 
 from d2lrnn.models.gluon.encoder import Encoder as Encoder
 from d2lrnn.models.gluon.encoder import WithHead as WithHead

@@ -1,4 +1,4 @@
-"""From ids to the outputs of recurrent layers: what every model on Gluon begins with, whatever its head is."""
+"""From ids to the outputs of recurrent layers: the first part of every model on Gluon, whatever its head."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ nn = mx.gluon.nn
 
 
 class Encoder(WatchfulGraphs):
-    """Ids to the outputs of recurrent layers, at each time step.
+    """Turns ids into the outputs of recurrent layers, at each time step.
 
-    Hybridised when made.  Dropout acts on what enters and leaves the recurrent layers, never from one time step to the
-    next (Zaremba et al. 2014, arXiv 1409.2329); a :class:`Dropout` can lock its masks over time, and drop words and
-    weights too.
+    The block is hybridised when it is made.  Dropout acts on what enters and leaves the recurrent layers, never from
+    one time step to the next (Zaremba et al. 2014, arXiv 1409.2329).  A :class:`Dropout` can also lock its masks over
+    time, and drop words and weights.
 
     Args:
-        rnn_layer: a layer of ``gluon.rnn``, an :class:`UnrolledLayer`, or a :class:`RecurrentStack`, which brings its
-            own dropout between layers.
+        rnn_layer: a layer of ``gluon.rnn``, an :class:`UnrolledLayer`, or a :class:`RecurrentStack`, which has its own
+            dropout between layers.
         vocab_size: the size of the vocabulary.
         embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
-        dropout: the share of the embedding and of the last layer's outputs that is dropped in training, or what to
-            drop in all places but between layers.
+        dropout: the share of the embedding and of the last layer's outputs that is dropped in training; or a
+            :class:`Dropout`, whose ``hidden`` does not count here.
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
-        ValueError: if the layer was made for inputs of another size.
+        D2lrnnError: if the layer was made for inputs of another size, or words are to be dropped without an embedding.
     """
 
     TIME_AXIS = 1
@@ -54,7 +54,7 @@ class Encoder(WatchfulGraphs):
         with self.name_scope():
             self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
             self.rnn = rnn_layer
-        self._packed: dict = {}  # the fused layers' parameters, by layer
+        self._packed: dict = {}  # by fused layer: its parameters in one array
         for layer in self.layers:
             if is_fused(layer):
                 self._packed[layer] = Packed(layer, self.dropout.weights)
@@ -85,7 +85,7 @@ class Encoder(WatchfulGraphs):
 
     @property
     def unrolls(self) -> bool:
-        """Whether a layer's graph is of a fixed number of steps."""
+        """Whether some layer is unrolled, so that a graph serves only one number of steps."""
         return any(layer not in self._packed for layer in self.layers)
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
@@ -109,7 +109,7 @@ class Encoder(WatchfulGraphs):
             outputs of shape (num_steps, batch_size, width), after dropout, 0 at padding; and the new state.
 
         Raises:
-            ValueError: as :func:`d2lrnn.data.batches.check_batch`; for a ``counted`` of another shape.
+            D2lrnnError: as for :func:`d2lrnn.data.batches.check_batch`; if ``counted`` has another shape than X.
         """
         if not isinstance(X, mx.nd.NDArray):
             outputs, state = super().__call__(X, list(state), None, counted)
@@ -120,16 +120,16 @@ class Encoder(WatchfulGraphs):
         return outputs, tuple(state)
 
     def check(self, X, state: tuple, counted):
-        """Refuse a batch as :meth:`__call__` says; return ``counted`` as the graph takes it."""
+        """Refuse a batch with the errors of :meth:`__call__`; return ``counted`` in the state's precision, or None."""
         check_batch(X, self.vocab_size, state)
         return check_counted(counted, X.shape, state[0].dtype)
 
     def call_graph(self, call, X, state: tuple, counted):
-        """Call a graph that :meth:`encode` is part of, its arguments ``X, state, params, counted``."""
-        whole = None if counted is not None else [packed.array(X.ctx) for packed in self._packed.values()]
-        with warnings.catch_warnings():  # what Gluon says of the views, since the graph reads the whole
+        """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
+        params = None if counted is not None else [packed.array(X.ctx) for packed in self._packed.values()]
+        with warnings.catch_warnings():  # the graph reads the packed arrays, and Gluon misses the views of them in it
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
-            return call(X, list(state), whole, counted)
+            return call(X, list(state), params, counted)
 
     def repack(self) -> None:
         """Put the parameters of each fused layer together."""
@@ -147,9 +147,9 @@ class Encoder(WatchfulGraphs):
         Args:
             F: MXNet's module for arrays or for symbols.
             X: ids (batch_size, num_steps).
-            state: before them.
-            params: the packed parameters of each fused layer, as :meth:`call_graph` gives them; None, in a graph:
-                those of the layers, which Gluon then puts together at each call.
+            state: before the first step.
+            params: the packed parameters of each fused layer, as :meth:`call_graph` passes them.  None, in a graph: the
+                layers' own parameters, which the graph then puts together at each call.
             counted: as for :meth:`__call__`.
         """
         ids = F.np.transpose(X)  # (num_steps, batch_size)
@@ -162,22 +162,23 @@ class Encoder(WatchfulGraphs):
         return drop(F, outputs, self.dropout.outputs, self.dropout.locked), state
 
     def _functions(self, F, params, counted) -> list:
-        """Return the layers as functions of inputs and state."""
+        """Return the layers as functions of inputs and state; those that are not fused are such functions already."""
         if counted is not None:
             return [unpadded(F, layer, counted, self.dropout.weights) for layer in self.layers]
-        whole = params or [None] * len(self._packed)
-        fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), whole)}
+        arrays = params or [None] * len(self._packed)
+        fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), arrays)}
         return [fused.get(layer, layer) for layer in self.layers]
 
     def _one_hot(self, F, ids):
-        """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size), of the precision of the parameters."""
+        """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size) in the precision of the parameters."""
         weight = parameters_by_kind(self.layers[0])[0]["W_x"]
         return F.npx.one_hot(ids, self.vocab_size, dtype=numpy.dtype(weight.dtype).name)
 
     def _embed(self, F, ids):
-        """Return the ids embedded, (num_steps, batch_size, embed_size), with words and numbers dropped."""
+        """Return the embedded ids (num_steps, batch_size, embed_size), after dropout of words and of numbers."""
         if self.dropout.words:
-            ids = F.BlockGrad(ids.as_nd_ndarray()).as_np_ndarray()  # or the two look-ups would ask for its gradient
+            # Without BlockGrad, MXNet wants a gradient of the ids, because two look-ups read them.
+            ids = F.BlockGrad(ids.as_nd_ndarray()).as_np_ndarray()
         inputs = self.embedding(ids)
         if self.dropout.words:
             kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
@@ -186,11 +187,10 @@ class Encoder(WatchfulGraphs):
 
 
 class WithHead(WatchfulGraphs):
-    """A block over an :class:`Encoder` that is compiled with it as one graph; what a model with a head derives from.
+    """Base of models that are an :class:`Encoder` and a head, compiled together as one graph.
 
-    A class that is derived from this one makes its head in ``__init__``, and computes it in
-    ``hybrid_forward(F, X, state, params, counted)`` from ``self.encoder.encode(F, X, state, params, counted)``.  It is
-    called through :meth:`run`.
+    A derived class makes its head in ``__init__``.  Its ``hybrid_forward(F, X, state, params, counted)`` computes the
+    head from ``self.encoder.encode(F, X, state, params, counted)``.  Its ``__call__`` calls :meth:`run`.
 
     Args:
         encoder: from ids to outputs.
@@ -228,7 +228,7 @@ class WithHead(WatchfulGraphs):
 
     @property
     def dropout(self) -> Dropout:
-        """What is dropped in training, in all places but between layers."""
+        """What the encoder drops in training; ``hidden``, between layers, does not count here."""
         return self.encoder.dropout
 
     @property
@@ -243,7 +243,7 @@ class WithHead(WatchfulGraphs):
 
     @property
     def unrolls(self) -> bool:
-        """Whether a layer's graph is of a fixed number of steps."""
+        """Whether some layer is unrolled, so that a graph serves only one number of steps."""
         return self.encoder.unrolls
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
@@ -251,7 +251,7 @@ class WithHead(WatchfulGraphs):
         return self.encoder.begin_state(batch_size, ctx)
 
     def run(self, X, state: tuple, counted=None):
-        """Return what ``hybrid_forward`` does; arguments and errors as for :meth:`Encoder.__call__`."""
+        """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
         counted = self.encoder.check(X, state, counted)
         self.look_for_new_memory()
         return self.encoder.call_graph(super().__call__, X, state, counted)
@@ -261,7 +261,7 @@ class WithHead(WatchfulGraphs):
         self.encoder.look_for_new_memory()
 
     def _collect_params_with_prefix(self, prefix: str = "") -> dict[str, Any]:
-        """Return Gluon's names of the parameters, on which files of parameters rely, without the encoder's own."""
+        """Return the parameters by Gluon's names without ``encoder.``; files of parameters rely on these names."""
         begin = f"{prefix}." if prefix else ""
         found = super()._collect_params_with_prefix(prefix).items()
         return {begin + name[len(begin) :].removeprefix("encoder."): param for name, param in found}

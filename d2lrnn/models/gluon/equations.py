@@ -1,4 +1,4 @@
-"""The equations of a Gluon layer, unrolled, on its own parameters: for cells without a fused layer, and for padding."""
+"""The equations of a Gluon layer, unrolled, on the layer's parameters: for cells that Gluon lacks, and for padding."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from d2lrnn.models.gluon.graphs import num_steps_of
 
 
 def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float = 0.0) -> tuple:
-    """Compute what a layer does from the equations of its cell.
+    """Compute what a layer computes, by the equations of its cell.
 
-    A fused layer cannot skip padding: ``use_sequence_length`` is ignored on the CPU.  So its equations stand in for it
-    here, on the same parameters, which get the same gradients.
+    A fused layer cannot skip padding: MXNet ignores ``use_sequence_length`` on the CPU.  For padding, the equations
+    replace the fused layer, on the same parameters and with the same gradients.
 
     Args:
         F: MXNet's module for arrays or for symbols.
@@ -32,7 +32,7 @@ def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float 
     counted = None if counted is None else F.np.transpose(counted)  # (num_steps, batch_size)
     params = iter(parameters_by_kind(layer))
     for level in range(facts.num_layers):
-        X, outputs = clear_padding(F, X, counted), []
+        X, outputs = clear_padding(F, X, counted), []  # (num_steps, batch_size, num_inputs of this level)
         for direction in range(facts.num_directions):
             products, weights = _products(F, facts, next(params), X, weight_dropout)
             i = level * facts.num_directions + direction
@@ -45,14 +45,18 @@ def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float 
 
 
 def _products(F, facts: LayerFacts, params: dict[str, Any], X, weight_dropout: float) -> tuple:
-    """Return the products of the inputs and a direction's weights, and what a step reads beside them."""
+    """Return the products of the inputs and one direction's ``W_x`` for all steps, and the direction's weights.
+
+    Returns:
+        (num_steps, batch_size, gates * num_hiddens); and the :class:`Weights`, which a step reads beside the products.
+    """
     ctx = None
     if F is not mx.sym:
         ctx = X.ctx
         finish(params.values(), X.shape[2])
     p = {kind: value_of(F, param, ctx) for kind, param in params.items()}
     frozen = {kind for kind, param in params.items() if is_frozen(param)}
-    bias = p["b_"] if "c_" in p else None  # a single one is in the product with the state
+    bias = p["b_"] if "c_" in p else None  # a single bias belongs to the product with the state
     products = dot(F, X, p["W_x"], bias, len(CELLS[facts.cell].gates) * facts.num_hiddens, "W_x" in frozen)
     weights = _weights(F, facts, p, weight_dropout)
     weights.frozen = "W_h" in frozen
@@ -60,7 +64,7 @@ def _products(F, facts: LayerFacts, params: dict[str, Any], X, weight_dropout: f
 
 
 def _weights(F, facts: LayerFacts, p: dict[str, Any], weight_dropout: float) -> Weights:
-    """Return what a step reads beside its inputs, from a direction's parameters by kind."""
+    """Return the :class:`Weights` of one direction, from its parameters by kind."""
     cell, n, W_h = CELLS[facts.cell], facts.num_hiddens, p["W_h"]
     bias = p["c_"] if "c_" in p else p["b_"]
     if weight_dropout:

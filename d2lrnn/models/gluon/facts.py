@@ -1,6 +1,6 @@
-"""What Gluon's layers and parameters are: the one file that reads Gluon's private attributes.
+"""Facts about Gluon's layers and parameters; the one file that reads their private attributes.
 
-A layer is here a fused one of ``gluon.rnn``, or an :class:`d2lrnn.models.gluon.unrolled.UnrolledLayer`, whose
+A layer is here a fused layer of ``gluon.rnn`` or an :class:`d2lrnn.models.gluon.unrolled.UnrolledLayer`, whose
 attributes are public.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 
-# What Gluon calls each kind of a cell's parameters; the peepholes' name is ours.
+# Gluon's name of each kind of a cell's parameters; Gluon has no peepholes, so c2h_weight is a name of ours.
 GLUON_NAMES = {
     "W_x": "i2h_weight",
     "W_h": "h2h_weight",
@@ -21,7 +21,7 @@ GLUON_NAMES = {
     "c_": "h2h_bias",
     "W_m": "h2r_weight",
 }
-FUSED_CELLS = ("rnn", "rnn_relu", "gru_reset_after", "lstm")  # those of which Gluon has a fused layer
+FUSED_CELLS = ("rnn", "rnn_relu", "gru_reset_after", "lstm")  # names in CELLS for which Gluon has a fused layer
 
 
 class LayerFacts(NamedTuple):
@@ -30,7 +30,7 @@ class LayerFacts(NamedTuple):
     cell: str  # a name in CELLS
     num_hiddens: int  # of each direction
     num_projections: int | None  # width of a projected hidden state
-    num_layers: int  # a fused layer of Gluon's may hold several
+    num_layers: int  # a fused layer may hold several
     num_directions: int
     input_size: int  # 0: not known yet
 
@@ -41,12 +41,12 @@ class LayerFacts(NamedTuple):
 
 
 def gluon_cell(cell: str) -> str:
-    """Return the name in CELLS of what Gluon computes where it is asked for a cell: its ``gru`` is reset-after."""
+    """Return the name in CELLS of the cell that Gluon computes when asked for ``cell``; its ``gru`` is reset-after."""
     return "gru_reset_after" if cell == "gru" else cell
 
 
 def is_fused(layer) -> bool:
-    """Return whether a layer is one of ``gluon.rnn``."""
+    """Return whether a layer is a fused layer of ``gluon.rnn``."""
     return hasattr(layer, "_mode")
 
 
@@ -61,7 +61,7 @@ def facts_of(layer) -> LayerFacts:
 
 
 def ignored_options(layer) -> dict[str, bool]:
-    """Return which options of a fused layer are set that the CPU ignores or gets wrong, by name."""
+    """Return by name whether those options of a fused layer are set that MXNet ignores or gets wrong on the CPU."""
     clips = layer._lstm_state_clip_min is not None or layer._lstm_state_clip_max is not None
     return {
         "dropout": bool(layer._dropout),
@@ -73,7 +73,7 @@ def ignored_options(layer) -> dict[str, bool]:
 
 
 def operator_options(layer) -> dict[str, Any]:
-    """Return what ``npx.rnn`` has to be told to compute what a fused layer does."""
+    """Return the options with which ``npx.rnn`` computes what a fused layer computes."""
     return {
         "state_size": layer._hidden_size,
         "num_layers": layer._num_layers,
@@ -84,7 +84,7 @@ def operator_options(layer) -> dict[str, Any]:
 
 
 def parameters_by_kind(layer) -> list[dict[str, Any]]:
-    """Return of each layer and direction in turn the Gluon parameters, by kind: ``W_x``, ``W_h``, ``b_`` and so on."""
+    """Return the Gluon parameters of each layer and direction by kind: ``W_x``, ``W_h``, ``b_`` and so on."""
     found, facts = [], facts_of(layer)
     for i in range(facts.num_layers):
         for direction in "lr"[: facts.num_directions]:
@@ -94,10 +94,10 @@ def parameters_by_kind(layer) -> list[dict[str, Any]]:
 
 
 def set_input_size(layer, size: int) -> None:
-    """Tell a layer the size of its inputs, so that Gluon need not wait for the first call to make the parameters.
+    """Tell a layer the size of its inputs, so that Gluon can make the parameters before the first call.
 
     Raises:
-        ValueError: if the layer was made for inputs of another size.
+        D2lrnnError: if the layer was made for inputs of another size.
     """
     facts = facts_of(layer)
     if facts.input_size not in (0, size):
@@ -110,12 +110,12 @@ def set_input_size(layer, size: int) -> None:
 
 
 def value_of(F, param, ctx: mx.Context | None):
-    """Return a parameter as what a graph reads (a symbol), or as an array on a device."""
+    """Return a parameter as a symbol, where F is MXNet's module for symbols, or else as its array on a device."""
     return param.var() if F is mx.sym else param.data(ctx)
 
 
 def finish(params: Iterable, size: int) -> None:
-    """Make the parameters of a layer that waits for the size of its inputs, of which the first gives ``W_x``."""
+    """Make those parameters of a layer that wait for the size of its inputs, which is given here."""
     for param in params:
         if param._deferred_init:
             param.shape = tuple(length if length > 0 else size for length in param.shape)
@@ -130,7 +130,7 @@ def is_frozen(param) -> bool:
 def names_of(block) -> dict[str, Any]:
     """Return a block's parameters by name; names do not depend on how many blocks were made before.
 
-    A parameter with two places, as a tied weight has, comes once.
+    A parameter that is used in two places, such as a tied weight, comes once.
     """
     names: dict[Any, str] = {}
     for name, param in block._collect_params_with_prefix().items():
@@ -139,19 +139,19 @@ def names_of(block) -> dict[str, Any]:
 
 
 def memory_of(params: Iterable) -> list:
-    """Return all arrays in which Gluon parameters keep their values and gradients."""
+    """Return all arrays in which Gluon parameters keep their values and gradients, on all devices."""
     return [array for param in params for array in (*param.list_data(), *(param._grad or ()))]
 
 
 def move(param, place: int, data, grad) -> None:
-    """Let a parameter keep its values and gradient in other arrays on its device number ``place``, from 0."""
+    """Let a parameter keep its values and its gradient in other arrays, on its device number ``place`` (from 0)."""
     param._data[place] = data
     if not is_frozen(param):
         param._grad[place] = grad
-        mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer itself
+        mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer without the encoder
 
 
 def expect_gradient(param, ctx: mx.Context) -> None:
-    """Let ``gluon.Trainer`` believe that backward will reach a parameter's own array."""
+    """Tell ``gluon.Trainer`` that the gradient in a parameter's array will be a new one; it refuses old gradients."""
     if not is_frozen(param):
         param.data(ctx)._fresh_grad = True

@@ -1,4 +1,4 @@
-"""A fused layer: options that the CPU ignores are refused, and all its parameters lie in one array."""
+"""Fused layers: options that the CPU ignores are refused, and a layer's parameters are put into one array."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ class FusedLayerError(D2lrnnError):
 
 
 def check_layer(layer) -> None:
-    """Refuse a ``gluon.rnn`` layer with an option that the CPU ignores without a word.
+    """Refuse a ``gluon.rnn`` layer with an option that MXNet ignores on the CPU without a word, or gets wrong.
 
     Raises:
-        FusedLayerError: for dropout of the fused layer's own, state clipping, sequence lengths, a projection, or the
-            layout NTC.
+        FusedLayerError: for the layer's own dropout, state clipping, sequence lengths, a projection, or the layout NTC.
     """
     remedies = {
         "dropout": "it is ignored on the CPU: use RNNModel(..., dropout=...) or RecurrentStack(..., dropout=...)",
@@ -41,17 +40,17 @@ def check_layer(layer) -> None:
 class Packed:
     """The parameters of one fused layer as views of one array.
 
-    Gluon copies the parameters together at each step and their gradients apart again, a sixth of a step of the PTB
-    tutorial's large model.  Here Gluon's parameters become views of the one array, and their gradients of its
-    gradient: whoever reads or writes the ones reads or writes the other.
+    Gluon copies the parameters together at each step, and their gradients apart again, which takes a sixth of a step
+    of the PTB tutorial's large model.  Here Gluon's parameters become views of the one array, and their gradients views
+    of its gradient.  Whoever reads or writes a parameter reads or writes the array.
 
     Args:
         layer: a layer of ``gluon.rnn``.
-        weight_dropout: the share of its hidden-to-hidden weights that is dropped in training, other ones in every
-            batch but the same at all of its time steps (weight drop: Merity et al. 2017, arXiv 1708.02182).
+        weight_dropout: the share of the hidden-to-hidden weights that is dropped in training; each batch has a new
+            mask, the same at all time steps (weight drop: Merity et al. 2017, arXiv 1708.02182).
 
     Raises:
-        FusedLayerError: as :func:`check_layer`.
+        FusedLayerError: as for :func:`check_layer`.
     """
 
     def __init__(self, layer, weight_dropout: float = 0.0) -> None:
@@ -64,14 +63,14 @@ class Packed:
         self._whole: dict = {}  # by device
 
     def array(self, ctx):
-        """Return the whole array on a device, with its gradient; :meth:`pack` has made it."""
+        """Return the whole array on a device, with its gradient; :meth:`pack` must have been called before."""
         if mx.autograd.is_recording():
             for param in self.params:
-                expect_gradient(param, ctx)  # or gluon.Trainer would think that backward passed it by
+                expect_gradient(param, ctx)  # gradients come by way of the whole, so Gluon does not see them arrive
         return self._whole[ctx]
 
     def pack(self) -> None:
-        """Put the parameters together, as they are now, and make them views of the whole."""
+        """Copy the parameters into one array on each device, and make them views of it."""
         for k, ctx in enumerate(self.params[0].list_ctx()):
             whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
             whole.attach_grad()
@@ -88,7 +87,7 @@ class Packed:
 
         Args:
             F: MXNet's module for arrays or for symbols.
-            params: the whole array, or a symbol of it; None, in a graph: what Gluon's parameters are together.
+            params: the whole array, or its symbol.  None, in a graph: Gluon's parameters, put together there.
         """
         options = operator_options(self.layer)
         if params is None:
@@ -103,13 +102,13 @@ class Packed:
         return run
 
     def _drop(self, F, params):
-        """Return the parameters with a share of the hidden-to-hidden weights dropped, if this is training."""
+        """Return the whole array; in training, with a share of the hidden-to-hidden weights dropped."""
         masks = []
         for param in self.params:
             ones = F.np.ones((math.prod(param.shape),))
             dropped = param.name.endswith("h2h_weight")
             masks.append(F.npx.dropout(ones, p=self.weight_dropout) if dropped else ones)
-        # One product of the whole: slices of it would each get a gradient of the whole's size (57 ms a step, not 95).
+        # One mask for the whole: slices of the whole would each get a gradient of its size (95 ms a step, not 57).
         return params * F.np.concatenate(masks, axis=0)
 
 

@@ -1,4 +1,4 @@
-"""Blocks that compile more than one graph: of each number of steps, and anew where parameters have moved."""
+"""Blocks that compile a graph for each number of time steps, and new graphs after parameters have moved."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import memory_of, names_of
 
-_num_steps: ContextVar[int | None] = ContextVar("num_steps", default=None)  # of the call that is under way
+_num_steps: ContextVar[int | None] = ContextVar("num_steps", default=None)  # of the present call
 
 
 class StepGraphs(mx.gluon.HybridBlock):
     """A hybrid block that may hold an :class:`UnrolledLayer`: it compiles a graph for each number of time steps.
 
-    An unrolled graph is of a fixed number of steps, and MXNet would run it on longer inputs and leave their end out.
-    A graph is also of the arguments that it was made with: where one is None, such as ``counted``, there is another.
-    Each graph keeps its memory, so give it sequences of few lengths.
+    An unrolled graph serves one number of steps; on longer inputs, MXNet would run it and leave their end out.  A graph
+    also serves one set of arguments: calls with ``counted`` have one graph, calls without have another.  Each graph
+    keeps its memory, so use sequences of few lengths.
     """
 
-    TIME_AXIS = 0  # of the first argument
-    COUNTED: int | None = None  # the place among the arguments of ``counted``, with which every layer is unrolled
-    LIMIT = 32  # graphs that are kept: as many lengths as varied batches have where num_steps is at most 95
+    TIME_AXIS = 0  # the axis of the first argument that counts time steps
+    COUNTED: int | None = None  # which argument is ``counted``, from 0; a graph that gets it unrolls every layer
+    LIMIT = 32  # graphs that are kept: enough for all lengths of varied batches with num_steps up to 95
 
     def __init__(self) -> None:
         super().__init__()
-        # By the number of steps and which arguments are given, the one used last at the end.
+        # By the number of steps and which arguments are given; the graph that was used last stands last.
         self._graphs: dict[tuple, tuple] = {}
 
     @property
     def unrolls(self) -> bool:
-        """Whether the graph depends on the number of steps, where there is no padding."""
+        """Whether a graph without padding depends on the number of steps."""
         return True
 
     def __call__(self, X, *args):
         """Call the block; for arrays, with the graph of their number of time steps."""
-        if not isinstance(X, mx.nd.NDArray):  # a symbol: the block becomes part of another one's graph
+        if not isinstance(X, mx.nd.NDArray):  # a symbol: this block becomes part of another block's graph
             return super().__call__(X, *args)
         token = _num_steps.set(X.shape[self.TIME_AXIS])
         try:
@@ -45,6 +45,7 @@ class StepGraphs(mx.gluon.HybridBlock):
             _num_steps.reset(token)
 
     def _call_cached_op(self, *args):
+        """Call the graph for this number of steps and these arguments; Gluon compiles it if there is none yet."""
         given = tuple(arg is not None for arg in args)
         padded = self.COUNTED is not None and self.COUNTED < len(args) and given[self.COUNTED]
         key = (_num_steps.get() if self.unrolls or padded else None, given)
@@ -63,10 +64,10 @@ class StepGraphs(mx.gluon.HybridBlock):
 
 
 def num_steps_of(X) -> int:
-    """Return the number of steps of inputs (num_steps, ...); of a symbol, those of the call that is under way.
+    """Return the number of steps of inputs (num_steps, ...); for a symbol, the number of steps of the present call.
 
     Raises:
-        ValueError: for a symbol in the graph of a block that is no :class:`StepGraphs`.
+        D2lrnnError: for a symbol in the graph of a block that is no :class:`StepGraphs`.
     """
     num_steps = X.shape[0] if isinstance(X, mx.nd.NDArray) else _num_steps.get()
     if num_steps is None:
@@ -78,9 +79,10 @@ def num_steps_of(X) -> int:
 
 
 class WatchfulGraphs(StepGraphs):
-    """Graphs that begin anew if a parameter was given other arrays, as ``initialize`` and ``grad_req`` do.
+    """A block whose graphs are compiled anew after a parameter has moved to other arrays.
 
-    A graph with static_shape would go on writing gradients to the old ones.
+    ``initialize`` and a change of ``grad_req`` move a parameter.  A graph with ``static_shape`` would go on writing
+    gradients to the old arrays.
     """
 
     def __init__(self) -> None:
@@ -88,14 +90,14 @@ class WatchfulGraphs(StepGraphs):
         self._seen: list = []  # the arrays of all parameters at the last call
 
     def look_for_new_memory(self) -> None:
-        """Throw the graphs away if the parameters lie in other arrays than at the last call."""
-        if not _same(self._seen, self._memory()):
+        """Throw the graphs away if a parameter lies in other arrays than at the last call."""
+        if not _same_arrays(self._seen, self._memory()):
             self.repack()
             self._clear_cached_op()
             self._seen = self._memory()
 
     def repack(self) -> None:
-        """Put in order what depends on where the parameters lie."""
+        """Renew what depends on the arrays that parameters lie in; called when a parameter has moved."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the Gluon parameters by name, each once."""
@@ -105,5 +107,5 @@ class WatchfulGraphs(StepGraphs):
         return memory_of(self.collect_params().values())
 
 
-def _same(these: list, those: list) -> bool:
-    return len(these) == len(those) and all(one is other for one, other in zip(these, those))
+def _same_arrays(old: list, new: list) -> bool:
+    return len(old) == len(new) and all(one is other for one, other in zip(old, new))

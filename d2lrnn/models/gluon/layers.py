@@ -1,4 +1,4 @@
-"""Recurrent layers on Gluon: one for every cell, several with dropout between them."""
+"""Recurrent layers on Gluon: one layer of any cell, or several with dropout between them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ rnn, nn = mx.gluon.rnn, mx.gluon.nn
 def rnn_layer(
     cell: str, num_hiddens: int, input_size: int = 0, bidirectional: bool = False, num_projections: int | None = None
 ):
-    """Return one recurrent layer of a cell: a fused one of ``gluon.rnn`` where there is one, else an unrolled one.
+    """Return one recurrent layer of a cell: a fused layer of ``gluon.rnn`` if Gluon has one, else an unrolled layer.
 
-    Fused are ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and Gluon's GRU.  That is the reset-after
-    form, as of :func:`d2lrnn.models.scratch.gru_reset_after`; the book's is ``UnrolledLayer("gru", num_hiddens)``.
+    Gluon has fused layers for ``rnn`` (with tanh, as in the book), ``rnn_relu``, ``lstm`` and its own GRU.  Gluon's GRU
+    is the reset-after form, that of :func:`d2lrnn.models.scratch.gru_reset_after`; for the book's form, make
+    ``UnrolledLayer("gru", num_hiddens)``.
 
     Args:
-        cell: a name in ``CELLS``, which :func:`d2lrnn.models.gluon.facts.gluon_cell` reads.
+        cell: a name in ``CELLS``; ``gru`` means ``gru_reset_after``.
         num_hiddens: hidden units in each direction.
         input_size: size of the inputs; 0 lets Gluon find out at the first call.
         bidirectional: whether a second direction reads from the end.
         num_projections: width of a projected cell's hidden state.
 
     Raises:
-        ValueError: for an unknown cell, or a ``num_projections`` that does not fit it.
+        D2lrnnError: for an unknown cell, or a ``num_projections`` that does not fit it.
     """
     cell = gluon_cell(cell)
     if cell not in FUSED_CELLS:
@@ -46,18 +47,18 @@ def rnn_layer(
 
 
 class RecurrentStack(StepGraphs):
-    """Several layers of :func:`rnn_layer` with dropout between them that really drops.
+    """Several layers of :func:`rnn_layer`, with dropout between them that works on the CPU too.
 
-    The ``dropout=`` of a fused layer of several does nothing on the CPU.  With ``dropout=0`` the numbers are those
-    of the fused layer.
+    The ``dropout=`` of Gluon's own layers does nothing on the CPU.  With ``dropout=0``, the numbers are those of
+    a fused layer with as many ``num_layers``.
 
     Args:
         cell: as for :func:`rnn_layer`.
         num_hiddens: hidden units of each layer and direction.
         num_layers: how many layers.
         bidirectional: whether each layer reads from both ends.
-        dropout: the share of each layer's outputs that is dropped before the next layer, or a :class:`Dropout`, of
-            which ``hidden`` and ``locked`` count here.
+        dropout: the share of each layer's outputs that is dropped before the next layer; or a :class:`Dropout`, of
+            which only ``hidden`` and ``locked`` count here.
         input_size: size of the first layer's inputs; 0 lets Gluon find out at the first call.
         num_projections: width of a projected cell's hidden state.
     """
@@ -87,11 +88,11 @@ class RecurrentStack(StepGraphs):
 
     @property
     def unrolls(self) -> bool:
-        """Whether a layer's graph is of a fixed number of steps."""
+        """Whether some layer is unrolled, so that a graph serves only one number of steps."""
         return any(isinstance(layer, UnrolledLayer) for layer in self.layers)
 
     def begin_state(self, batch_size: int, **options) -> list:
-        """Return zeros (num_directions, batch_size, width): of each layer in turn ``H``, or ``H, C``."""
+        """Return the zero state, layer by layer ``H``, or ``H, C``, each (num_directions, batch_size, width)."""
         return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
 
     def __call__(self, X, state, counted=None):
@@ -114,7 +115,7 @@ class RecurrentStack(StepGraphs):
         return self.run(F, X, state, [unpadded(F, layer, counted) for layer in self.layers])
 
     def run(self, F, X, state, layers: list) -> tuple:
-        """Pass inputs and state through ``layers``, functions that compute what the layers of the stack do."""
+        """Pass inputs and state through ``layers``, functions that compute what the stack's layers compute."""
         new_state: list = []
         per_layer = len(state) // len(layers)
         for i, layer in enumerate(layers):
@@ -125,9 +126,9 @@ class RecurrentStack(StepGraphs):
 
 
 def unpadded(F, layer, counted, weight_dropout: float = 0.0):
-    """Return a layer as a function of inputs and state that leaves padding out; ``counted`` None: the layer itself.
+    """Return a function of inputs and state that computes a layer and leaves padding out; without padding, the layer.
 
-    ``weight_dropout`` is that of a fused layer; an :class:`UnrolledLayer` has its own.
+    ``weight_dropout`` is for fused layers; an :class:`UnrolledLayer` has its own.
     """
 
     def run(X, state: list) -> tuple:

@@ -1,4 +1,4 @@
-"""The language models on Gluon: on its fused recurrent layers (d2l-zh v1, section 6.5), or on unrolled ones."""
+"""Language models on Gluon: with its fused recurrent layers (d2l-zh v1, section 6.5), or with unrolled layers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ nn = mx.gluon.nn
 
 
 class RNNModel(WithHead):
-    """A language model on a recurrent layer of Gluon, with the protocol that training and decoding speak.
+    """A language model on Gluon, an :class:`Encoder` and an output layer.
 
-    It is an :class:`Encoder` and an output layer.  Hybridised when made; ``model.hybridize(False)`` runs it step by
-    step.
+    See :class:`d2lrnn.models.protocol.LanguageModel`.  The model is hybridised when it is made;
+    ``model.hybridize(False)`` lets it run one operator after another.
 
     Args:
         rnn_layer: as for :class:`Encoder`, and so are ``vocab_size``, ``embed_size`` and ``dropout``.
@@ -28,7 +28,7 @@ class RNNModel(WithHead):
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
-        ValueError: if the layer was made for inputs of another size, or the weights cannot be tied.
+        D2lrnnError: if the layer was made for inputs of another size, or the weights cannot be tied.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class RNNModel(WithHead):
             counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.
 
         Returns:
-            logits of shape (num_steps * batch_size, num_outputs), all of the first step first; and the new state.  At
-            padding the logits are the output layer's bias.
+            logits of shape (num_steps * batch_size, num_outputs), those of the first step first; and the new state.
+            At padding, the logits are the output layer's bias.
 
         Raises:
-            ValueError: as :meth:`Encoder.__call__`.
+            D2lrnnError: as for :meth:`Encoder.__call__`.
         """
         logits, _, state = self.with_outputs(X, state, counted)
         return logits, state
 
     def with_outputs(self, X, state: tuple, counted=None) -> tuple:
-        """Compute logits as :meth:`__call__`, and what they are computed from.
+        """Compute logits as :meth:`__call__` does, and return the outputs that they are computed from too.
 
         Returns:
             logits of shape (num_steps * batch_size, num_outputs); the last layer's outputs after dropout, of shape
@@ -83,11 +83,11 @@ class RNNModel(WithHead):
     def hybrid_forward(self, F, X, state, params=None, counted=None):
         """Compute what :meth:`with_outputs` documents."""
         outputs, state = self.encoder.encode(F, X, state, params, counted)
-        outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, ...): here it copies little
+        outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, width); logits would be a larger copy
         return self._logits(F, outputs), outputs, state
 
     def _logits(self, F, outputs):
-        """Return what the output layer makes of outputs; see :func:`d2lrnn.cells.compiled.dot` for a frozen weight."""
+        """Return the logits of outputs; for a frozen weight by :func:`d2lrnn.cells.compiled.dot`, which says why."""
         if not is_frozen(self.dense.weight):
             return self.dense(outputs)
         ctx = None if F is mx.sym else outputs.ctx

@@ -1,4 +1,4 @@
-"""A Gluon layer for every cell, unrolled over time: what ``gluon.rnn`` lacks, or gets wrong on the CPU."""
+"""A Gluon layer for every cell, unrolled over time; some cells ``gluon.rnn`` lacks or gets wrong on the CPU."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from d2lrnn.models.gluon.graphs import StepGraphs, num_steps_of
 
 
 class UnrolledLayer(StepGraphs):
-    """One layer of any cell of ``CELLS``, called as a layer of ``gluon.rnn`` is.
+    """One layer of any cell in ``CELLS``, called like a layer of ``gluon.rnn``.
 
     Parameters are stacked as Gluon's: ``l0_i2h_weight`` (gates * num_hiddens, num_inputs), ``l0_h2h_weight``,
     ``l0_i2h_bias``, and ``r0_`` for the direction from the right; ``l0_h2h_bias`` where the cell has two biases,
     ``l0_c2h_weight`` for peepholes, ``l0_h2r_weight`` for a projection.  Gates are in the order of ``Cell.products``.
-    Where Gluon has a layer for a cell, that one is faster: :func:`d2lrnn.models.gluon.layers.rnn_layer` chooses.
+    If Gluon has a layer for the cell, Gluon's is faster; :func:`d2lrnn.models.gluon.layers.rnn_layer` chooses it.
 
     Args:
         cell: a name in ``CELLS``.
@@ -30,13 +30,14 @@ class UnrolledLayer(StepGraphs):
         bidirectional: whether a second direction reads from the end.
 
     Attributes:
-        weight_dropout: the share of the hidden-to-hidden weights that is dropped in training, other ones in every call.
+        weight_dropout: the share of the hidden-to-hidden weights that is dropped in training, new ones in every call.
         cell, num_hiddens, input_size, num_projections: as above.
         num_layers: 1.
         num_directions: 1, or 2 for a bidirectional layer.
 
     Raises:
-        ValueError: for an unknown cell, or a ``num_projections`` that does not fit it.
+        D2lrnnError: for an unknown cell, a ``num_hiddens`` that is no positive whole number, or a ``num_projections``
+            that does not fit the cell.
     """
 
     def __init__(
@@ -63,12 +64,12 @@ class UnrolledLayer(StepGraphs):
                 setattr(self, name, self.params.get(name, shape=shape, init=init, allow_deferred_init=True))
 
     def __repr__(self) -> str:
-        known, width = self.l0_i2h_weight.shape[1], self.num_projections or self.num_hiddens
-        sizes = f"{known if known > 0 else None} -> {width}"
+        num_inputs, width = self.l0_i2h_weight.shape[1], self.num_projections or self.num_hiddens
+        sizes = f"{num_inputs if num_inputs > 0 else None} -> {width}"
         return f"{type(self).__name__}({self.cell}, {sizes}, TNC{', bidirectional' * (self.num_directions == 2)})"
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None, dtype: str = "float32") -> list:
-        """Return zeros (num_directions, batch_size, width of each): ``H``, or ``H, C``."""
+        """Return the zero state ``H``, or ``H, C``, each of shape (num_directions, batch_size, width)."""
         return [mx.np.zeros(shape, dtype=dtype, ctx=as_ctx(ctx)) for shape in self._state_shapes(batch_size)]
 
     def _state_shapes(self, batch_size: int) -> list[tuple[int, ...]]:
@@ -84,12 +85,12 @@ class UnrolledLayer(StepGraphs):
             counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.
 
         Returns:
-            outputs (num_steps, batch_size, num_directions * width of H), 0 at padding; and the new state, of each row
-            that after its last token.
+            outputs (num_steps, batch_size, num_directions * width of H), 0 at padding; and the new state, for each row
+            the state after its last token.
 
         Raises:
-            ValueError: for a state of another batch size or cell, a ``counted`` of another shape; in the graph of a
-                block that is no :class:`StepGraphs`.
+            D2lrnnError: if X does not have three axes or is empty; if the state is of another batch size or cell; if
+                ``counted`` has another shape; in the graph of a block that is no :class:`StepGraphs`.
         """
         if isinstance(X, mx.nd.NDArray):
             if X.ndim != 3 or X.size == 0:
@@ -103,7 +104,7 @@ class UnrolledLayer(StepGraphs):
                 )
             counted = check_counted(counted, (X.shape[1], X.shape[0]), X.dtype)
         else:
-            num_steps_of(X)  # or raise
+            num_steps_of(X)  # raises outside StepGraphs
         return super().__call__(X, list(state), counted)
 
     def hybrid_forward(self, F, X, state, counted=None, **params):
@@ -112,7 +113,7 @@ class UnrolledLayer(StepGraphs):
 
 
 class Identity(mx.init.Initializer):
-    """Begins the weights of each gate as the identity (Le, Jaitly and Hinton 2015, arXiv 1504.00941)."""
+    """Makes the weights of each gate the identity at first (Le, Jaitly and Hinton 2015, arXiv 1504.00941)."""
 
     def _init_weight(self, name, array) -> None:
         rows, n = array.shape  # (gates * n, n)
