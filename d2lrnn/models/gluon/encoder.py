@@ -127,7 +127,7 @@ class Encoder(WatchfulGraphs):
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
         params = None if counted is not None else [packed.array(X.ctx) for packed in self._packed.values()]
-        with warnings.catch_warnings():  # the graph reads the packed arrays, and Gluon misses the views of them in it
+        with warnings.catch_warnings():  # the graph reads packed arrays; Gluon warns of parameters left out
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             return call(X, list(state), params, counted)
 
