@@ -10,9 +10,12 @@ from d2lrnn.errors import D2lrnnError
 
 
 class Model(Protocol):
-    """What training needs of a model: ids come in, outputs and a new state go out.
+    """What training needs of a model: inputs come in, outputs and a new state go out.
 
-    Any object that has these three members can be trained, clipped and updated.  Nothing else is asked for.
+    Any object that has these three members can be trained, clipped and updated.  Nothing else is asked for.  The inputs
+    are what the task's objective hands over, ids (batch_size, num_steps) for a language model.  An objective whose
+    batches hold padding also needs a model that takes ``counted``, (batch_size, num_steps), 1 for a token and 0 for
+    padding, as the third argument of the call; all models of d2lrnn do.
     """
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
@@ -24,7 +27,7 @@ class Model(Protocol):
         """
 
     def __call__(self, X: Any, state: tuple) -> tuple:
-        """Return the outputs for ids (batch_size, num_steps), and the new state, shaped as the old one."""
+        """Return the outputs for the inputs, and the new state, shaped as the old one."""
 
     def parameters(self) -> dict[str, Any]:
         """Return all parameters by name: MXNet arrays with gradients, or Gluon parameters.
