@@ -47,10 +47,17 @@ def why_lost(
         return f"the {name} became {found} in epoch {epoch}"
     if not math.isfinite(position.loss_sum):
         return f"the loss became {position.loss_sum} in epoch {epoch}"
-    before = history[name][-1] if history.epochs else math.inf
-    if limit is None or found <= RISE * max(before, limit) or position.lr < CUT * history.lr[-1]:
+    if limit is None or not history.epochs or position.lr < CUT * history.lr[-1]:
         return None
+    before = history[name][-1]
+    if objective.less_is_better:
+        moved, is_lost = "rose", found > RISE * max(before, limit)
+    else:
+        moved, is_lost = "fell", RISE * found < min(before, limit)
+    if not is_lost:
+        return None
+    guess = limit if objective.limit is None else objective.limit
     return (
-        f"the {name} rose from {format_measure(name, before)} to {format_measure(name, found)} in epoch {epoch}, "
-        f"and to guess at random is one of {objective.limit:,}"
+        f"the {name} {moved} from {format_measure(name, before)} to {format_measure(name, found)} in epoch {epoch}, "
+        f"and to guess at random is one of {guess:,}"
     )
