@@ -56,7 +56,7 @@ def largest_difference(first: History, second: History) -> float:
     pairs = list(zip(first.trained, second.trained))
     if not pairs:
         raise D2lrnnError("there is nothing to compare: one of the runs has finished no epoch")
-    return max(abs(a - b) / max(a, b) for a, b in pairs)
+    return max(abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0 for a, b in pairs)
 
 
 def compare(config: ModelConfig, corpus: Corpus, train: TrainConfig, ctx=None) -> dict[str, History]:

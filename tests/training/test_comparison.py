@@ -2,9 +2,10 @@
 
 from tiny import history_of
 
+from d2lrnn import History
 from d2lrnn.cli import compare as commands
 from d2lrnn.plotting.pictures import plot_comparison
-from d2lrnn.training.comparison import comparison_table
+from d2lrnn.training.comparison import comparison_table, largest_difference
 
 PLAIN = history_of([9.0, 4.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2)
 HELD_OUT = history_of([9.0, 5.0], [0.5] * 2, [1000.0] * 2, [2.0] * 2, valid_perplexity=[8.0, 7.25])
@@ -26,3 +27,8 @@ def test_the_title_tells_the_largest_difference(monkeypatch, tmp_path, capsys):
     assert commands.report_comparison({"a": PLAIN, "b": HELD_OUT}, tmp_path / "two.png", "lstm on sample") == 0
     title = "lstm on sample; largest relative difference in perplexity: 2.0e-01"
     assert figures[0].get_suptitle() == title and title.partition("; ")[2] in capsys.readouterr().out
+
+
+def test_a_measure_may_be_0_or_below():
+    one, other = (History([{"score": value} for value in values], measure="score") for values in ((0, -4), (0, -5)))
+    assert largest_difference(one, other) == 0.2
