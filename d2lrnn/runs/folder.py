@@ -89,7 +89,9 @@ class RunFolder:
         done, model_config = len(history.epochs), self._about.model_config
         if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
             self._has_best = True
-            self._least = self._sign * load_checkpoint(self.folder / BEST).reached.get(self._valid, math.inf)
+            reached = load_checkpoint(self.folder / BEST).reached
+            if self._valid in reached:
+                self._least = self._sign * reached[self._valid]
         if resumed:
             self.kept = dataclasses.replace(self._training.position)
         event = {

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy
 import pytest
+from tiny import ALWAYS
 from two_tasks import Classifier, Forecaster, accuracy, series_with_labels, task, waves
 
-from d2lrnn import CheckpointError, Training, load_checkpoint
+from d2lrnn import Checkpoint, CheckpointError, Training, load_checkpoint
 from d2lrnn._runtime import mx
-from d2lrnn.runs import BEST, LAST, LOG, read_history, read_log
+from d2lrnn.runs import BEST, LAST, LOG, RunFolder, read_history, read_log
 from d2lrnn.training.history import report_line
 
 PROGRAM = Path(__file__).parents[1] / "two_tasks.py"
@@ -51,6 +52,31 @@ def test_the_classifier_is_told_by_its_accuracy(tmp_path):
     line = report_line(6, history)
     assert line.startswith(f"epoch 6, accuracy {history.trained[-1]:.4f}, in validation {history.valid[-1]:.4f}, grad")
     assert " series/s, " in line
+
+
+def test_a_classifier_stopped_in_its_first_epoch_gets_its_best_model_later(tmp_path):
+    """Of the model that is kept where a run is stopped, no accuracy in validation is known."""
+
+    def go_on(on_segment):
+        model, objective, config, make_batches, measure = task("classify")
+        training = Training(model, config, objective, segment=3)
+        if (tmp_path / LAST).exists():
+            last = load_checkpoint(tmp_path / LAST)
+            last.fill(model)
+            training.restore(last.training)
+        run = RunFolder(tmp_path, training, Checkpoint(None, {}, config, "noise"), ALWAYS)
+        run.begin("a test")
+        history = training.run(make_batches, measure, lambda: on_segment(run))
+        return history, load_checkpoint(run.finish()).reached
+
+    def stop(run):
+        run.keep()
+        raise KeyboardInterrupt
+
+    history, reached = go_on(stop)
+    assert history.stopped and reached == {"epoch": 0}
+    history, reached = go_on(RunFolder.keep)
+    assert reached == {"epoch": history.best_epoch, "valid_accuracy": max(history.valid)}
 
 
 def test_the_forecaster_beats_the_last_value(tmp_path):
