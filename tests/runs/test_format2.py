@@ -1,5 +1,6 @@
 """Checkpoints of format 2, written by commit 77ec49d: they load, and their runs go on with its numbers."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tiny import training_of
 
 import d2lrnn
 from d2lrnn import load_checkpoint, load_corpus
+from d2lrnn.runs import LAST, RunFolder, read_history
 from d2lrnn.runs.checkpoint import save_checkpoint
 
 FOLDER = Path(__file__).with_name("format2")
@@ -52,3 +54,23 @@ def test_written_again_they_are_of_the_new_format_and_say_the_same(name, tmp_pat
     assert new.training.facts() == old.training.facts()
     for one, other in ((new.parameters, old.parameters), (new.training.arrays, old.training.arrays)):
         assert one.keys() == other.keys() and all((one[key] == other[key]).all() for key in one)
+
+
+def test_a_run_halted_within_an_epoch_goes_on_in_its_folder(tmp_path):
+    """It is from scratch, by Adam, with averaging begun and the state carried; its best model is of epoch 4."""
+    folder = shutil.copytree(FOLDER / "halted", tmp_path / "run")
+    last, corpus = load_checkpoint(folder / LAST), load_corpus("sample", max_tokens=250, held_out=0.2)
+    position, steps = last.training.position, last.training.average_steps
+    assert (position.epoch, position.batch, position.count, steps) == (8, 3, 96, 12)
+    training = training_of(last.build_model(), last.train_config, segment=3)
+    training.restore(last.training)
+    run = RunFolder(folder, training, last)
+    run.begin("a test")
+    history = d2lrnn.train_and_predict(training.model, corpus, last.train_config, training, run.keep)
+    assert history.perplexity[-1] == pytest.approx(30.69792281603509, rel=1e-4)
+    assert history.valid[-1] == pytest.approx(117.3569166779139, rel=1e-4)
+    assert [epoch for epoch, _, _ in history.samples] == [2, 4, 6, 8]
+    best = load_checkpoint(run.finish())
+    assert best.training is None and best.reached == {"epoch": 4, "valid_perplexity": min(history.valid)}
+    assert d2lrnn.evaluate(best.build_model(), corpus.valid, 4, 8) == pytest.approx(min(history.valid), rel=1e-5)
+    assert read_history(folder).epochs == history.epochs
