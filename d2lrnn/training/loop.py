@@ -188,7 +188,8 @@ class Training:
         """Take a step on a batch before which there went a share of the epoch."""
         start, position = time.perf_counter(), self.position
         position.lr = learning_rate(self.config, position.epoch, share)
-        loss, norm, self.carried, score = self.step(batch, self.carried, position.lr)
+        loss, norm, state, score = self.step(batch, self.carried, position.lr)
+        self.carried = state if self.config.carries_state else None
         position.batch += 1
         if not math.isfinite(norm):
             self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")

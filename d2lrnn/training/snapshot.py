@@ -74,10 +74,11 @@ class Snapshot:
             kind, _, of = name.partition(".")
             kinds.setdefault(kind, {})[of] = array
         carried = list(kinds.pop("state", {}).values())
-        rows = carried[0].shape[-2] if carried and carried[0].ndim > 1 else 1
-        fitting = [(array.shape, array.dtype) for array in training.model.begin_state(rows)]
-        if carried and [(array.shape, array.dtype) for array in carried] != fitting:
-            raise D2lrnnError("the run's carried state is of another model")
+        if carried:
+            rows = carried[0].shape[-2] if carried[0].ndim > 1 else 1
+            fitting = [(array.shape, array.dtype) for array in training.model.begin_state(rows)]
+            if [(array.shape, array.dtype) for array in carried] != fitting:
+                raise D2lrnnError("the run's carried state is of another model")
         if self.history.measure != training.objective.measure:
             raise D2lrnnError(
                 f"the run is told by its {self.history.measure}, expected {training.objective.measure}: it is of "

@@ -10,7 +10,7 @@ import pytest
 from tiny import ALWAYS
 from two_tasks import Classifier, Forecaster, accuracy, series_with_labels, task, waves
 
-from d2lrnn import Checkpoint, CheckpointError, Training, load_checkpoint
+from d2lrnn import Checkpoint, CheckpointError, Objective, Outcome, TrainConfig, Training, load_checkpoint
 from d2lrnn._runtime import mx
 from d2lrnn.runs import BEST, LAST, LOG, RunFolder, read_history, read_log
 from d2lrnn.training.history import report_line
@@ -123,3 +123,35 @@ def test_a_snapshot_of_another_task_is_refused(tmp_path):
     model, objective, config, _, _ = task("classify")
     with pytest.raises(ValueError, match="told by its error, expected accuracy: it is of another task"):
         Training(model, config, objective).restore(load_checkpoint(tmp_path / LAST).training)
+
+
+class Line:
+    """A model of one weight, without a zero state."""
+
+    def __init__(self):
+        self.weight = mx.np.ones((1,))
+        self.weight.attach_grad()
+
+    def parameters(self):
+        return {"weight": self.weight}
+
+
+class Distance(Objective):
+    def loss(self, model, batch, state):
+        assert state is None
+        outputs = model.weight * batch[0]
+        return Outcome((outputs**2).mean(), (outputs,))  # a state that no batch goes on from
+
+
+def test_a_run_that_carries_no_state_keeps_none():
+    config = TrainConfig(num_epochs=1, batches="random", lr=0.1, theta=1.0, verbose=False)
+    batches, snapshots = [(mx.np.full((rows,), 2.0),) for rows in (3, 2, 3)], []
+    whole = Training(Line(), config, Distance(), segment=1)
+    whole.run(lambda: batches, on_segment=lambda: snapshots.append((whole.snapshot(), whole.model.weight.copy())))
+    snapshot, weight = snapshots[0]
+    assert snapshot.position.batch == 1 and snapshot.arrays == {}
+    halted = Training(Line(), config, Distance(), segment=1)
+    halted.model.weight[:] = weight
+    halted.restore(snapshot)
+    assert halted.run(lambda: batches).trained == whole.history.trained
+    assert halted.model.weight.item() == whole.model.weight.item() < weight.item() < 1
