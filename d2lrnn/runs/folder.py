@@ -58,7 +58,7 @@ class RunFolder:
         self.folder, self._training, self._pace = folder, training, pace
         # Of a run that goes on, ``about`` is what was loaded, with the position that it goes on from.
         self._about = dataclasses.replace(about, parameters={}, training=None, reached={}, path=None)
-        self._valid = f"valid_{training.objective.measure}"  # the name of the measure in validation
+        self._valid = training.history.valid_measure  # the name of the measure in validation
         self._sign = 1 if training.objective.less_is_better else -1
         self._best: Checkpoint | None = None  # still to be written
         self._has_best = False  # whether one was seen at all
@@ -160,9 +160,10 @@ class RunFolder:
     def _note_best(self) -> None:
         history = self._training.history
         reached: dict[str, Any] = {"epoch": len(history.epochs)}
-        if history.valid and self._training.position.batch == 0:
-            reached[self._valid] = history.valid[-1]
-            self._least = self._sign * history.valid[-1]
+        measures = history.epochs[-1] if history.epochs else {}
+        if self._valid in measures and self._training.position.batch == 0:
+            reached[self._valid] = measures[self._valid]
+            self._least = self._sign * measures[self._valid]
         with self._training.average.in_place():
             self._best, self._has_best = self._checkpoint(reached=reached), True
 

@@ -22,7 +22,7 @@ class RunError(D2lrnnError):
 
 def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
     """Return a log's line for an epoch, from 1: its measures, of which the one that the run is told by comes first."""
-    found, first = history.epochs[epoch - 1], (history.measure, f"valid_{history.measure}")
+    found, first = history.epochs[epoch - 1], (history.measure, history.valid_measure)
     names = [name for name in first if name in found] + [name for name in found if name not in first]
     return {"event": "epoch", "epoch": epoch, **{name: found[name] for name in names}}
 

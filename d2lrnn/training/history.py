@@ -46,16 +46,27 @@ class History:
         return self[self.measure]
 
     @property
+    def valid_measure(self) -> str:
+        """The name of that measure in validation."""
+        return f"valid_{self.measure}"
+
+    @property
     def valid(self) -> list[float]:
         """The measure in validation; empty without a validation split."""
-        return self[f"valid_{self.measure}"]
+        return self[self.valid_measure]
+
+    @property
+    def validated(self) -> list[int]:
+        """The epochs, from 1, that have the measure in validation."""
+        return [number for number, epoch in enumerate(self.epochs, 1) if self.valid_measure in epoch]
 
     @property
     def best_epoch(self) -> int:
         """The epoch, from 1, that is the best in validation; the last epoch where there is no validation."""
         if not self.valid:
             return len(self.epochs)
-        return 1 + self.valid.index((min if self.less_is_better else max)(self.valid))
+        best = (min if self.less_is_better else max)(self.valid)
+        return self.validated[self.valid.index(best)]
 
     @property
     def perplexity(self) -> list[float]:
@@ -106,8 +117,8 @@ def report_line(epoch: int, history: History) -> str:
     """Return what the last epoch has shown, in a line; with the learning rate once it has changed."""
     last, name = history.epochs[-1], history.measure
     numbers = [f"{name} {format_measure(name, last[name])}"]
-    if f"valid_{name}" in last:
-        numbers.append(f"in validation {format_measure(name, last[f'valid_{name}'])}")
+    if history.valid_measure in last:
+        numbers.append(f"in validation {format_measure(name, last[history.valid_measure])}")
     if len(set(history.lr)) > 1:
         numbers.append(f"lr {last['lr']:.3g}")
     numbers.append(f"gradient norm {last['grad_norm']:.3f}")

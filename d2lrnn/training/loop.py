@@ -139,7 +139,7 @@ class Training:
     def exhausted(self) -> bool:
         """Whether validation has not improved for as many epochs as ``patience`` grants."""
         history, patience = self.history, self.config.patience
-        return 0 < patience <= len(history.valid) - history.best_epoch
+        return 0 < patience <= max(history.validated, default=0) - history.best_epoch
 
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
         """Take the steps of an epoch that are still to take, and enter what they showed into the history."""
