@@ -52,11 +52,11 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
 
 def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
     """Draw the runs' measure over the epochs; ``label`` is the axis's if there is validation, which is returned."""
-    measure = next((history.measure for history in histories.values()), "perplexity")
+    first = next(iter(histories.values()), History())
     curves = {name: history.trained for name, history in histories.items()}
     validation = {name: history.valid for name, history in histories.items() if history.valid}
-    label = label.format(measure) if validation else f"training {measure}"
-    draw_curves(panel, curves, ("epoch", label), log=True, dashed=validation or None)
+    label = label.format(first.measure) if validation else f"training {first.measure}"
+    draw_curves(panel, curves, ("epoch", label), log=first.less_is_better, dashed=validation or None)
     return bool(validation)
 
 

@@ -59,6 +59,12 @@ def test_perplexity_is_on_a_logarithmic_axis_and_speed_starts_at_0():
     assert figure.axes[1].get_ylim()[0] == 0
 
 
+def test_a_measure_of_which_more_is_better_is_on_a_linear_axis():
+    epochs = [{"accuracy": accuracy, "grad_norm": 1.0} for accuracy in (0.1, 0.6, 0.95)]
+    panel = plot_history({"classifier": History(epochs, measure="accuracy", less_is_better=False)}).axes[0]
+    assert (panel.get_yscale(), panel.get_ylabel()) == ("linear", "training accuracy")
+
+
 @pytest.mark.parametrize("low", [1.2, 4.4, 6.1, 9.7])
 @pytest.mark.parametrize("ratio", [1.1, 1.7, 2.9, 3.1, 5, 12, 40, 1e4])
 def test_a_vertical_axis_has_two_labels_or_more(low, ratio):
