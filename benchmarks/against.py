@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/against.py ../other-checkout [--only 'lyrics/lstm'] [--rounds 5]
 
-The other checkout needs a .venv of its own (make venv there).  A ratio below 1 says that this checkout is faster; it is
-the median over the rounds of this checkout's time over the other's in the same round, so that a machine which slows
-down meanwhile slows both.
+The other checkout needs a .venv of its own (make venv there).  In each round this checkout's time is divided by the
+other's, so that a machine which slows down meanwhile slows both.  The ratio is the median over the rounds.  A
+ratio below 1 says that this checkout is faster.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def compare(workers: dict[str, WorkerProcess], case: Case, implementation: str, 
         count[name] = num_steps_for(once, seconds=1.0, least=3)
     times: dict[str, list[float]] = {name: [] for name in workers}
     for i in range(rounds):
-        for name in list(workers)[:: -1 if i % 2 else 1]:  # who is first in a round changes
+        for name in list(workers)[:: -1 if i % 2 else 1]:  # the two take turns in being first
             found = workers[name].ask("round", implementation=implementation, count=count[name])
             times[name].append(statistics.median(found))
     ratios = [this / other for this, other in zip(times["this"], times["other"])]

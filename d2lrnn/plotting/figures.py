@@ -9,11 +9,11 @@ from pathlib import Path
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.plotting.fonts import legible
 
-COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")
+COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")  # of curves, in this order
 
-OTHERS = "#b4bbc2"
+GREY = "#b4bbc2"  # of what is not singled out: the bar of all other tokens, tokens without a label
 
-LINE_STYLES = ("-", "--", "-.", ":")  # a curve that covers another shows it in the gaps
+LINE_STYLES = ("-", "--", "-.", ":")  # where one curve covers another, the other shows in the gaps
 
 
 def new_figure(title: str, num_panels: int = 1, size: tuple[float, float] | None = None, stacked: bool = False):
@@ -22,7 +22,7 @@ def new_figure(title: str, num_panels: int = 1, size: tuple[float, float] | None
     Args:
         title: above the picture.
         num_panels: how many panels.
-        size: width and height in inches; None: what suits curves side by side.
+        size: width and height in inches; None: the size for curves side by side.
         stacked: whether the panels are one below the other.
     """
     from matplotlib.figure import Figure
@@ -51,10 +51,11 @@ def draw_curves(
         curves: values by the name that the legend gives them.
         labels: of the two axes.
         log: whether the vertical axis is logarithmic, if the values are far enough apart to label it well.
-        dashed: further curves, drawn dashed in the colours of those with the same names, which are solid then.
+        dashed: further curves, each drawn dashed in the colour of the curve of its name.  The curves themselves are
+            then solid; without ``dashed`` they differ in their line styles too.
 
     Raises:
-        ValueError: if none of the curves has a value.
+        D2lrnnError: if none of the curves has a value.
     """
     drawn = [value for values in curves.values() for value in values]
     if not drawn:
@@ -83,10 +84,15 @@ def draw_curves(
 
 
 def save_figure(figure, path: str | Path | None):
-    """Write a figure to ``path``, whose ending says the format (.png, .svg, .pdf), unless it is None; return it.
+    """Write a figure to ``path``, unless that is None, and return the figure.
+
+    Args:
+        figure: one of :func:`new_figure`.
+        path: the file; its ending says the format, such as .png, .svg or .pdf.
 
     Raises:
-        ValueError: if ``path`` has no such ending, or is a folder.
+        D2lrnnError: if ``path`` has no such ending, or is a folder.
+        FileError: if the file cannot be written.
     """
     if path is not None:
         path = Path(path)

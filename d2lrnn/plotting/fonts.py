@@ -1,4 +1,4 @@
-"""Which fonts can write a text: Matplotlib's own has no Chinese, and draws a box in place of what it lacks."""
+"""Fonts that can write a text: Matplotlib's own has no Chinese, and draws a box for a character that it lacks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 
-# What the names of fonts with Chinese characters begin with, the best one for labels first.  (Of the file that holds
-# Noto Sans CJK for all countries, Matplotlib sees the first alone, which is called JP and has them all.)
+# Beginnings of the names of fonts with Chinese characters, the best one for labels first.  (One file holds the Noto
+# Sans CJK fonts of all countries.  Matplotlib sees only the first of them, called JP, which has all characters.)
 PREFERRED = (
     "Noto Sans CJK SC",
     "Noto Sans SC",
@@ -25,16 +25,16 @@ PREFERRED = (
 
 
 def legible(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return texts as the fonts that are there can write them, and which font families these are.
+    """Return texts that the installed fonts can write, and the font families to write them in.
 
-    A character that no font has becomes its code point, such as U+6708, and so does one that cannot be seen, such as
-    a line end.  Of the first, Python warns once.
+    A character that no font has becomes its code point, such as U+6708, with a warning once a process.  A character
+    that cannot be seen, such as a line end, becomes its code point too.
 
     Args:
-        texts: what is to be written.
+        texts: the texts to write.
 
     Returns:
-        the texts, and what Matplotlib's ``fontfamily`` is to be.
+        the texts, and the value for Matplotlib's ``fontfamily``.
     """
     families, missing = _families_for({c for text in texts for c in text if not c.isascii() and c.isprintable()})
     if missing:
@@ -42,7 +42,7 @@ def legible(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     return [_spelled(text, missing) for text in texts], families
 
 
-@functools.cache  # once a process: Python's own memory of what it has said is lost at every catch_warnings
+@functools.cache  # once a process: at every catch_warnings Python forgets which warnings it has shown
 def _warn() -> None:
     warnings.warn(
         "no installed font has some of the characters: they are written as their code points, such as U+6708; for "
@@ -52,13 +52,13 @@ def _warn() -> None:
 
 
 def _spelled(text: str, missing: set[str]) -> str:
-    """Write the code points of what is missing or cannot be seen, several in a row with a space between them."""
+    """Write characters that are missing or cannot be seen as code points, with a space between neighbours."""
     runs = itertools.groupby(text, lambda c: c in missing or not c.isprintable())
     return "".join(" ".join(f"U+{ord(c):04X}" for c in run) if hidden else "".join(run) for hidden, run in runs)
 
 
 def _families_for(characters: set[str]) -> tuple[list[str], set[str]]:
-    """Return Matplotlib's own font families and as few as are needed beside them, and what none of them has."""
+    """Return Matplotlib's own font families and as few others as are needed, and the characters that none has."""
     import matplotlib
 
     families = list(matplotlib.rcParams["font.family"])
@@ -90,13 +90,13 @@ def _known_fonts() -> list[str]:
     from matplotlib import font_manager
 
     names = {font.name for font in font_manager.fontManager.ttflist}
-    names = {name for name in names if not name.startswith("Last Resort")}  # whose every character is a box
+    names = {name for name in names if not name.startswith("Last Resort")}  # draws a box for every character
     rank = {name: [name.startswith(start) for start in (*PREFERRED, "")].index(True) for name in names}
     return sorted(names, key=lambda name: (rank[name], name))
 
 
 def _new_fonts() -> Iterator[str]:
-    """Yield the families of fonts that were installed after Matplotlib made its list, which it keeps on disk."""
+    """Yield the families of all fonts, with those that were installed after Matplotlib wrote its list to disk."""
     _add_new_fonts()
     yield from _known_fonts()
 
@@ -107,7 +107,7 @@ def _add_new_fonts() -> None:
 
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for path in sorted({*font_manager.findSystemFonts()} - known):
-        with contextlib.suppress(Exception):  # as Matplotlib does: who knows what is wrong with a broken font
+        with contextlib.suppress(Exception):  # as Matplotlib does: a broken font may raise anything
             font_manager.fontManager.addfont(path)
 
 

@@ -26,14 +26,14 @@ class EmbeddingMap(NamedTuple):
     """Where tokens lie on the plane in which their vectors differ most."""
 
     tokens: tuple[str, ...]
-    points: numpy.ndarray  # (number of tokens, 2)
-    shares: tuple[float, float]  # of the vectors' variance, 0 to 1: what each of the two axes holds
+    points: numpy.ndarray  # (num_tokens, 2)
+    shares: tuple[float, float]  # the share of the vectors' variance along each of the two axes, 0 to 1
 
 
 def next_token_probabilities(
     prefix: str, model: LanguageModel, vocab: Vocab, count: int = 10
 ) -> list[tuple[str, float]]:
-    """Return what a model holds for the likeliest to follow a prefix.
+    """Return the most likely next tokens after a prefix, and their probabilities.
 
     Args:
         prefix: the text so far.
@@ -42,11 +42,11 @@ def next_token_probabilities(
         count: how many tokens, at most.
 
     Returns:
-        tokens and their probabilities, the likeliest first; of equally likely ones the smaller id.
+        tokens and their probabilities, the most likely first; of equally likely ones the smaller id first.
 
     Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
-        ValueError: if ``count`` is no whole number of at least 1, or the logits are not numbers.
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
+        D2lrnnError: if ``count`` is no whole number of at least 1, or the logits are not numbers.
     """
     check_whole("count", count)
     (ids,) = encode_prefixes([prefix], 1, model, vocab)
@@ -58,14 +58,14 @@ def next_token_probabilities(
 
 
 def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str, numpy.ndarray]:
-    """Return how far the gates of a layer open at each token of a text, which it reads from the zero state.
+    """Return how far the gates of a layer open at each token of a text; the model begins with the zero state.
 
-    Every gate is sigmoid(X W_x + H W_h + b), of the layer's input and its hidden state before the token (for the LSTM
-    equations 6.8.1, for the GRU 6.7.1); ``gru_reset_after`` adds its second bias, and peepholes C w_c, of the memory
-    before the token, or for the output gate after it.
+    Every gate is sigmoid(X W_x + H W_h + b).  X is the layer's input, H its hidden state before the token (for the LSTM
+    equations 6.8.1, for the GRU 6.7.1).  ``gru_reset_after`` adds its second bias.  A peephole adds C w_c, where C is
+    the memory before the token, for the output gate the memory after it.
 
     Args:
-        text: what the model reads.
+        text: the text that the model reads.
         model: a model from scratch or on Gluon.
         vocab: the vocabulary it was trained with.
         layer: which layer of the model, from 0.
@@ -75,8 +75,8 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
         for a GRU; i (input), f (forget) and o (output) for an LSTM.
 
     Raises:
-        ValueError: for an empty text, a vocabulary of another size, a layer that is not there; for a cell without
-            gates, or with gates of another form; for a bidirectional model, or equations of the user's.
+        D2lrnnError: for an empty text, a vocabulary of another size, or a layer that is not there; for a cell without
+            gates, or with gates of another form; for a bidirectional model, or a model whose equations are not known.
         UnknownTokenError: for a character or word of the text that the vocabulary does not have.
     """
     check_vocab(model, vocab)
@@ -114,10 +114,10 @@ def _equations_of(model) -> tuple[Stack, list]:
 
 
 def _plain_gates(name: str) -> str:
-    """Return the letters of a cell's gates, all of which have the form that :func:`gate_activations` computes.
+    """Return the letters of a cell's gates, after checking that they have the form of :func:`gate_activations`.
 
     Raises:
-        ValueError: if it has none, or parameters that do not belong to this form.
+        D2lrnnError: if the cell has no gates, or has parameters that do not belong to this form.
     """
     cell = CELLS[name]
     gates = cell.gates.replace(cell.candidate, "")
@@ -142,7 +142,7 @@ def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, An
         X: the layer's input at each token.
         states: before the first token, and after each one.
         params: of the layer, by name.
-        sees_after: whether its peephole sees the memory after the token, or else that before it.
+        sees_after: whether the gate's peephole sees the memory after the token; else it sees the memory before it.
     """
     X_W = np.concatenate([dot(x, params[f"W_x{gate}"]) for x in X])
     H = np.concatenate([state[0] for state in states[:-1]])
@@ -158,21 +158,23 @@ def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, An
 def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
     """Lay out the most frequent tokens by the first two principal components of their vectors.
 
-    A token's vector is its row of the embedding.  A model without one reads one-hot vectors, and these times a weight
-    are a row of it: there the vector is the token's row of the first layer's ``W_x``, those of all gates side by side.
+    A token's vector is its row of the embedding.  A model without an embedding reads one-hot vectors, and a one-hot
+    vector times ``W_x`` is a row of ``W_x``.  There a token's vector is its row of the first layer's ``W_x``, with the
+    rows of all gates side by side.
 
     Args:
         model: a model from scratch or on Gluon.
         vocab: the vocabulary it was trained with, in which the most frequent tokens come first.
-        count: how many tokens, at most; the components are those of their vectors alone.
+        count: how many tokens, at most; the components are computed from the vectors of these tokens alone.
 
     Returns:
-        the tokens, their coordinates and what these hold of the variance.  The mean is in the origin, and the farthest
-        token of each axis on its positive side; distances are those of the vectors, as far as the plane holds them.
+        the tokens, their coordinates, and the share of the variance along each axis.  The mean is at the origin.  On
+        each axis the token farthest from the origin is on the positive side.  Distances are those between the vectors,
+        projected onto the plane.
 
     Raises:
-        ValueError: for a vocabulary of another size, ``count`` below 3, vectors that are not numbers; for a model
-            without an embedding whose equations are the user's.
+        D2lrnnError: for a vocabulary of another size, ``count`` below 3, or vectors that are not numbers; for a model
+            without an embedding whose equations are not known.
     """
     check_vocab(model, vocab)
     check_whole("count", count, 3)
@@ -181,7 +183,7 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
         raise D2lrnnError("the tokens' vectors hold NaN or infinity: did the model diverge in training?")
     U, sizes, _ = numpy.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     points = numpy.pad(U * sizes, [(0, 0), (0, 2)])[:, :2]  # a vector of one number has no second component
-    points *= numpy.where(points.max(axis=0) < -points.min(axis=0), -1, 1)  # of which SVD leaves the sign open
+    points *= numpy.where(points.max(axis=0) < -points.min(axis=0), -1, 1)  # SVD leaves the sign open
     variance = numpy.pad(sizes**2, (0, 2))
     shares = variance[:2] / (variance.sum() or 1)
     return EmbeddingMap(vocab.idx_to_token[: len(points)], points, (float(shares[0]), float(shares[1])))

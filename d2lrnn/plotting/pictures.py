@@ -10,7 +10,7 @@ import numpy
 
 from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.plotting.figures import COLOURS, OTHERS, draw_curves, new_figure, save_figure
+from d2lrnn.plotting.figures import COLOURS, GREY, draw_curves, new_figure, save_figure
 from d2lrnn.plotting.fonts import legible
 from d2lrnn.plotting.inspection import EmbeddingMap
 from d2lrnn.training.history import History
@@ -19,7 +19,7 @@ GATE_NAMES = {"i": "input gate", "f": "forget gate", "o": "output gate", "z": "u
 
 
 def plot_history(histories: Mapping[str, History], path: str | Path | None = None, title: str = "Training"):
-    """Draw the measure that runs are told by, in training and, dashed, in validation, and the gradient's norm.
+    """Draw the measure that runs are judged by, in training and, dashed, in validation, and the gradient's norm.
 
     Args:
         histories: the runs, by the name that the legend gives them.
@@ -41,7 +41,7 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
 
 
 def plot_comparison(histories: Mapping[str, History], path: str | Path | None = None, title: str = ""):
-    """Draw the measure that runs are told by, epoch by epoch, and their speed; otherwise as :func:`plot_history`."""
+    """Draw the measure that runs are judged by over the epochs, and their speed; otherwise as :func:`plot_history`."""
     figure, panels = new_figure(title, 2)
     _draw_measure(panels[0], histories, "{}; dashed: in validation")
     speed = {name: history.tokens_per_second for name, history in histories.items()}
@@ -51,7 +51,10 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
 
 
 def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
-    """Draw the runs' measure over the epochs; ``label`` is the axis's if there is validation, which is returned."""
+    """Draw the runs' measure over the epochs, and return whether any run has validation.
+
+    If one has, ``label`` is the vertical axis's, with {} for the measure.
+    """
     first = next(iter(histories.values()), History())
     curves = {name: history.trained for name, history in histories.items()}
     validation = {name: history.valid for name, history in histories.items() if history.valid}
@@ -61,7 +64,7 @@ def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
 
 
 def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | None = None, title: str = "Next token"):
-    """Draw what may come next as bars, the first one on top, and below them all other tokens together.
+    """Draw the probabilities of the next token as bars, the first on top, and below them one of all other tokens.
 
     Args:
         probabilities: tokens and their probabilities, as
@@ -73,7 +76,7 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
         the Matplotlib figure.
 
     Raises:
-        ValueError: if there is no token, or their probabilities sum up to more than 1.
+        D2lrnnError: if there is no token, or the probabilities sum up to more than 1.
     """
     rest = 1 - sum(probability for _, probability in probabilities)
     if not probabilities or rest < -1e-6:
@@ -82,7 +85,7 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
     labels, families = token_labels([token for token, _ in bars])
     values = [probability for _, probability in bars]
     figure, (panel,) = new_figure(title, size=(5.5, 1.3 + 0.26 * len(bars)))
-    colours = [COLOURS[0]] * len(probabilities) + [OTHERS] * (len(bars) - len(probabilities))
+    colours = [COLOURS[0]] * len(probabilities) + [GREY] * (len(bars) - len(probabilities))
     drawn = panel.barh(range(len(bars)), values, color=colours, height=0.7)
     panel.bar_label(drawn, [f"{100 * value:.1f} %" for value in values], padding=4, fontsize=9)
     panel.set_yticks(range(len(bars)), labels, fontfamily=families, parse_math=False, fontsize=11)
@@ -104,12 +107,12 @@ def plot_gates(
 ):
     """Draw how far gates open at each token of a text, a heat map for each gate.
 
-    All maps show the same hidden units: those that vary most over the text, such as vary alike beside one another.
+    All maps show the same hidden units: those that vary most over the text.  Units that vary alike are neighbours.
 
     Args:
         gates: arrays (num_tokens, num_hiddens) by the gates' letters, as
             :func:`d2lrnn.plotting.inspection.gate_activations` gives them.
-        tokens: of the text: its characters or its words.
+        tokens: the text's characters or words.
         path: the file to write; None writes none.
         title: above the picture.
         num_units: how many hidden units, at most.
@@ -118,7 +121,7 @@ def plot_gates(
         the Matplotlib figure.
 
     Raises:
-        ValueError: if there is no gate, or a gate has not a row for each token; if ``num_units`` is no whole number of
+        D2lrnnError: if there is no gate, or a gate has not a row for each token; if ``num_units`` is no whole number of
             at least 1.
     """
     check_whole("num_units", num_units)
@@ -127,7 +130,7 @@ def plot_gates(
         raise D2lrnnError(f"gates are {shapes}, tokens {len(tokens)}: expected of each gate a row for each token")
     units = varied_units(list(gates.values()), num_units)
     labels, families = token_labels(tokens)
-    step = math.ceil(len(tokens) / 80)  # of a long text not all have room
+    step = math.ceil(len(tokens) / 80)  # in a long text not all labels have room
     longest = max(map(len, labels))
     if longest == 2:  # pairs: one character below the other
         labels = ["\n".join(label) for label in labels]
@@ -148,23 +151,23 @@ def plot_gates(
 
 
 def varied_units(gates: Sequence[numpy.ndarray], count: int) -> numpy.ndarray:
-    """Return the hidden units whose activations vary most, at most ``count``, in the order of what they do.
+    """Return the hidden units whose activations vary most, at most ``count``, so that units that vary alike are close.
 
-    The variance is that over the tokens, summed over the gates (num_tokens, num_hiddens).  The order is that of the
-    first principal component.
+    The variance is over the tokens and is summed over the gates, each (num_tokens, num_hiddens).  The units are in the
+    order of the first principal component.
     """
     centred = numpy.concatenate([gate - gate.mean(axis=0) for gate in gates])  # (gates * num_tokens, num_hiddens)
     units = numpy.argsort(-(centred**2).sum(axis=0), kind="stable")[:count]
     components = numpy.linalg.svd(centred[:, units], full_matrices=False)[2]
-    first = components[0] * numpy.where(components[0].sum() < 0, -1, 1)  # of which SVD leaves the sign open
+    first = components[0] * numpy.where(components[0].sum() < 0, -1, 1)  # SVD leaves the sign open
     return units[numpy.argsort(-first, kind="stable")]
 
 
 def plot_embedding(embedding: EmbeddingMap, path: str | Path | None = None, title: str = "Embedding"):
-    """Draw a map of tokens: each stands where its point is, or as near to it as others let it.
+    """Draw a map of tokens, each written at its point, or as near to its point as there is room.
 
-    Both axes have the same scale.  A token that would be a character's width or more off is a dot, at its point; where
-    points lie close together, the first tokens have precedence.
+    Both axes have the same scale.  A token without room within about a character's width of its point is drawn as a
+    dot.  Where points lie close together, the first tokens have precedence.
 
     Args:
         embedding: as :func:`d2lrnn.plotting.inspection.embedding_map` gives it.
@@ -183,19 +186,20 @@ def plot_embedding(embedding: EmbeddingMap, path: str | Path | None = None, titl
     for axis, which, share in zip((panel.xaxis, panel.yaxis), ("first", "second"), embedding.shares):
         axis.set_label_text(f"{which} principal component, {100 * share:.0f} % of the variance")
     dots = _write_at_points(panel, embedding.points, *token_labels(embedding.tokens))
-    panel.scatter(*embedding.points[dots].T, s=7, color=OTHERS, zorder=1)
+    panel.scatter(*embedding.points[dots].T, s=7, color=GREY, zorder=1)
     return save_figure(figure, path)
 
 
 def _write_at_points(panel, points: numpy.ndarray, labels: Sequence[str], families: list[str]) -> list[int]:
-    """Write labels at points or near them, none over another, and return which of them have no room."""
+    """Write labels at points or near them, none over another, and return the indices of labels without room."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    panel.figure.draw_without_rendering()  # settles where things are
+    panel.figure.draw_without_rendering()  # fixes where the axes are
     renderer = FigureCanvasAgg(panel.figure).get_renderer()
     steps = numpy.stack(numpy.meshgrid(*[numpy.arange(-14, 15, 2)] * 2), axis=-1).reshape(-1, 2)
     steps = steps[numpy.argsort((steps**2).sum(axis=1), kind="stable")]  # in pixels, the shortest first
-    low, high, left = numpy.empty((0, 2)), numpy.empty((0, 2)), []  # corners of what is there; what is not
+    low, high = numpy.empty((0, 2)), numpy.empty((0, 2))  # corners of the labels that are written
+    without_room = []
     for i, (place, label) in enumerate(zip(panel.transData.transform(points), labels)):
         text = panel.text(*points[i], label, ha="center", va="center", fontfamily=families, parse_math=False)
         text.set_in_layout(False)
@@ -210,10 +214,10 @@ def _write_at_points(panel, points: numpy.ndarray, labels: Sequence[str], famili
             low, high = numpy.vstack([low, middle - half]), numpy.vstack([high, middle + half])
         else:
             text.remove()
-            left.append(i)
-    return left
+            without_room.append(i)
+    return without_room
 
 
 def token_labels(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return how to write tokens so that spaces and line ends are seen, and the font families to do it in."""
+    """Return tokens with visible spaces and line ends, and the font families to write them in."""
     return legible([token.replace(" ", "␣").replace("\n", "↵") for token in tokens])

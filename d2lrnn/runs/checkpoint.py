@@ -44,22 +44,22 @@ class CheckpointError(D2lrnnError):
 class Checkpoint:
     """What a checkpoint file holds."""
 
-    model_config: ModelConfig | None  # None: a model of one's own, which one makes oneself and gives to fill()
-    vocabularies: dict[str, Vocab]  # by name: a language model's is "text"; {} for a model without any
+    model_config: ModelConfig | None  # None: a model that no configuration describes; make it and call fill(model)
+    vocabularies: dict[str, Vocab]  # by name, such as {"text": vocab} for a language model; {} for a model without any
     train_config: TrainConfig
     corpus: str  # the name of the corpus
     parameters: dict[str, numpy.ndarray] = field(default_factory=dict)  # by name, as named_parameters gives them
-    origin: dict[str, Any] = field(default_factory=dict)  # what the corpus was loaded by; its digest
-    training: Snapshot | None = None  # None: a model that only writes
-    reached: dict[str, Any] = field(default_factory=dict)  # by the best model: its epoch, its measure in validation
-    path: Path | None = field(default=None, compare=False)  # where it was read
+    origin: dict[str, Any] = field(default_factory=dict)  # how the corpus was loaded, and its SHA-256
+    training: Snapshot | None = None  # where the training stands; None: the file holds no position to go on from
+    reached: dict[str, Any] = field(default_factory=dict)  # of the best model: its epoch, its measure in validation
+    path: Path | None = field(default=None, compare=False)  # the file that the checkpoint was read from
 
     @property
     def vocab(self) -> Vocab:
         """The vocabulary of a language model.
 
         Raises:
-            CheckpointError: if the model has none of this name.
+            CheckpointError: if there is no vocabulary "text".
         """
         if TEXT not in self.vocabularies:
             raise CheckpointError(
@@ -73,7 +73,7 @@ class Checkpoint:
         """The model's configuration.
 
         Raises:
-            CheckpointError: if the model is not one that a configuration describes.
+            CheckpointError: if no configuration describes the model.
         """
         if self.model_config is None:
             raise CheckpointError(f"{self._where}no configuration describes the model: make it and call fill(model)")
@@ -84,10 +84,10 @@ class Checkpoint:
         return f"{self.path}: " if self.path else ""
 
     def build_model(self, ctx: ContextLike = None):
-        """Make the model and give it the checkpoint's parameters.
+        """Make the language model that the checkpoint describes, and give it the checkpoint's parameters.
 
         Raises:
-            CheckpointError: if the parameters do not fit the model that the checkpoint describes, or it describes none.
+            CheckpointError: if the parameters do not fit this model, or the checkpoint describes no language model.
         """
         return self.fill(build_model(self.shape, len(self.vocab), ctx))
 
@@ -95,7 +95,7 @@ class Checkpoint:
         """Give a model the checkpoint's parameters, and return it.
 
         Raises:
-            CheckpointError: if the parameters do not fit the model; then nothing was changed.
+            CheckpointError: if the parameters do not fit the model; then the model is unchanged.
         """
         targets = named_parameters(model)
         expected = {name: (target.shape, numpy.dtype(target.dtype)) for name, target in targets.items()}
@@ -109,7 +109,7 @@ class Checkpoint:
         return model
 
     def with_parameters(self, model, **more: Any) -> Checkpoint:
-        """Return the same with a model's parameters as they are now; ``more``: other fields that change."""
+        """Return this checkpoint with copies of a model's present parameters; ``more``: other fields to replace."""
         parameters = {name: get_values(param).asnumpy() for name, param in named_parameters(model).items()}
         return dataclasses.replace(self, parameters=parameters, **more)
 
@@ -117,20 +117,20 @@ class Checkpoint:
     def about(
         cls, model_config: ModelConfig | None, train_config: TrainConfig, corpus: Corpus, origin: dict[str, Any]
     ) -> Checkpoint:
-        """Return what can be said of a language model before it is trained: all but its parameters."""
+        """Return the checkpoint of a language model without its parameters, as it is before the training."""
         return cls(model_config, {TEXT: corpus.vocab}, train_config, corpus.name, origin=origin)
 
     @classmethod
     def of(cls, model, model_config: ModelConfig, train_config: TrainConfig, corpus: Corpus, **more: Any) -> Checkpoint:
-        """Return what is to be saved of a language model that was trained on a corpus; ``more``: the other fields."""
+        """Return the checkpoint of a language model that was trained on a corpus; ``more``: further fields."""
         return cls.about(model_config, train_config, corpus, {}).with_parameters(model, **more)
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside its place and move it there, so that there is never half a file.
+    """Write a checkpoint beside its place and move it there, so that there is never half a file; return the path.
 
     Raises:
-        FileError: if it cannot be written; it names the file.
+        FileError: if the file cannot be written; the message names it.
     """
     path = Path(path)
     with naming(path):
@@ -161,8 +161,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        FileError: if it cannot be read.
-        CheckpointError: if it is no checkpoint, damaged, or of another format version.
+        FileError: if the file cannot be read.
+        CheckpointError: if the file is no checkpoint, damaged, or of another format version.
     """
     path = Path(path)
     version, body = _verified_body(path)
@@ -186,13 +186,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     except UnknownCellError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except Exception as error:  # the checksum is right, so somebody made the file up: anything may be wrong
+    except Exception as error:  # the checksum fits, so somebody made or edited the file: any error is possible
         reason = error if isinstance(error, D2lrnnError) else repr(error)
         raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {reason}") from error
 
 
 def _verified_body(path: Path) -> tuple[int, bytes]:
-    """Return the version of a file's format, and what follows its two lines, whose checksum is right."""
+    """Return a file's format version, and its body after the two lines; check the body's SHA-256.
+
+    Raises:
+        FileError, CheckpointError: as :func:`load_checkpoint`.
+    """
     with naming(path):
         content = path.read_bytes()
     if not content.startswith(_KIND):

@@ -25,29 +25,31 @@ from d2lrnn.training.loop import SEGMENT, Training
 class Pace:
     """How often a run can be halted, and how often it is saved."""
 
-    segment: int = SEGMENT  # batches between two places where it can be halted within an epoch
-    period: float = 60.0  # seconds between two savings, at least
-    largest_share: float = 0.02  # of the time that saving may take, at most
+    segment: int = SEGMENT  # batches between two places where the run can be halted within an epoch
+    period: float = 60.0  # the least number of seconds between two savings
+    largest_share: float = 0.02  # the largest share of the time that saving may take, above 0
 
 
 USUAL_PACE = Pace()
 
 
 class RunFolder:
-    """Keeps a training run on disk while it goes on; hand :meth:`keep` to its ``run``.
+    """Keeps a training run on disk while it goes on.
+
+    Call :meth:`begin`, give :meth:`keep` to :meth:`Training.run` as ``on_segment``, and call :meth:`finish`.
 
     The best model and the last position are saved at the first place where the run can halt, then every minute (less
-    often if saving would take more than 2 % of the time), and at the end.  Until the object or its process is gone, no
-    other object can be made of the folder.
+    often if saving would take more than 2 % of the time), and at the end.  The folder is locked: no other object can be
+    made of it until this object or its process is gone.
 
     Args:
-        folder: where; made if need be.
-        training: what is to be kept.
+        folder: where the files are; made if it is not there.
+        training: the training to keep.
         about: what is known of the model and its text beside the parameters (:meth:`Checkpoint.about`).
-        pace: how often it is saved.
+        pace: how often the run is saved.
 
     Attributes:
-        kept: the position that was written last, or from which the run went on; None: none yet.
+        kept: the position that was written last, or from which the run went on; None: there is none yet.
 
     Raises:
         FileError: if the folder cannot be made.
@@ -56,21 +58,21 @@ class RunFolder:
 
     def __init__(self, folder: Path, training: Training, about: Checkpoint, pace: Pace = USUAL_PACE) -> None:
         self.folder, self._training, self._pace = folder, training, pace
-        # Of a run that goes on, ``about`` is what was loaded, with the position that it goes on from.
+        # Where a run goes on, ``about`` is the loaded checkpoint: its parameters and position are soon outdated.
         self._about = dataclasses.replace(about, parameters={}, training=None, reached={}, path=None)
         self._valid = training.history.valid_measure  # the name of the measure in validation
         self._sign = 1 if training.objective.less_is_better else -1
-        self._best: Checkpoint | None = None  # still to be written
-        self._has_best = False  # whether one was seen at all
-        self._least = math.inf  # the measure in validation, with the sign, that a new best must not exceed
-        self._saved, self._pause = time.monotonic(), 0.0  # so the first place to halt at is kept at once
+        self._best: Checkpoint | None = None  # a new best model that is still to be written
+        self._has_best = False  # whether there is a best model, written or not
+        self._to_beat = math.inf  # sign * the best measure in validation: for a new best model it must not be larger
+        self._saved, self._pause = time.monotonic(), 0.0  # no pause: the run is saved where it can first be halted
         self.kept: Position | None = None
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock()
 
     def _lock(self) -> None:
-        """Keep other processes out; where this one ends, by a kill too, the lock ends."""
+        """Keep other processes out; the lock ends with this process, even with one that is killed."""
         with naming(self.folder):
             descriptor = os.open(self.folder, os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
@@ -84,14 +86,24 @@ class RunFolder:
             pass
 
     def begin(self, command: str) -> None:
-        """Write the log's head, or where a restored training goes on; epochs it does not know of leave the log."""
+        """Write the head of the log, or for a restored training the entry that it goes on.
+
+        The log then tells of the epochs that the training knows of, and of no later one.
+
+        Args:
+            command: the command line, for the log.
+
+        Raises:
+            FileError: if the log cannot be read or written.
+            RunError, CheckpointError: if there is a log or a best model that cannot be read as such.
+        """
         history, resumed = self._training.history, self._training.update.steps > 0
         done, model_config = len(history.epochs), self._about.model_config
-        if resumed and (self.folder / BEST).exists():  # it may be of a later epoch than the position
+        if resumed and (self.folder / BEST).exists():  # the best model may be of a later epoch than the position
             self._has_best = True
             reached = load_checkpoint(self.folder / BEST).reached
             if self._valid in reached:
-                self._least = self._sign * reached[self._valid]
+                self._to_beat = self._sign * reached[self._valid]
         if resumed:
             self.kept = dataclasses.replace(self._training.position)
         event = {
@@ -105,8 +117,8 @@ class RunFolder:
             "machine": machine(),
         }
         entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
-        again = {"test"} if self._training.over else set()  # what is done once more
-        entries = [entry for entry in entries if entry.get("epoch", 0) <= done and entry.get("event") not in again]
+        repeated = {"test"} if self._training.over else set()  # the test follows at once, and is logged again
+        entries = [entry for entry in entries if entry.get("epoch", 0) <= done and entry.get("event") not in repeated]
         logged = {entry.get("epoch") for entry in entries}
         entries += [epoch_entry(history, epoch) for epoch in range(1, done + 1) if epoch not in logged]
         lines = "".join(json.dumps(entry) + "\n" for entry in [*entries, event])
@@ -122,19 +134,19 @@ class RunFolder:
             file.write(json.dumps(entry) + "\n")
 
     def keep(self) -> None:
-        """Keep what the training has reached; to be called wherever it can be halted."""
+        """Log an epoch that is over, note a new best model, and save if it is time; called where the run can halt."""
         history = self._training.history
         if self._training.position.batch == 0:
             epoch = len(history.epochs)
             self.log(**epoch_entry(history, epoch))
             found = self._sign * history.valid[-1] if history.valid else -math.inf
-            if history.best_epoch == epoch and found <= self._least:
+            if history.best_epoch == epoch and found <= self._to_beat:
                 self._note_best()
         if time.monotonic() - self._saved > self._pause:
             self.save()
 
     def save(self) -> None:
-        """Write the best model, if it is a new one, and the position, which must be one where the training can halt."""
+        """Write a new best model, if there is one, and the position; call it only where the training can halt."""
         start = time.monotonic()
         self._save_best()
         save_checkpoint(self.folder / LAST, self._checkpoint(training=self._training.snapshot()))
@@ -143,7 +155,7 @@ class RunFolder:
         self._pause = max(self._pace.period, (self._saved - start) / self._pace.largest_share)
 
     def finish(self, diverged: bool = False) -> Path | None:
-        """Write what is still to be written; return the file of the best model, None if there is none.
+        """Write what is still to be written, and return the file of the best model; None if there is no best model.
 
         If the run was stopped, last.d2lrnn is the position of the last save.  model.d2lrnn is the best model by
         validation; without validation it is the newest, and after divergence the newest of a finished epoch.
@@ -163,7 +175,7 @@ class RunFolder:
         measures = history.epochs[-1] if history.epochs else {}
         if self._valid in measures and self._training.position.batch == 0:
             reached[self._valid] = measures[self._valid]
-            self._least = self._sign * measures[self._valid]
+            self._to_beat = self._sign * measures[self._valid]
         with self._training.average.in_place():
             self._best, self._has_best = self._checkpoint(reached=reached), True
 

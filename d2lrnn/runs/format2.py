@@ -1,4 +1,4 @@
-"""What checkpoints of format 2 call otherwise: there one vocabulary, and a history in columns that knows perplexity."""
+"""Checkpoints of format 2, which have one vocabulary, and a history in columns whose measure is the perplexity."""
 
 from __future__ import annotations
 

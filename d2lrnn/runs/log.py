@@ -1,4 +1,4 @@
-"""The log of a training run: a line of JSON for its head, each epoch, each time it went on, and the test."""
+"""The log of a training run: a line of JSON for its head, each epoch, each time that it went on, and the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RunError(D2lrnnError):
 
 
 def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
-    """Return a log's line for an epoch, from 1: its measures, of which the one that the run is told by comes first."""
+    """Return a log's line for an epoch, from 1: all its measures, the one that the run is judged by first."""
     found, first = history.epochs[epoch - 1], (history.measure, history.valid_measure)
     names = [name for name in first if name in found] + [name for name in found if name not in first]
     return {"event": "epoch", "epoch": epoch, **{name: found[name] for name in names}}
@@ -31,7 +31,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """Read a run's log; a last line that a kill cut short is left out.
 
     Raises:
-        RunError: if it is not there, or no such log.
+        RunError: if the file is not there, or is no such log.
     """
     with naming(path):
         found = path.is_file()
@@ -41,7 +41,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     with naming(path):
         lines = path.read_text(errors="replace").split("\n")
     for number, line in enumerate(lines, 1):
-        if not line:  # behind the last line end
+        if not line:  # after the last line end
             continue
         try:
             entry = json.loads(line)
@@ -56,7 +56,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def read_history(run: Path) -> History:
-    """Return what a run's log tells of its epochs.
+    """Return the epochs of a run's log.
+
+    Args:
+        run: the folder of the run, or its log.
 
     Raises:
         RunError: as :func:`read_log`; also if no epoch is over.
@@ -68,7 +71,7 @@ def read_history(run: Path) -> History:
         if entry.get("event") == "epoch":
             numbers = {name: value for name, value in entry.items() if isinstance(value, (int, float))}
             history.epochs.append({name: value for name, value in numbers.items() if name != "epoch"})
-        else:  # the head of a log names the measure, if it is another one
+        else:  # the head names the measure; in old logs it does not, and the measure is the perplexity
             history.measure = entry.get("measure", history.measure)
             history.less_is_better = entry.get("less_is_better", history.less_is_better)
     if not history.trained:

@@ -14,12 +14,12 @@ from d2lrnn.errors import naming
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write to that lies beside ``path``, and move it there in the end.
+    """Yield a file beside ``path`` to write to, and move it to ``path`` in the end.
 
-    After an exception ``path`` is what it was before; after a kill :func:`remove_parts` removes what is left.
+    After an exception ``path`` is what it was before.  After a kill :func:`remove_parts` removes what is left.
 
     Raises:
-        FileError: if it cannot be written, as on a full disk; it names ``path``.
+        FileError: if the file cannot be written, as on a full disk; the message names ``path``.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what processes that were killed left beside ``path``."""
+    """Remove the unfinished files that killed processes left beside ``path``."""
     with naming(path.parent):
         for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
             left.unlink(missing_ok=True)

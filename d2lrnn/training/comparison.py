@@ -20,7 +20,7 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
     """Train one model after the other on the same batches in the same order, as :func:`train_and_predict` does.
 
     Returns:
-        the histories by the models' names; after Ctrl-C, those of the models that had begun.
+        the histories by the models' names; after Ctrl-C only those of the models whose training had begun.
     """
     histories: dict[str, History] = {}
     for name, model in models.items():
@@ -33,7 +33,7 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
 
 
 def comparison_table(histories: Mapping[str, History]) -> str:
-    """Return a table with a line for each run: epochs, last perplexities, speed and time."""
+    """Return a table with a line for each run: epochs, last measures, tokens per second and seconds."""
     width = max(len(name) for name in histories)
     held_out = any(history.valid for history in histories.values())
     measure = next(iter(histories.values())).measure
@@ -52,7 +52,11 @@ def _last(measure: str, values: list[float]) -> str:
 
 
 def largest_difference(first: History, second: History) -> float:
-    """Return the largest relative difference of two runs' measures in the epochs that both have finished."""
+    """Return the largest relative difference of two runs' measures in the epochs that both have finished.
+
+    Raises:
+        D2lrnnError: if there is no such epoch.
+    """
     pairs = list(zip(first.trained, second.trained))
     if not pairs:
         raise D2lrnnError("there is nothing to compare: one of the runs has finished no epoch")

@@ -1,4 +1,4 @@
-"""When a run is lost."""
+"""Tell whether a run is lost, and the error that ends it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.objective import Objective, format_measure
 
-RISE = 1.1  # a measure may rise by a tenth: chance, as that of dropout, moves the mean of an epoch a little
-CUT = 0.5  # a learning rate that was cut to less than this share gets its chance; schedules cut less
+RISE = 1.1  # a measure may become worse by a tenth: chance, as in dropout, moves the mean of an epoch a little
+CUT = 0.5  # after a cut of the learning rate to less than this share, a run has time to recover; schedules cut less
 
 
 class TrainingDivergedError(D2lrnnError, ArithmeticError):
-    """A gradient or the measure became NaN or infinite, or the measure rose beyond what guessing reaches.
+    """A gradient or the measure became NaN or infinite, or the measure became worse than guessing.
 
     The model keeps the last parameters that were numbers.
 
     Attributes:
-        history: what was seen until then.
+        history: of the epochs that were finished.
     """
 
     def __init__(self, message: str, history: History) -> None:
@@ -29,18 +29,18 @@ class TrainingDivergedError(D2lrnnError, ArithmeticError):
 def why_lost(
     objective: Objective, history: History, position: Position, found: float, limit: float | None
 ) -> str | None:
-    """Return why the batches with the measure ``found`` show that a run is lost, or None if they do not.
+    """Return why a run is lost, by its measure over some batches; None if it is not lost.
 
-    A run is lost where the measure is NaN or infinite.  It is also lost where the measure has risen by more than a
-    tenth since the last epoch and is now beyond the limit, unless the learning rate was cut to less than half.  A first
-    epoch may well be beyond the limit, and come down.
+    A run is lost if the measure is NaN or infinite.  It is also lost if the measure has become worse by more than a
+    tenth since the last epoch and is now worse than the limit by more than a tenth, unless the learning rate was cut to
+    less than half.  The first epoch may be worse than the limit.
 
     Args:
-        objective: what is measured.
+        objective: what is measured, and whether less of it is better.
         history: the finished epochs.
         position: where the run stands; its ``lr`` is that of the last batch.
         found: the measure over some batches of the epoch.
-        limit: what guessing reaches; None: there is no such number.
+        limit: the measure of guessing at random; None: there is no such number.
     """
     epoch, name = position.epoch, objective.measure
     if not math.isfinite(found):

@@ -17,10 +17,10 @@ def gradient_norm(params: Iterable, ctx: ContextLike = None):
     Args:
         params: arrays with gradients, or Gluon parameters, such as ``net.collect_params()`` (those with ``grad_req``
             "null" are passed over); or the model that has them.
-        ctx: where to look for Gluon parameters that live on several devices.
+        ctx: the device to look on, for Gluon parameters that live on several.
 
     Raises:
-        ValueError: if there are no gradients, or an array has none.
+        D2lrnnError: if there are no gradients, or an array has none.
     """
     return _norm(_flat_gradients(params, ctx)).as_np_ndarray()
 
@@ -48,13 +48,13 @@ def grad_clipping(params: Iterable, theta: float, ctx: ContextLike = None):
         params: arrays with gradients, or Gluon parameters, such as ``net.collect_params()`` (those with ``grad_req``
             "null" are passed over); or the model that has them.
         theta: the largest norm.
-        ctx: where to clip Gluon parameters that live on several devices.
+        ctx: the device to clip on, for Gluon parameters that live on several.
 
     Returns:
         the norm before clipping, an array of shape (1,) on the device; reading it waits.
 
     Raises:
-        ValueError: if ``theta`` is not above 0, or there are no gradients, or an array has none.
+        D2lrnnError: if ``theta`` is not above 0, or there are no gradients, or an array has none.
     """
     if not theta > 0:
         raise D2lrnnError(f"theta is {theta}: expected a number above 0")
@@ -64,8 +64,8 @@ def grad_clipping(params: Iterable, theta: float, ctx: ContextLike = None):
     scale = mx.nd.minimum(theta / norm, 1)
     for g in grads:
         mx.nd.broadcast_mul(g, scale, out=g)
-        # NaN times anything is NaN: overwrite. SequenceMask, with the length 0 or 1 read on the device, is the
-        # cheapest operator that does so: 0.7 ms for all of the book's LSTM, nan_to_num 4.7, where 10.
-        whole = g.reshape((1, 1, -1))
+        # NaN times 0 is NaN, so NaN must be overwritten. SequenceMask, whose length 0 or 1 is read on the device, is
+        # the cheapest operator for that: 0.7 ms for all of the book's LSTM, nan_to_num 4.7, where 10.
+        whole = g.reshape((1, 1, -1))  # (num_steps, batch_size, numbers) for SequenceMask
         mx.nd.SequenceMask(whole, finite, use_sequence_length=True, out=whole)
     return norm.as_np_ndarray()

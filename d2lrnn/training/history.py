@@ -11,9 +11,9 @@ from d2lrnn.training.objective import format_measure
 
 @dataclass
 class History:
-    """What a training run has shown: for each finished epoch its measures by name, and the samples.
+    """What a training run has shown: the measures of each finished epoch by name, and the samples.
 
-    An epoch of a language model is, for example, ``{"perplexity": 3.2, "lr": 1.0, "grad_norm": 0.4,
+    For example, an epoch of a language model is ``{"perplexity": 3.2, "lr": 1.0, "grad_norm": 0.4,
     "tokens_per_second": 9000.0, "seconds": 12.5, "valid_perplexity": 4.1}``.  ``history["perplexity"]``, or
     ``history.perplexity``, is the list over the epochs.
     """
@@ -21,16 +21,16 @@ class History:
     epochs: list[dict[str, float]] = field(default_factory=list)
     samples: list[tuple[int, str, str]] = field(default_factory=list)  # (epoch, prefix, text)
     stopped: str = ""  # why training ended before num_epochs; empty if it did not
-    measure: str = "perplexity"  # the name of the number that the run is told by
-    less_is_better: bool = True  # of that number
+    measure: str = "perplexity"  # the name of the number that the run is judged by
+    less_is_better: bool = True  # whether a smaller such number is better
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Sequence[float]], **more: Any) -> History:
-        """Return the history of which each measure's values over the epochs are given.
+        """Return the history whose measures have these values over the epochs.
 
         Args:
-            columns: lists by the name of the measure; epoch i has those measures whose list is longer than i.
-            more: the other fields.
+            columns: lists of values by the measures' names; a measure with three values is in the first three epochs.
+            more: other fields of the history.
         """
         count = max(map(len, columns.values()), default=0)
         epochs = [{name: values[i] for name, values in columns.items() if i < len(values)} for i in range(count)]
@@ -42,17 +42,17 @@ class History:
 
     @property
     def trained(self) -> list[float]:
-        """The measure that the run is told by, in training."""
+        """The measure that the run is judged by, in training."""
         return self[self.measure]
 
     @property
     def valid_measure(self) -> str:
-        """The name of that measure in validation."""
+        """The name of the measure in validation, such as ``valid_perplexity``."""
         return f"valid_{self.measure}"
 
     @property
     def valid(self) -> list[float]:
-        """The measure in validation; empty without a validation split."""
+        """The measure in validation, of the epochs that have it; empty without a validation split."""
         return self[self.valid_measure]
 
     @property
@@ -62,7 +62,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, from 1, that is the best in validation; the last epoch where there is no validation."""
+        """The epoch, from 1, that is best in validation, the first of equal ones; without validation the last epoch."""
         if not self.valid:
             return len(self.epochs)
         best = (min if self.less_is_better else max)(self.valid)
@@ -101,20 +101,20 @@ class History:
 
 @dataclass
 class Position:
-    """Where a training run stands in its epoch, and what the epoch has shown so far."""
+    """Where a training run stands in its epoch, and the epoch's sums so far."""
 
     epoch: int = 1  # of the next batch
     batch: int = 0  # batches of that epoch already taken
-    loss_sum: float = 0.0  # of all that was counted so far
-    count: int = 0  # over how many; of a language model, tokens
-    norm_sum: float = 0.0  # of the gradients, before clipping
+    loss_sum: float = 0.0  # of the losses of all tokens, or whatever the objective counts
+    count: int = 0  # how many tokens, or whatever the objective counts
+    norm_sum: float = 0.0  # of the gradients' norms before clipping
     seconds: float = 0.0
     lr: float = 0.0  # of the last batch
-    score_sum: float = 0.0  # of the batches' scores, where the objective has any
+    score_sum: float = 0.0  # of the batches' scores, if the objective has any
 
 
 def report_line(epoch: int, history: History) -> str:
-    """Return what the last epoch has shown, in a line; with the learning rate once it has changed."""
+    """Return a line about the last epoch, of this number; the learning rate is in it once it has changed."""
     last, name = history.epochs[-1], history.measure
     numbers = [f"{name} {format_measure(name, last[name])}"]
     if history.valid_measure in last:

@@ -32,10 +32,10 @@ def train(
     """Train any model on any batches from the beginning to the end; :func:`train_and_predict` makes its batches itself.
 
     Args:
-        model: what is trained, in place.
-        make_batches: as for :meth:`d2lrnn.training.loop.Training.run`, and so is ``on_epoch``.
-        config: how.
-        on_epoch: called after each epoch.
+        model: the model, trained in place.
+        make_batches: called once an epoch; returns its batches, as :meth:`d2lrnn.training.loop.Training.run` says.
+        config: how to train.
+        on_epoch: called after each epoch with its number, from 1, and the history so far.
         objective: the loss of a batch; None: the cross-entropy of the next token.
 
     Raises:
@@ -45,12 +45,12 @@ def train(
 
 
 def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Batches:
-    """Return the batches of an epoch by the sampler that a config asks for, after checking that all fits together.
+    """Check that model, corpus and configuration fit together, and return the batches of an epoch.
 
     Raises:
         LooksAheadError: for a bidirectional model, which would see its own targets.
-        ValueError: if model and corpus differ in vocabulary, a prefix is empty or unknown, or the corpus too short or
-            without the validation that averaging needs.
+        D2lrnnError: if model and corpus differ in vocabulary, a prefix is empty or has an unknown token, or the corpus
+            is too short or lacks the validation that ``averaging`` and ``patience`` need.
     """
     check_causal(model)
     check_vocab(model, corpus.vocab)
@@ -72,10 +72,10 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
 
 
 def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, batch_size: int = 1) -> float:
-    """Return the perplexity on a text, read as the training reads its own: line by line, or all through.
+    """Return the perplexity on a text that is read as in training: line by line, or from end to end.
 
     Raises:
-        LooksAheadError, ValueError: as :func:`d2lrnn.evaluation.texts.evaluate`.
+        LooksAheadError, D2lrnnError: as :func:`d2lrnn.evaluation.texts.evaluate`.
     """
     if config.batches == "lines":
         return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size)
@@ -86,7 +86,7 @@ def line_end(vocab: Vocab) -> int:
     """Return the id of the line end.
 
     Raises:
-        ValueError: if the vocabulary has none.
+        D2lrnnError: if the vocabulary has none.
     """
     if LINE_END not in vocab:
         raise D2lrnnError(
@@ -107,18 +107,18 @@ def train_and_predict(
 
     Args:
         model: an :class:`RNNModelScratch` or :class:`RNNModel`, trained in place on the device of its parameters.
-        corpus: its ``train`` ids are what is learnt; on its ``valid`` ids, if it has them, the perplexity is measured
-            after each epoch, with the averaged parameters once there are any (``training.average`` has them; the
-            model keeps its own).
+        corpus: the model learns its ``train`` ids.  If there are ``valid`` ids, their perplexity is measured after each
+            epoch, with the averaged parameters once averaging has begun.  The averaged parameters are in
+            ``training.average``; the model keeps its own.
         config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
-        training: of this model and config, to go on with from where it stands; None: begin.
-        on_segment: called wherever the run can be halted; where ``training.position.batch`` is 0, an epoch is over.
+        training: a training of this model and config, which goes on from where it stands; None: a new one begins.
+        on_segment: called wherever the run can be halted; if ``training.position.batch`` is 0, an epoch is over.
 
     Returns:
         the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
 
     Raises:
-        LooksAheadError, ValueError: as :func:`batches_for`.
+        LooksAheadError, D2lrnnError: as :func:`batches_for`.
         TrainingDivergedError: as :meth:`Training.run`.
     """
     config = config or TrainConfig()
@@ -145,7 +145,10 @@ def train_and_predict(
 
 
 def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[tuple[str, str]]:
-    """Return prefixes, and what the model writes after each; greedily it writes after the same one the same text."""
+    """Return prefixes, and the text that the model writes after each.
+
+    Without a temperature, repeated prefixes are dropped: greedy search would write the same text after each.
+    """
     prefixes = list(config.prefixes if config.pred_temperature else dict.fromkeys(config.prefixes))
     if not prefixes:
         return []

@@ -1,4 +1,4 @@
-"""The training loop: a run that can be halted and goes on as if it had not been."""
+"""The training loop: a run can be halted, and goes on as if it had not been."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Step(NamedTuple):
     """What one step has shown."""
 
     loss: Any  # the mean loss, an array of shape ()
-    norm: float  # of the gradient before clipping, of the summed loss with ``sum_over_steps``, else of the mean;
-    # where it is NaN or infinite, the parameters were left as they were
+    # The gradient's norm before clipping, of the summed loss with ``sum_over_steps``, else of the mean loss.  If the
+    # norm is NaN or infinite, the step changed no parameter.
+    norm: float
     state: tuple  # after the batch
-    score: Any  # as the objective tells it
+    score: Any  # of the batch, as the objective returned it
 
 
 def set_seed(seed: int) -> None:
@@ -48,20 +49,20 @@ class Training:
     """The one loop: truncated backpropagation through time for any model and any objective.
 
     A run can be halted and go on later, in another process, with the very numbers of a run that was never halted:
-    :meth:`snapshot` holds what that takes.  A run can be halted where its random numbers begin anew, which is at each
-    epoch and after every ``segment`` batches.
+    :meth:`snapshot` returns what that takes.  A run can be halted where its random numbers are seeded anew: before each
+    epoch, and after every ``segment`` batches of it.
 
     Args:
-        model: what is trained, in place; it keeps :class:`d2lrnn.models.protocol.Model`.
-        config: how; its ``prefixes`` and ``pred_len`` do not matter here.
-        objective: the loss of a batch, and the number that the run is told by.
+        model: the model, trained in place; it keeps :class:`d2lrnn.models.protocol.Model`.
+        config: how to train; its ``prefixes`` and ``pred_len`` do not matter here.
+        objective: the loss of a batch, and the number that the run is judged by.
         segment: batches between two places where the run can be halted within an epoch.
         line_period: seconds between two lines of a log file within an epoch.
 
     Attributes:
-        history: what the finished epochs have shown.
+        history: the measures of the finished epochs.
         position: where the run stands.
-        carried: the state after the last batch; None: the next batch begins anew.
+        carried: the state after the last batch; None: the next batch begins with the zero state.
         params: the parameters that are trained, by name.
         update: the optimiser.
         average: the mean of the parameters, once ``averaging`` has begun.
@@ -96,10 +97,11 @@ class Training:
         Ctrl-C ends training cleanly: the history of the finished epochs is returned.
 
         Args:
-            make_batches: called once an epoch; returns the batches that the objective takes, best as
-                :class:`d2lrnn.data.batches.Batches`: without their number, ``one-cycle`` moves on with each epoch only.
-            on_epoch: called after each epoch with its number, from 1, and the history so far; it may add measures to
-                ``history.epochs[-1]``, such as the one in validation.
+            make_batches: called once an epoch; returns an iterable of batches, each as the objective takes it.  If it
+                has a ``num_batches``, as :class:`d2lrnn.data.batches.Batches` has, ``one-cycle`` changes the learning
+                rate with each batch, otherwise with each epoch.
+            on_epoch: called after each epoch with its number, from 1, and the history so far.  It may add measures,
+                Python numbers, to ``history.epochs[-1]``, such as the one in validation.
             on_segment: called wherever the run can be halted: after each epoch and in between.
 
         Returns:
@@ -137,12 +139,12 @@ class Training:
 
     @property
     def exhausted(self) -> bool:
-        """Whether validation has not improved for as many epochs as ``patience`` grants."""
+        """Whether validation has not improved for ``patience`` epochs."""
         history, patience = self.history, self.config.patience
         return 0 < patience <= max(history.validated, default=0) - history.best_epoch
 
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
-        """Take the steps of an epoch that are still to take, and enter what they showed into the history."""
+        """Take the steps of an epoch that are still to take, and add the epoch to the history."""
         position, taken = self.position, self.position.batch
         self._seed(0)
         batches = make_batches()
@@ -173,9 +175,9 @@ class Training:
         )
 
     def _check(self, begun: Position, limit: float | None) -> float:
-        """Return the measure over the batches since ``begun``, or stop where it shows that the run is lost."""
+        """Return the measure over the batches since ``begun``, or end the run if the measure shows that it is lost."""
         position = self.position
-        if position.count == begun.count:  # a resumed run that had taken all batches
+        if position.count == begun.count:  # a resumed run had taken all batches before
             return math.nan
         sums = (getattr(position, name) - getattr(begun, name) for name in ("loss_sum", "score_sum", "count"))
         found = self.objective.value(*sums)
@@ -185,7 +187,7 @@ class Training:
         return found
 
     def _take_step(self, batch: tuple, share: float) -> None:
-        """Take a step on a batch before which there went a share of the epoch."""
+        """Take a step on a batch; ``share``, 0 to 1, is the share of the epoch's batches that came before it."""
         start, position = time.perf_counter(), self.position
         position.lr = learning_rate(self.config, position.epoch, share)
         loss, norm, state, score = self.step(batch, self.carried, position.lr)
@@ -206,8 +208,8 @@ class Training:
         """Take a step on a batch.
 
         Args:
-            batch: what the objective takes.
-            state: before the batch; None: zero.
+            batch: as the objective takes it.
+            state: before the batch; None: the zero state.
             lr: the learning rate; None: the configuration's.
         """
         config = self.config
@@ -258,7 +260,7 @@ class Training:
         return Snapshot.of(self)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Let the run stand where the snapshot was taken.
+        """Put the run where the snapshot was taken.
 
         Raises:
             D2lrnnError: if the snapshot is of another model, optimiser or objective; then nothing was changed.

@@ -1,4 +1,4 @@
-"""What a task asks of a model: the loss of a batch, and the number that a run is told by."""
+"""What a task asks of a model: the loss of a batch, and the number that a run is judged by."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, perplexit
 
 
 class Outcome(NamedTuple):
-    """What a model made of a batch."""
+    """The loss of a batch, and what else training needs to know of it."""
 
-    loss: Any  # the mean loss, an array of shape (), of which the gradient is taken
-    state: tuple  # after the batch; () for a model without one
-    score: Any = 0.0  # what the measure adds up beside the loss, such as the number of right answers: a number or array
+    loss: Any  # the mean loss, an array of shape (); its gradient is taken
+    state: tuple  # after the batch, shaped as begin_state's; (): no batch goes on from another
+    score: Any = 0.0  # a number or an array of shape () to sum for the measure, such as how many answers are right
 
 
 class Objective:
     """What :class:`d2lrnn.training.loop.Training` must know of a task: derive from it and write :meth:`loss`.
 
-    For example, a classifier is told by its accuracy, and more is better::
+    For example, a classifier is judged by its accuracy, and more is better::
 
         class Classification(Objective):
             measure, less_is_better, unit = "accuracy", False, "images"
 
             def loss(self, model, batch, state):
                 X, labels = batch
-                logits, state = model(X, self.begin(model, batch))
+                logits, _ = model(X, self.begin(model, batch))
                 right = (logits.argmax(axis=1) == labels).sum()
-                return Outcome(loss_of(logits, labels).mean(), state, right)
+                return Outcome(loss_of(logits, labels).mean(), (), right)
 
             def value(self, loss_sum, score_sum, count):
                 return score_sum / count
     """
 
-    measure = "loss"  # the name of the number that a run is told by; its value in validation is valid_<measure>
+    measure = "loss"  # the name of the number that a run is judged by; in validation it is called valid_<measure>
     less_is_better = True
     unit = "examples"  # what :meth:`count` counts
-    # Beyond this value of the measure a run is lost if it was better before: over an epoch, and over a few batches.
-    limit: float | None = None  # None: a run is lost only where a number is NaN or infinite
-    segment_limit: float | None = None
+    # A run is lost if its measure was better than a limit and becomes worse (d2lrnn.training.divergence.why_lost).
+    limit: float | None = None  # over an epoch; None: a run is lost only if a number is NaN or infinite
+    segment_limit: float | None = None  # over a few batches
 
     def loss(self, model: Any, batch: tuple, state: tuple | None) -> Outcome:
         """Compute the mean loss of a batch; gradients are recorded.
 
         Args:
             model: what is trained.
-            batch: as the task's iterator yields it; the first axis of its first array is the batch's rows.
-            state: that of the batch before, without its gradients; None: begin anew (:meth:`begin`).
+            batch: as the task's iterator yields it; the first axis of its first array is batch_size.
+            state: after the batch before, detached from its gradients; None: begin anew (:meth:`begin`).
         """
         raise NotImplementedError
 
     def count(self, batch: tuple) -> int:
-        """Return over how many the loss of a batch is a mean: by default over its rows."""
+        """Return how many examples the mean loss of a batch is over: by default the batch's rows."""
         return len(batch[0])
 
     def value(self, loss_sum: float, score_sum: float, count: int) -> float:
@@ -72,13 +72,13 @@ class Objective:
 
 
 class NextToken(Objective):
-    """A language model's objective: the cross-entropy of each next token, told as perplexity.
+    """A language model's objective: the cross-entropy of each next token; the measure is the perplexity.
 
-    A batch is ``(X, Y)`` or ``(X, Y, counted)``, each of shape (batch_size, num_steps): ids, those that follow them,
-    and 1 for what counts and 0 for padding.
+    A batch is ``(X, Y)`` or ``(X, Y, counted)``, each of shape (batch_size, num_steps).  X is ids, Y the ids that
+    follow them; ``counted`` is 1 for tokens that count and 0 for padding.
 
     Args:
-        vocab_size: the perplexity of guessing at random.
+        vocab_size: the number of tokens, which is the perplexity of guessing at random.
     """
 
     measure, unit = "perplexity", "tokens"
@@ -104,7 +104,7 @@ class NextToken(Objective):
         return Outcome(cross_entropy(logits, Y, counted), state)
 
     def count(self, batch: tuple) -> int:
-        """Return how many tokens of the batch count."""
+        """Return how many tokens of the batch are no padding."""
         _, Y, *counted = batch
         return int(counted[0].sum()) if counted else Y.size
 
@@ -114,7 +114,7 @@ class NextToken(Objective):
 
 
 def format_measure(name: str, value: float) -> str:
-    """Return a measure's value as it is printed: a perplexity with two digits after the point, others with four."""
+    """Return a measure's value for printing: a perplexity with two digits after the point, another with four."""
     if name.endswith("perplexity"):
         return format_perplexity(value)
     return f"{value:.4f}" if abs(value) < 100 and math.isfinite(value) else f"{value:.5g}"

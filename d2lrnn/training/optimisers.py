@@ -19,7 +19,7 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
         params: arrays with gradients, or Gluon parameters.
         lr: the learning rate.
         batch_size: what the loss is a sum over; 1 for a loss that is a mean, as in this chapter.
-        ctx: where to update Gluon parameters that live on several devices.
+        ctx: the device to update on, for Gluon parameters that live on several.
     """
     device = as_ctx(ctx) if ctx is not None else None
     for param in trainable(params):
@@ -31,7 +31,7 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
 class SGD:
     """Stochastic gradient descent on the gradients times a scale, with decoupled weight decay.
 
-    Clipping by the scale costs nothing, where clipping the gradients themselves goes over all of them once more.
+    Clipping by the scale costs nothing; clipping the gradients themselves would go over all of them once more.
 
     Args:
         params: arrays with gradients, or Gluon parameters.
@@ -53,7 +53,7 @@ class SGD:
 
     @property
     def memory(self) -> dict[str, list]:
-        """What is remembered from step to step: by its name an array for each parameter."""
+        """What is remembered from step to step: lists by name, with an array for each parameter; for SGD none."""
         return {}
 
 
@@ -82,7 +82,7 @@ class Adam(SGD):
 
     @property
     def memory(self) -> dict[str, list]:
-        """Means of the gradients and of their squares."""
+        """The means of the gradients and of their squares."""
         return {"mean": self._mean, "variance": self._variance}
 
 
@@ -95,18 +95,18 @@ def learning_rate(config: TrainConfig, epoch: int, share: float) -> float:
     """Return the learning rate of a batch, by the schedule of a configuration.
 
     Args:
-        config: ``decay`` is the TensorFlow PTB tutorial's: ``constant_epochs`` epochs with ``lr``, then ``lr_decay``
-            times the last epoch's in each; ``one-cycle`` rises to ``lr`` and falls to 0 in straight lines (Smith and
-            Topin 2018, arXiv 1708.07120).
+        config: ``decay`` is the TensorFlow PTB tutorial's: ``constant_epochs`` epochs with ``lr``, then each
+            epoch with ``lr_decay`` times the rate of the one before; ``one-cycle`` rises to ``lr`` and falls to 0 in
+            straight lines (Smith and Topin 2018, arXiv 1708.07120).
         epoch: the batch's, from 1.
-        share: how much of the epoch went before it, 0 to 1.
+        share: the share of the epoch's batches that came before it, 0 to 1.
     """
     if config.lr_schedule == "decay":
         return config.lr * config.lr_decay ** max(epoch - config.constant_epochs, 0)
     if config.lr_schedule == "one-cycle":
         done = (epoch - 1 + share) / config.num_epochs
         if done < config.warm_up:
-            return config.lr * (0.01 + 0.99 * done / config.warm_up)  # not 0, or the first step would be lost
+            return config.lr * (0.01 + 0.99 * done / config.warm_up)  # at 0 the first step would change nothing
         return config.lr * (1 - done) / (1 - config.warm_up)
     return config.lr
 
@@ -118,7 +118,7 @@ class Average:
         params: arrays with gradients, or Gluon parameters.
 
     Attributes:
-        steps: how many the mean is over; 0: not started.
+        steps: how many steps the mean is over; 0: not started.
         arrays: the mean, an array for each parameter, once started.
     """
 
@@ -128,18 +128,18 @@ class Average:
         self.arrays: list = []
 
     def start(self) -> None:
-        """Begin with the parameters as they are now."""
+        """Begin with the present parameters."""
         self.steps, self.arrays = 1, [data_and_grad(param, None)[0].as_nd_ndarray().copy() for param in self._params]
 
     def add(self) -> None:
-        """Take the parameters as they are now into the mean."""
+        """Add the present parameters to the mean."""
         self.steps += 1
         for param, mean in zip(self._params, self.arrays):
             mean += (data_and_grad(param, None)[0].as_nd_ndarray() - mean) / self.steps
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the mean in the parameters' place for a while; before :meth:`start`, leave the parameters."""
+        """Let the parameters be the mean within the ``with`` block; before :meth:`start`, change nothing."""
         if self.steps:
             self._swap()
         try:

@@ -34,7 +34,7 @@ class ProgressBar:
 
     Args:
         config: of the training; without ``verbose`` nothing is shown.
-        objective: of the training, whose measure is shown.
+        objective: of the training; its measure is shown.
         period: seconds between the lines of a log file within an epoch.
     """
 
@@ -50,7 +50,7 @@ class ProgressBar:
             disable=not (config.verbose and self._has_bar),
             bar_format="{percentage:3.0f}%|{bar}| {desc}",
         )
-        self._start: tuple[float, float] | None = None  # when it began to watch, and the epochs done then
+        self._start: tuple[float, float] | None = None  # the time of the first call of show(), and the epochs done then
         self._shown = time.perf_counter()
 
     def __enter__(self) -> ProgressBar:
@@ -60,7 +60,7 @@ class ProgressBar:
         self._bar.close()
 
     def show(self, history: History, position: Position, num_batches: int) -> None:
-        """Show where a training stands; ``num_batches`` is of an epoch, 0: nobody knows."""
+        """Show where a training stands; ``num_batches`` is the number of batches in an epoch, 0 if unknown."""
         now = time.perf_counter()
         done = position.epoch - 1 + (position.batch / num_batches if num_batches else 0)
         self._start = self._start or (now, done)

@@ -19,15 +19,15 @@ from d2lrnn.training.optimisers import Average
 class Snapshot:
     """Where a run stands: facts that JSON can hold, and arrays by name.
 
-    An array's name is what it belongs to and, after a point, which one it is.  ``state.0``, ``state.1`` and so on are
-    the carried state.  ``mean.dense.weight`` is Adam's mean of the gradients of the parameter ``dense.weight``.
-    ``average.dense.weight`` is that parameter's mean over the steps.
+    The name of an array tells its kind before the first point, and which one of the kind it is after the point.
+    ``state.0``, ``state.1`` and so on are the carried state.  ``mean.dense.weight`` is Adam's mean of the gradients of
+    the parameter ``dense.weight``.  ``average.dense.weight`` is that parameter's mean over the steps.
     """
 
     history: History
     position: Position
     update_steps: int  # steps that the optimiser has taken
-    average_steps: int  # steps that the mean of the parameters is over; 0: not begun
+    average_steps: int  # steps that the mean of the parameters is over; 0: averaging has not begun
     arrays: dict[str, numpy.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -48,10 +48,10 @@ class Snapshot:
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], arrays: dict[str, numpy.ndarray]) -> Snapshot:
-        """Return the snapshot that :meth:`facts` and its arrays were taken from.
+        """Return the snapshot of which these are :meth:`facts` and arrays.
 
         Raises:
-            D2lrnnError: if these are no such facts.
+            D2lrnnError: if a fact is missing or of another type.
         """
         try:
             history = dict(facts["history"])
@@ -67,7 +67,7 @@ class Snapshot:
             raise D2lrnnError(f"the run's history or position is not what it should be: {error!r}") from error
 
     def restore(self, training: Any) -> None:
-        """Let a training stand here; see :meth:`d2lrnn.training.loop.Training.restore`."""
+        """Put a training where the snapshot was taken, as :meth:`d2lrnn.training.loop.Training.restore` says."""
         ctx = device_of(next(iter(training.params.values())))
         kinds: dict[str, dict[str, numpy.ndarray]] = {}
         for name, array in self.arrays.items():
@@ -81,7 +81,7 @@ class Snapshot:
                 raise D2lrnnError("the run's carried state is of another model")
         if self.history.measure != training.objective.measure:
             raise D2lrnnError(
-                f"the run is told by its {self.history.measure}, expected {training.objective.measure}: it is of "
+                f"the run is judged by its {self.history.measure}, expected {training.objective.measure}: it is of "
                 "another task"
             )
         if self.average_steps:
@@ -104,7 +104,7 @@ def _copies(history: History, position: Position) -> tuple[History, Position]:
 
 
 def _memory(training: Any) -> dict[str, dict[str, Any]]:
-    """Return what optimiser and average remember: by its name an array for each parameter, by the parameter's."""
+    """Return the optimiser's and the average's arrays, as ``{"mean": {"dense.weight": array, ...}, ...}``."""
     kinds = {**training.update.memory, "average": training.average.arrays}
     return {kind: dict(zip(training.params, arrays)) for kind, arrays in kinds.items() if arrays}
 

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from tiny import history_of
 
 from d2lrnn.plotting import fonts
-from d2lrnn.plotting.figures import COLOURS, OTHERS
+from d2lrnn.plotting.figures import COLOURS, GREY
 from d2lrnn.plotting.inspection import EmbeddingMap
 from d2lrnn.plotting.pictures import plot_comparison, plot_embedding, plot_gates, plot_history, plot_next, varied_units
 from d2lrnn.training.history import History
@@ -147,7 +147,7 @@ def test_the_bars_are_the_probabilities_the_largest_on_top(tmp_path):
     assert panel.yaxis.get_inverted()
     assert [text.get_text() for text in panel.get_yticklabels()] == ["the", "␣", "$_$", "others"]
     assert [text.get_text() for text in panel.texts] == ["50.0 %", "25.0 %", "12.5 %", "12.5 %"]
-    assert [to_rgb(bar.get_facecolor()) for bar in panel.patches] == [to_rgb(COLOURS[0])] * 3 + [to_rgb(OTHERS)]
+    assert [to_rgb(bar.get_facecolor()) for bar in panel.patches] == [to_rgb(COLOURS[0])] * 3 + [to_rgb(GREY)]
     assert figure.get_suptitle() == "what follows '$a$'"
     assert pixels(imread(tmp_path / "next.png"), COLOURS[0]) > 5000
     assert not [text for text in [*panel.get_yticklabels(), figure._suptitle] if text.get_parse_math()]

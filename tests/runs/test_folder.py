@@ -469,7 +469,7 @@ def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, caps
         ),
         (
             lambda facts, arrays: facts["history"].update(measure="accuracy"),
-            "the run is told by its accuracy, expected",
+            "the run is judged by its accuracy, expected",
         ),
         (lambda facts, arrays: arrays.update({"state.0": numpy.zeros((1, 4, 9), "float32")}), "carried state is of an"),
         (lambda facts, arrays: arrays.pop("mean.dense.bias"), "the run's memory is of another model or optimizer"),

@@ -121,7 +121,7 @@ def test_a_model_that_no_configuration_describes_must_be_made_by_hand(tmp_path):
 def test_a_snapshot_of_another_task_is_refused(tmp_path):
     run("forecast", tmp_path)
     model, objective, config, _, _ = task("classify")
-    with pytest.raises(ValueError, match="told by its error, expected accuracy: it is of another task"):
+    with pytest.raises(ValueError, match="judged by its error, expected accuracy: it is of another task"):
         Training(model, config, objective).restore(load_checkpoint(tmp_path / LAST).training)
 
 
