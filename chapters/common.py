@@ -12,18 +12,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout's d2lrnn, installed or not
 
 import d2lrnn  # noqa: E402
-from d2lrnn.cli import (  # noqa: E402
-    compare,
-    from_arguments,
-    options,  # noqa: E402
-)
+from d2lrnn.cli import compare, from_arguments, options  # noqa: E402
 from d2lrnn.generation import encode_prefix  # noqa: E402
 from d2lrnn.training import in_notebook  # noqa: E402
 
 BOOK_RNN = d2lrnn.TrainConfig(num_epochs=250, pred_period=50)  # d2l-zh v1, section 6.4
 BOOK_GATED = d2lrnn.TrainConfig(num_epochs=160, pred_period=40)  # sections 6.7 and 6.8
 
-# What --quick puts in place of the defaults; what the reader writes beside it still counts.
+# The defaults under --quick; options that the reader gives beside it still count.
 QUICK = {
     "max_tokens": 2000,
     "num_hiddens": 16,
@@ -41,7 +37,7 @@ EPILOG = (
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a chapter works on, made of its arguments."""
+    """What a chapter works on, made from its arguments."""
 
     corpus: d2lrnn.Corpus
     model: d2lrnn.ModelConfig
@@ -63,14 +59,15 @@ def parse_args(
     fixed: Sequence[str] = (),
     corpus: str = "sample",
 ) -> Lesson:
-    """Read a chapter's arguments, load its corpus and refuse what cannot work, before anything is computed.
+    """Read a chapter's arguments, load its corpus, and exit with an error for what cannot work.
 
     Args:
         description: what the chapter is about, for ``--help``.
-        argv: the arguments; None takes the command line's, or none in a notebook, whose command line is Jupyter's.
+        argv: the arguments; None: those of the command line; in a notebook, whose command line is Jupyter's, none.
         model: the model's defaults; None: the chapter builds no model and has no such arguments.
         training: the training's defaults; None likewise.
-        fixed: arguments that this chapter has no use for, such as ``"num_layers"``; only the default is no error.
+        fixed: arguments that this chapter has no use for, such as ``"num_layers"``; a value other than the default
+            is an error.
         corpus: the default corpus.
     """
     options.prepare_stdout()
@@ -106,13 +103,13 @@ def _lesson(args: argparse.Namespace, model: d2lrnn.ModelConfig | None, training
         training = replace(from_arguments.changed(training, args), prefixes=prefixes)
     training = training or d2lrnn.TrainConfig()
     if not by_lines:
-        d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises: it is too short
+        d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises if it is too short
     d2lrnn.set_seed(args.seed)
     return Lesson(corpus, model, training, ctx, args.out)
 
 
 def opening(title: str, lesson: Lesson) -> None:
-    """Print the chapter's title and what it works on."""
+    """Print the chapter's title, its corpus and its device."""
     corpus = lesson.corpus
     print(f"{title}\n{'=' * len(title)}")
     print(f"corpus {corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones; on {lesson.ctx}")
@@ -136,7 +133,7 @@ def new_twins(lesson: Lesson) -> dict:
 
 
 def difference(a, b) -> float:
-    """Return the largest absolute difference of two arrays of one size."""
+    """Return the largest absolute difference of two arrays of the same size, whatever their shapes."""
     return float(abs(a.reshape(-1) - b.reshape(-1)).max())
 
 
@@ -154,7 +151,7 @@ def train(models: Mapping[str, Any], lesson: Lesson) -> dict[str, d2lrnn.History
 
 
 def carry_out(train: Callable, *args: Any) -> Any:
-    """Call one of d2lrnn's training functions; end the lesson, with a line, if the training diverged or was stopped."""
+    """Call one of d2lrnn's training functions; end the lesson if the training diverged or was stopped."""
     try:
         result = train(*args)
     except d2lrnn.TrainingDivergedError as error:
@@ -165,7 +162,7 @@ def carry_out(train: Callable, *args: Any) -> Any:
 
 
 def describe(config: d2lrnn.TrainConfig) -> str:
-    """Return how a model is trained, in a line."""
+    """Return one line that says how a model is trained."""
     rows = "1 line" if config.lines_per_row == 1 else f"{config.num_steps} tokens"
     return (
         f"{config.num_epochs} epochs, batches of {config.batch_size} x {rows}, "
@@ -177,8 +174,8 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
     """Print the table of trained models and what each of them writes; save the picture of their training.
 
     Args:
-        models: by name; those that were not trained are left out.
-        histories: of their training, by the same names.
+        models: models by name; those without a history are left out.
+        histories: the histories of their training, by the same names.
         lesson: what the chapter works on.
         name: the picture's file name, without its ending.
         title: above the picture.
@@ -200,13 +197,13 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
 
 
 def saved(picture: Path) -> None:
-    """Tell where a picture was written; a notebook shows it too."""
+    """Print where a picture was written; a notebook shows the picture too."""
     print(f"picture  {picture}")
     display_in_notebook(picture)
 
 
 def display_in_notebook(picture: Path) -> None:
-    """Show a picture below the cell, in a notebook; elsewhere do nothing."""
+    """Show a picture below the cell if this is a notebook."""
     if in_notebook() and picture.exists():
         from IPython.display import Image, display
 

@@ -1,4 +1,4 @@
-"""From a model to text: the likeliest, by chance, by beam search, in verse; and what is copied."""
+"""From a model to text: the likeliest, by chance, by beam search, in verse; and what a text copies."""
 
 from d2lrnn.generation.distributions import distribution as distribution
 from d2lrnn.generation.distributions import draw as draw

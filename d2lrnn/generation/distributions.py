@@ -1,4 +1,4 @@
-"""From logits to a token: log-probabilities, the repetition penalty, what is cut off, and the draw."""
+"""From logits to a token: log-probabilities, repetition penalty, temperature, top_k, top_p, and the draw."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from d2lrnn.errors import D2lrnnError
 
 
 def log_softmax(logits: numpy.ndarray) -> numpy.ndarray:
-    """Return the natural logarithms of the probabilities (rows, vocab_size) that logits stand for.
+    """Return the natural logarithms of the softmax of logits; both are (rows, vocab_size).
 
     Raises:
-        ValueError: for a row with NaN or infinity, or with nothing but minus infinity.
+        D2lrnnError: for a row with NaN or infinity, or with nothing but minus infinity.
     """
-    largest = logits.max(axis=1, keepdims=True)
+    largest = logits.max(axis=1, keepdims=True)  # (rows, 1)
     if not numpy.isfinite(largest).all():
         raise D2lrnnError("the model's logits hold NaN or infinity: did it diverge in training?")
     shifted = logits - largest
@@ -22,15 +22,15 @@ def log_softmax(logits: numpy.ndarray) -> numpy.ndarray:
 
 
 def penalised(logits: numpy.ndarray, seen: numpy.ndarray, penalty: float) -> numpy.ndarray:
-    """Make the tokens that are there already less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
+    """Return logits with the tokens that a text has already made less likely (Keskar et al. 2019, section 4.1).
 
-    The paper divides their logits by the penalty, which helps those below 0; these are multiplied by it, as most
-    implementations do.
+    The paper (arXiv 1909.05858) divides the logits of these tokens by the penalty, which makes tokens with a logit
+    below 0 more likely.  Here, as in most implementations, a logit below 0 is multiplied by the penalty.
 
     Args:
         logits: the model's, (rows, vocab_size).
-        seen: which tokens are in a row's text, prefix included; boolean, of the same shape.
-        penalty: above 1 it penalises, 1 changes nothing.
+        seen: which tokens are in a row's text, prefix included; boolean, (rows, vocab_size).
+        penalty: above 1 the tokens become less likely; 1 changes nothing.
     """
     return numpy.where(seen, numpy.where(logits > 0, logits / penalty, logits * penalty), logits)
 
@@ -39,18 +39,18 @@ def distribution(scores: numpy.ndarray, sampling: Sampling) -> numpy.ndarray:
     """Return the probabilities by which the next token is drawn: after temperature, then top_k, then top_p.
 
     Args:
-        scores: logits or log-probabilities (rows, vocab_size) in float64; minus infinity for what may not come.
+        scores: logits or log-probabilities (rows, vocab_size) in float64; minus infinity for tokens that may not come.
         sampling: its ``temperature``, ``top_k`` and ``top_p``.
 
     Returns:
-        probabilities (rows, vocab_size), each row's sum 1; 0 for what was cut off.  Among tokens that are equally
-        likely, those with the smaller ids are kept.
+        probabilities (rows, vocab_size), each row's sum 1; 0 for tokens that were cut off.  Among tokens that are
+        equally likely, those with the smaller ids are kept.
     """
     shifted = scores - scores.max(axis=1, keepdims=True)
     if sampling.temperature == 0:
         return numpy.eye(scores.shape[1])[shifted.argmax(axis=1)]
     if sampling.temperature != 1:
-        with numpy.errstate(over="ignore"):  # to minus infinity, as it should
+        with numpy.errstate(over="ignore"):  # overflow gives minus infinity, which is probability 0
             shifted = shifted / sampling.temperature
     p = numpy.exp(shifted)
     if sampling.top_k or sampling.top_p < 1:
@@ -59,23 +59,29 @@ def distribution(scores: numpy.ndarray, sampling: Sampling) -> numpy.ndarray:
 
 
 def _likeliest(p: numpy.ndarray, sampling: Sampling) -> numpy.ndarray:
-    """Return where top_k and top_p let p (rows, vocab_size) be; the sum of a row need not be 1."""
+    """Return which of p (rows, vocab_size) top_k and top_p keep, as booleans; the sum of a row need not be 1."""
     ordered = -numpy.sort(-p, axis=1)
-    count = numpy.full((len(p), 1), min(sampling.top_k or p.shape[1], p.shape[1]))
+    count = numpy.full((len(p), 1), min(sampling.top_k or p.shape[1], p.shape[1]))  # tokens kept of each row, (rows, 1)
     if sampling.top_p < 1:
-        together = ordered.cumsum(axis=1)
-        enough = sampling.top_p * numpy.take_along_axis(together, count - 1, axis=1)
-        count = numpy.minimum(count, 1 + (together < enough).sum(axis=1, keepdims=True))
-    least = numpy.take_along_axis(ordered, count - 1, axis=1)
-    above, level = p > least, p == least
-    return above | level & (level.cumsum(axis=1) <= count - above.sum(axis=1, keepdims=True))
+        sums = ordered.cumsum(axis=1)
+        enough = sampling.top_p * numpy.take_along_axis(sums, count - 1, axis=1)
+        count = numpy.minimum(count, 1 + (sums < enough).sum(axis=1, keepdims=True))
+    smallest = numpy.take_along_axis(ordered, count - 1, axis=1)  # the smallest probability that is kept, (rows, 1)
+    above, equal = p > smallest, p == smallest
+    return above | equal & (equal.cumsum(axis=1) <= count - above.sum(axis=1, keepdims=True))
 
 
 def draw(p: numpy.ndarray, uniforms: numpy.ndarray) -> numpy.ndarray:
-    """Return a token of each row of probabilities (rows, vocab_size), for one number in [0, 1) each.
+    """Return a token for each row of probabilities, drawn by the inverse of the row's distribution function.
 
-    The inverse of the distribution function: the token at which the sum of probabilities, in the order of the ids,
-    passes the number.
+    The token is the first, in the order of ids, at which the sum of probabilities is above the row's number.
+
+    Args:
+        p: probabilities, (rows, vocab_size).
+        uniforms: a number in [0, 1) for each row, (rows,).
+
+    Returns:
+        ids, (rows,).
     """
     sums = p.cumsum(axis=1)
     return (sums <= uniforms[:, None] * sums[:, -1:]).sum(axis=1)

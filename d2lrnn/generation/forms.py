@@ -20,11 +20,11 @@ from d2lrnn.generation.search import Mask
 SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
 
 
-MAX_LENGTH = 10_000  # characters of a line: a list has a place for each
+MAX_LENGTH = 10_000  # characters of a line; Form.places has an entry for each
 
 
 def is_mark(character: str) -> bool:
-    """Tell punctuation and white space from all else."""
+    """Return whether a character is punctuation or white space."""
     return character.isspace() or unicodedata.category(character)[0] == "P"
 
 
@@ -33,14 +33,15 @@ class Form:
     r"""How lines follow one another: how many characters each has, and what ends it.
 
     A couplet is ``Form((5, 5), ("，", "。\n"))``: five characters, a comma, five characters, a full stop, a line break.
-    The line break after the last line is not written.  The model reads it before the first line instead, since in its
-    training lines began after a line break.  If a vocabulary lacks a mark, the same mark in another width is taken.
+    The line break after the last line is not written.  The model reads this line break before the first line, since
+    lines began after a line break in training.  If a vocabulary lacks a mark, the same mark in another width is taken.
 
     Raises:
-        ValueError: if there is no line, one has no character or no end, or an end holds anything but marks and space.
+        D2lrnnError: if there is no line, a line has no character or no end, or an end holds anything but marks and
+            white space.
     """
 
-    lengths: tuple[int, ...]  # of the lines, in characters, what ends them not counted
+    lengths: tuple[int, ...]  # of the lines, in characters, without their ends
     ends: tuple[str, ...]  # of the lines: a mark, a mark and a line break, or a line break
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class Form:
                 raise D2lrnnError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
 
     def of_lines(self, count: int) -> Form:
-        """Return this form cut or repeated to so many lines; its last line ends as the last line does here."""
+        """Return this form cut or repeated to ``count`` lines; the last of them ends as the last line of this form."""
         check_whole("the number of lines", count)
         ends = islice(cycle(self.ends), count - 1)
         return Form(tuple(islice(cycle(self.lengths), count)), (*ends, self.ends[-1]))
@@ -79,22 +80,22 @@ class Form:
     def mask(self, vocab: Vocab, given: Mapping[int, str] | None = None) -> Mask:
         """Return the mask by which :func:`generate` and :func:`stream` write ``len(form.places)`` tokens in this form.
 
-        Where no mark is due, any letter or digit may come (``str.isalnum``).  That leaves out marks, white space,
-        tokens of several characters, and the square that stands for a lost character.
+        Where no mark is due, any letter or digit may come (``str.isalnum``).  Marks, white space, tokens of several
+        characters, and the square that stands for a lost character may not.
 
         Args:
             vocab: the model's, of characters.
-            given: the characters that are to stand at some of the places, by place.
+            given: characters that are to stand at some of the places: {place: character}.
 
         Raises:
-            UnknownTokenError: if the vocabulary lacks a mark, in either width, or what is given.
-            ValueError: if it is one of words.
+            UnknownTokenError: if the vocabulary lacks a mark in every width, or a given character.
+            D2lrnnError: if the vocabulary's tokens are not characters.
         """
         if vocab.level != "char":
             raise D2lrnnError(
                 f"the vocabulary is one of {vocab.level}s: expected characters, which verse is counted in"
             )
-        letters = numpy.array([len(token) == 1 and token.isalnum() for token in vocab.idx_to_token])
+        letters = numpy.array([len(token) == 1 and token.isalnum() for token in vocab.idx_to_token])  # (vocab_size,)
         ids = [None if mark is None else _id_of(mark, vocab) for mark in self.places]
         for place, character in (given or {}).items():
             ids[place] = int(vocab.encode([character])[0])
@@ -118,11 +119,13 @@ FORMS = table_of(
 
 
 def usual_form(vocab: Vocab, line_length: int | None = None) -> Form:
-    """Return lines such as a model has probably read: couplets if its vocabulary has what they need, else lyrics.
+    """Return the form of the lines that a model has probably read: couplets if its vocabulary has their marks.
+
+    If not, these are lines of lyrics: each ends with a line break.
 
     Args:
         vocab: the model's.
-        line_length: characters of a line; None: 5 in couplets, 7 in lyrics.  Lines of lyrics end with a line break.
+        line_length: characters of a line; None: 5 in couplets, 7 in lyrics.
     """
     couplets = "\n" in vocab and all(any(mark in vocab for mark in marks) for marks in SAME[:2])
     ends, usual = (_FIVE.ends, 5) if couplets else (("\n",), 7)

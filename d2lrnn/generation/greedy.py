@@ -23,14 +23,14 @@ def predict(prefix: str, num_preds: int, model: LanguageModel, vocab: Vocab, ctx
         prefix: the text to start from.
         num_preds: how many tokens to add: characters, or words if the vocabulary is one of words.
         model: a language model, from scratch or on Gluon.
-        vocab: the vocabulary it was trained with.
-        ctx: the device of the model; None takes the model's own.
+        vocab: the vocabulary that the model was trained with.
+        ctx: the device of the model; None: the one that its parameters are on.
 
     Returns:
         the prefix and what follows.
 
     Raises:
-        ValueError: for an empty prefix, a negative ``num_preds``, a vocabulary of another size.
+        D2lrnnError: for an empty prefix, a negative ``num_preds``, a vocabulary of another size.
         UnknownTokenError: for a character or word of the prefix that the vocabulary does not have.
         LooksAheadError: for a bidirectional model.
     """
@@ -42,7 +42,7 @@ def predict_batch(
 ) -> list[str]:
     """Continue many prefixes at once, each as :func:`predict` would; they may differ in length.
 
-    One pass for all costs little more than one for a single prefix: 64 are written at ten times the speed of one.
+    A pass for all prefixes takes little longer than a pass for one: 64 are written at ten times the speed of one.
 
     Args:
         prefixes: the texts to start from, at least one.
@@ -52,10 +52,10 @@ def predict_batch(
         ctx: as for :func:`predict`.
 
     Returns:
-        of each prefix, in order, the prefix and what follows.
+        for each prefix, in order, the prefix and what follows.
 
     Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`predict`; also if ``prefixes`` is empty or a text.
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`predict`; also if ``prefixes`` is empty or one text.
     """
     rows = encode_prefixes(prefixes, num_preds, model, vocab)
     written = _write(writer_of(model, ctx), rows, num_preds)
@@ -71,7 +71,7 @@ def _write(writer, rows: list, num_preds: int) -> list[list[int]]:
         given[: len(row), i] = row
     lengths = numpy.array([len(row) for row in rows])
     inputs, lasts = [np.array(ids, dtype="int32", ctx=state[0].ctx) for ids in given], None
-    columns = []  # what follows the first id of each row, the second, ...
+    columns = []  # for each t, what follows the ids 0 to t of each row, (batch_size,)
     for t in range(longest):
         # A row whose prefix has ended goes on with what it wrote.
         ended = np.array(lengths <= t, ctx=state[0].ctx) if (lengths <= t).any() else None

@@ -1,4 +1,4 @@
-"""Did a model write a text or remember it: what it copies from the corpus, and how varied several texts are.
+"""Whether a model wrote a text or remembered it: what the text copies, and how varied several texts are.
 
 Everything is counted in tokens: words, or characters.  Spaces count as characters; in corpora they stand for line ends.
 """
@@ -19,7 +19,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab, tokenize
 from d2lrnn.errors import D2lrnnError
 
-Spans = tuple[tuple[int, int], ...]  # of each span the first token and the one behind its last
+Spans = tuple[tuple[int, int], ...]  # (begin, end) of each span, in tokens; the span ends before the token `end`
 
 
 @dataclass(frozen=True)
@@ -28,41 +28,43 @@ class Novelty:
 
     level: str  # of the tokens: "char" or "word"
     num_tokens: int  # of the text
-    copied_ngrams: float  # the share of the text's n-grams, 0 to 1, that stand in the corpus; nan: it has none
-    copied_tokens: float  # the share of its tokens, 0 to 1, that are in the spans; nan: it has none
+    copied_ngrams: float  # the share of the text's n-grams, 0 to 1, that stand in the corpus; nan: the text has none
+    copied_tokens: float  # the share of its tokens, 0 to 1, that are in the spans; nan: the text has none
     spans: Spans  # what is copied, from left to right, as novelty() explains
     longest: str  # the longest span, however short, that stands in the corpus; of several the first
-    longest_length: int  # its tokens; 0: not one token of the text stands in the corpus
-    text_begin: int | None  # where it begins in the text
-    corpus_begin: int | None  # where it first begins in the corpus
+    longest_length: int  # tokens of the longest span; 0: not one token of the text stands in the corpus
+    text_begin: int | None  # the token of the text at which the longest span begins; None: there is no span
+    corpus_begin: int | None  # the token of the corpus at which the longest span first begins; None likewise
 
 
 class CopyIndex:
-    """Finds what texts have in common with a corpus: a suffix array, made once for many texts, of 8 bytes a token.
+    """Finds what texts have in common with a corpus, by a suffix array of 8 bytes a token, made once for many texts.
 
     Args:
         corpus: a corpus, whose ``train`` is taken, or a text; a corpus of pairs of characters is read as characters.
-        level: ``"char"`` or ``"word"``; None takes the corpus's, and characters for a text.
+        level: ``"char"`` or ``"word"``; None: the corpus's own level, and characters for a text.
 
     Raises:
-        ValueError: if the corpus is an empty text or has another level, or the level is unknown.
+        D2lrnnError: if the corpus is an empty text or has another level, or the level is unknown.
     """
 
     def __init__(self, corpus: Corpus | str, level: str | None = None) -> None:
         if isinstance(corpus, Corpus) and corpus.vocab.level == "bigram":
-            corpus = corpus.vocab.decode(corpus.train)  # or a copy that begins within a pair would be missed
+            corpus = corpus.vocab.decode(corpus.train)  # a copy may begin within a pair
         vocab = corpus.vocab if isinstance(corpus, Corpus) else Vocab(corpus, "char" if level is None else level)
         if level not in (None, vocab.level):
             raise D2lrnnError(f"level is {level!r}: expected {vocab.level!r}, the corpus's, or None")
         ids = corpus.train if isinstance(corpus, Corpus) else vocab.encode(corpus)
         self.level, self._ids = vocab.level, dict(vocab.token_to_idx)
-        if " " in self._ids:  # never among words
-            self._ids.setdefault("\n", self._ids[" "])  # as corpora are loaded
+        if " " in self._ids:  # no word is a space
+            self._ids.setdefault("\n", self._ids[" "])  # most corpora are loaded with line ends as spaces
         self._corpus = ids.astype(">i4").tobytes()  # the bytes of big-endian numbers are ordered as the numbers are
         self._order, self._width = _suffix_array(ids)
 
     def match_lengths(self, text: str) -> numpy.ndarray:
-        """Return for each token of a text how many tokens from it on stand in the corpus as they are, 0 or more.
+        """Return for each token of a text the length of the longest copy from the corpus that begins at the token.
+
+        Lengths count tokens; 0: the token itself is not in the corpus.  The result is an int64 array (num_tokens,).
 
         The longest match of ``text[i:]`` is with one of its two neighbours in the sorted suffixes of the corpus.  A
         match of n tokens at i implies one of n - 1 at i + 1, so the work of comparing tokens is linear in the text.
@@ -80,7 +82,7 @@ class CopyIndex:
         return numpy.array(sizes, dtype=numpy.int64) // 4
 
     def find(self, text: str) -> int | None:
-        """Return the token of the corpus where a text first begins in it, or None."""
+        """Return the token of the corpus at which a text first begins, or None if the corpus does not hold the text."""
         pattern = self._encode(text)
         return min(self._order[self._place(pattern) : self._place(pattern + b"\xff")], default=None)
 
@@ -90,7 +92,7 @@ class CopyIndex:
         return numpy.fromiter(ids, ">i4", len(tokens)).tobytes()
 
     def _place(self, pattern: bytes) -> int:
-        """Return how many suffixes come before a pattern."""
+        """Return how many suffixes come before a pattern in the sorted order, by bisection."""
         low, high = 0, len(self._order)
         while low < high:
             middle = (low + high) // 2
@@ -112,13 +114,13 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
     n = 16 and min_length = 32 they are 4.3% and 0.2%.
 
     Args:
-        text: what the model wrote; as characters, a line end that the corpus lacks is read as a space.
-        corpus: the corpus, whose ``train`` is taken, or a text, as characters; for many texts their CopyIndex.
+        text: what the model wrote.  In a corpus of characters that has no line ends, they are read as spaces.
+        corpus: the corpus, whose ``train`` is taken, or a text, read as characters; for many texts, a CopyIndex.
         n: tokens of an n-gram.
-        min_length: the least tokens of a copy that counts.
+        min_length: the fewest tokens of a copy that counts.
 
     Raises:
-        ValueError: if ``n`` or ``min_length`` is no whole number of at least 1, or the corpus is an empty text.
+        D2lrnnError: if ``n`` or ``min_length`` is no whole number of at least 1, or the corpus is an empty text.
     """
     check_whole("n", n)
     check_whole("min_length", min_length)
@@ -141,10 +143,10 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
 
 
 def usual_lengths(vocab: Vocab) -> tuple[int, int]:
-    """Return what suits a vocabulary as ``n`` and ``min_length`` of :func:`novelty`.
+    """Return the ``n`` and ``min_length`` of :func:`novelty` that suit a vocabulary.
 
-    That is 4 and 8 for words and for characters such as Chinese ones; 16 and 32 if most characters are letters of an
-    alphabet, which are not wide.
+    They are 4 and 8 for words and for wide characters, such as Chinese ones; 16 and 32 if most characters are letters
+    of an alphabet.
     """
     letters = [token for token in vocab.idx_to_token if token.isalpha()]
     wide = sum(unicodedata.east_asian_width(token[0]) == "W" for token in letters)
@@ -155,7 +157,7 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
     """Return a text with marks around the spans of its :class:`Novelty`; choose marks that the text itself lacks.
 
     Raises:
-        ValueError: if the spans are not in order, not empty and within the text, or the level is unknown.
+        D2lrnnError: if a span is empty, out of order or not within the text, or the level is unknown.
     """
     places, pieces, last, done = token_places(text, level), [], 0, 0
     for begin, end in spans:
@@ -171,12 +173,12 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
 def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
     """Return how varied texts are: different n-grams divided by all n-grams; 1: none comes twice; nan: there are none.
 
-    This is distinct-n of Li et al. (2016, arXiv 1510.03055) for n = 1 and 2; they divide by the number of tokens, of
-    which a text has n - 1 more than n-grams.  It falls with the number and the length of the texts, so compare only
-    sets of equally many texts of the same length.
+    This is distinct-n of Li et al. (2016, arXiv 1510.03055) for n = 1 and 2.  The paper divides by the number of
+    tokens; a text has n - 1 tokens more than n-grams.  The value falls with the number and the length of the texts, so
+    compare only sets of equally many texts of the same length.
 
     Raises:
-        ValueError: if ``n`` is no whole number of at least 1, ``texts`` is a single text, or the level is unknown.
+        D2lrnnError: if ``n`` is no whole number of at least 1, ``texts`` is a single text, or the level is unknown.
     """
     check_whole("n", n)
     if isinstance(texts, str):
@@ -187,15 +189,15 @@ def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
 
 
 def _suffix_array(ids: numpy.ndarray) -> tuple[array, int]:
-    """Return the suffixes in order, and a number of tokens within which all differ.
+    """Return the sorted suffixes, each as its first token's position, and a number of tokens within which all differ.
 
     The method is prefix doubling (Manber and Myers 1993).
     """
     size, width = len(ids), 1
-    rank = numpy.unique(ids, return_inverse=True)[1]  # of each suffix, int64, by its first width tokens
+    rank = numpy.unique(ids, return_inverse=True)[1]  # each suffix's rank by its first `width` tokens, int64
     while True:
         key = rank * (size + 1)
-        key[:-width] += rank[width:] + 1  # 0 for what begins behind the end
+        key[:-width] += rank[width:] + 1  # 0 for a suffix of at most `width` tokens
         order = numpy.argsort(key)
         rank[order] = numpy.cumsum(numpy.diff(key[order], prepend=-1) > 0) - 1
         width *= 2
@@ -216,7 +218,7 @@ def _cover(lengths: numpy.ndarray, min_length: int) -> Spans:
 
 
 def token_places(text: str, level: str) -> list[tuple[int, int]]:
-    """Return for each token of a text the position of its first character, and that behind its last."""
+    """Return (begin, end) of each token of a text, in characters; the token ends before the character ``end``."""
     if level == "word":
-        return [match.span() for match in re.finditer(r"\S+", text)]  # parts them as str.split() does
+        return [match.span() for match in re.finditer(r"\S+", text)]  # the words of str.split()
     return [(i, i + 1) for i in range(len(tokenize(text, level)))]

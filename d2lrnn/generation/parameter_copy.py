@@ -1,4 +1,4 @@
-"""A copy of a model's parameters, which tells whether one of them has changed since."""
+"""A copy of a model's parameters, to find out whether one of them has changed since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class ParameterCopy:
-    """The parameters of a model as they are when this is made.
+    """The parameters of a model as they are when the copy is made.
 
     Args:
         model: a model from scratch or on Gluon.
@@ -29,7 +29,7 @@ class ParameterCopy:
     def equals(self, model: Any) -> bool:
         """Return whether a model has these parameters: names, shapes, types, devices, and each number to the bit.
 
-        It takes 5 ms for 13 million numbers; 11 ms with asnumpy() and NumPy, 68 ms with MXNet's own comparison.
+        Comparing 13 million numbers takes 5 ms.  It takes 11 ms with asnumpy() and NumPy, 68 ms with MXNet's operator.
         """
         arrays = _arrays_of(model)
         return _layout_of(arrays) == self._layout and all(map(_same_bits, arrays.values(), self._numbers))

@@ -15,7 +15,7 @@ def encode_prefix(prefix: str, vocab: Vocab):
     """Turn a prefix into ids.
 
     Raises:
-        ValueError: for an empty prefix, since the first character of all cannot be predicted from nothing.
+        D2lrnnError: for an empty prefix: a model cannot predict the first token of a text from nothing.
         UnknownTokenError: for a character or word that the vocabulary does not have.
     """
     ids = vocab.encode(prefix)
@@ -25,10 +25,10 @@ def encode_prefix(prefix: str, vocab: Vocab):
 
 
 def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageModel, vocab: Vocab) -> list:
-    """Turn prefixes into rows of ids, once it is certain that the model can continue them.
+    """Turn prefixes into rows of ids, and refuse what the model cannot continue.
 
     Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`predict_batch`.
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`predict_batch`.
     """
     check_causal(model)
     check_vocab(model, vocab)
@@ -40,9 +40,10 @@ def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageMode
 
 
 def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tuple[list[str], Sampling]:
-    """Return prefixes and settings for a model that was trained on rows of so many whole lines.
+    """Return prefixes and settings for a model that was trained on rows of ``num_lines`` whole lines.
 
-    In training, a line end came before each row.  A row of one line ended at its line end, so a text ends there too.
+    In training, a line end came before each row, so each prefix gets one.  A row of one line ended at its line end, so
+    a text ends there too.
     """
     stop = LINE_END if num_lines == 1 and sampling.stop is None else sampling.stop
     return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], replace(sampling, stop=stop)

@@ -1,4 +1,4 @@
-"""From a model to texts that vary: by chance or by beam search, under rules, with the probability of each token."""
+"""Continue prefixes by chance or by beam search, under rules, with the model's probability of each token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from d2lrnn.generation.search import Draft, Event, Mask, Rules, draw_all, search
 from d2lrnn.generation.writers import writer_of
 from d2lrnn.models.protocol import LanguageModel
 
-Counts = Union[int, Sequence[int]]
+Counts = Union[int, Sequence[int]]  # tokens to add: one number for all prefixes, or one for each
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Sample:
     """A text that a model wrote, and how likely each of its tokens was."""
 
     text: str  # the prefix and what follows
-    ids: tuple[int, ...]  # what follows, without the stop token
-    log_probs: tuple[float, ...]  # of each of them: natural logarithms of the model's own probabilities
-    stopped: bool  # whether it came to the stop token; else it has all the tokens that were asked for
+    ids: tuple[int, ...]  # of the tokens after the prefix, without the stop token
+    log_probs: tuple[float, ...]  # for each of these ids: natural logarithm of the model's own probability
+    stopped: bool  # whether the text came to the stop token; else it has all the tokens that were asked for
 
     @property
     def log_prob(self) -> float:
-        """Of all that follows the prefix together."""
+        """The log-probability of all that follows the prefix: the sum of ``log_probs``."""
         return sum(self.log_probs)
 
 
@@ -36,7 +36,7 @@ class Sample:
 class Written:
     """An event of a stream: one token, as it is written."""
 
-    row: int  # of its text: the position of the text's prefix
+    row: int  # the text's: the position of its prefix among the prefixes
     id: int
     text: str  # what the text grows by: the token, after a space if it is a word; nothing for the stop token
     log_prob: float  # natural logarithm of the model's own probability
@@ -56,14 +56,14 @@ def generate(
     Chance is repeatable.  Row i draws one number from ``numpy.random.default_rng(seed + i)`` for each token, whatever
     the other rows do.  So a call with this prefix alone and the seed ``seed + i`` writes the same text.  (With one
     exception: logits may differ by 1e-7 of their size between batches of different sizes.  A number that falls so close
-    to the border between two tokens chooses the other one.)
+    to the border between two tokens may choose the other one.)
 
     Args:
         prefixes: the texts to start from, at least one.
         num_preds: how many tokens to add to each, at most (characters, or words if the vocabulary is one of words):
             one number for all prefixes, or a list with one for each.
         model: a language model, from scratch or on Gluon.
-        vocab: the vocabulary it was trained with.
+        vocab: the vocabulary that the model was trained with.
         sampling: how the next token is found; None is ``Sampling()``, chance at temperature 1.
         mask: which tokens may come next.  It is called with a row, the position of the row's prefix, and with the ids
             written so far, without the prefix.  It returns a boolean array (vocab_size,), or None for all tokens.
@@ -71,13 +71,13 @@ def generate(
             model's own probabilities.
 
     Returns:
-        of each prefix, in order, the text and its log-probabilities.  These are the model's own: penalty, mask,
-        temperature, top_k and top_p choose tokens but do not enter them.
+        for each prefix, in order, the text and its log-probabilities.  These are the model's own, before penalty, mask,
+        temperature, top_k and top_p, which only choose the tokens.
 
     Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
         UnknownTokenError: if the vocabulary does not have the stop token, or one of ``without``.
-        ValueError: for a mask that leaves no token, or logits that are not numbers.
+        D2lrnnError: for a mask that leaves no token, or logits that are not numbers.
     """
     written = stream(prefixes, num_preds, model, vocab, sampling, mask)
     return [_sample_of(prefix, row, vocab) for prefix, row in zip(prefixes, tokens_by_row(written, len(prefixes)))]
@@ -93,13 +93,13 @@ def stream(
 ) -> Iterator[Written]:
     """Write what :func:`generate` does, with its arguments and errors, and yield each token as soon as it is written.
 
-    Nothing is computed before it is asked for, so whoever stops iterating stops the writing.  The rows take turns; a
-    row that has ended is left out.  A beam search knows a text's first token only when the whole text is found: it
-    yields one row after another, each when its search is over.
+    Each token is computed when the iterator is asked for it, so whoever stops iterating stops the writing.  The rows
+    take turns; a row that has ended is left out.  A beam search knows a text's first token only when the whole text is
+    found: it yields one row after another, each when its search is over.
 
     Returns:
-        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.  What
-        is wrong with the arguments is raised by the call, and not by the iterator.
+        an iterator.  A row's prefix and the ``text`` of its tokens, joined, are the text of its :class:`Sample`.  The
+        call raises the errors in the arguments, not the iterator.
     """
     sampling = sampling or Sampling()
     rules = Rules(sampling, vocab, mask)

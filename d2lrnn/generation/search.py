@@ -1,4 +1,4 @@
-"""What may come next in a text, and how it is found: by chance, or by beam search."""
+"""Which tokens may come next in a text, and how one is chosen: by chance, or by beam search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from d2lrnn.generation.distributions import distribution, draw, log_softmax, pen
 # array (vocab_size,) of the tokens that may come next, or None for all.
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
 
-Event = tuple[int, int, float]  # a token as it is written: its row, its id, its log-probability
+Event = tuple[int, int, float]  # (row, id, log-probability) of a token, as it is written
 
 
 class Draft:
@@ -32,13 +32,13 @@ class Draft:
 
     def __init__(self, row: int, prefix: list[int], num_preds: int) -> None:
         self.row, self.tokens, self.start, self.num_preds = row, prefix, len(prefix), num_preds
-        self.log_probs: list[float] = []  # of the tokens written, by the model's own probabilities
+        self.log_probs: list[float] = []  # of the tokens written: the model's own
         self.stopped = False
         self.score = 0.0  # the log-probability by which a beam search ranks, before the length penalty
 
     @property
     def ids(self) -> list[int]:
-        """What has been written: without the prefix, with the stop token."""
+        """The ids written so far: without the prefix, with the stop token."""
         return self.tokens[self.start :]
 
     def add(self, token: int, log_prob: float, stop: int | None) -> None:
@@ -76,9 +76,13 @@ class Rules:
             raise D2lrnnError("without has all tokens of the vocabulary: expected at least one to be left")
 
     def apply(self, logits: numpy.ndarray, drafts: Sequence[Draft]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Return the log-probabilities (rows, vocab_size) of what follows each draft, twice.
+        """Return two arrays (rows, vocab_size) of log-probabilities of what follows each draft.
 
-        The first ones are the model's own.  The second ones are those after repetition penalty, ``without`` and mask.
+        The first array has the model's own.  The second has those after repetition penalty, ``without`` and mask.
+
+        Raises:
+            D2lrnnError: for logits that are not numbers, and for a mask of another shape or type, or one that leaves
+                no token.
         """
         logits = logits.astype("float64")
         own = scores = log_softmax(logits)
@@ -122,19 +126,20 @@ def id_of(token: str, vocab: Vocab, name: str) -> int:
 def draw_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
     """Write all drafts to their ends, each token by chance, or the likeliest where nothing is left to chance."""
     sampling, state, t = rules.sampling, writer.begin_state(len(drafts)), 0
-    chances = [numpy.random.default_rng(sampling.seed + draft.row) for draft in drafts]
+    generators = [numpy.random.default_rng(sampling.seed + draft.row) for draft in drafts]
     going = [draft for draft in drafts if draft.num_preds]
     while going:
         # A draft that has ended stays in the batch, so that no other batch size has to be compiled.
         ids = [draft.tokens[t] if t < len(draft.tokens) else 0 for draft in drafts]
-        logits, state = writer.logits(_to_mx(ids, state), state)
+        logits, state = writer.logits(_to_mx(ids, state), state)  # logits: (batch_size, vocab_size)
         t += 1
         due = [draft for draft in going if len(draft.tokens) == t]  # the model still reads the others' prefixes
         if not due:
             continue
         own, scores = rules.apply(logits.asnumpy()[[draft.row for draft in due]], due)
         if sampling.by_chance:
-            tokens = draw(distribution(scores, sampling), numpy.array([chances[draft.row].random() for draft in due]))
+            uniforms = numpy.array([generators[draft.row].random() for draft in due])
+            tokens = draw(distribution(scores, sampling), uniforms)
         else:
             tokens = scores.argmax(axis=1)
         for draft, token, log_prob in zip(due, tokens.tolist(), own[range(len(due)), tokens].tolist()):
@@ -144,7 +149,7 @@ def draw_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
 
 
 def search_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
-    """Find the likeliest texts, one after the other."""
+    """Write all drafts by beam search, one after the other."""
     for draft in drafts:
         found = _search(writer, draft, rules)
         yield from ((draft.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
@@ -153,7 +158,7 @@ def search_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
 def _search(writer, draft: Draft, rules: Rules) -> Draft:
     """Return the likeliest text that a beam search finds (d2l, section 10.8).
 
-    A hypothesis that comes to the stop token leaves the beam, and the beam is one narrower from then on (Sutskever,
+    When a hypothesis comes to the stop token it leaves the beam, which is narrower by one from then on (Sutskever,
     Vinyals and Le 2014, arXiv 1409.3215).  So a beam of width 1 is greedy search.  The stop token counts as a token of
     the text: its probability is part of the score, and the length includes it.
     """
@@ -169,7 +174,7 @@ def _search(writer, draft: Draft, rules: Rules) -> Draft:
 
     for _ in range(draft.num_preds):
         lasts = [beam[i].tokens[-1] if i < len(beam) else 0 for i in range(width)]
-        logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))
+        logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))  # (width, vocab_size)
         own, scores = rules.apply(logits.asnumpy()[: len(beam)], beam)
         scores = scores + numpy.array([[hypothesis.score] for hypothesis in beam])
         found = _best(scores, width - len(ended))
@@ -190,12 +195,12 @@ def _search(writer, draft: Draft, rules: Rules) -> Draft:
 def _best(scores: numpy.ndarray, count: int) -> list[tuple[int, int]]:
     """Return the places (row, token) of the ``count`` largest scores, the largest first.
 
-    Of equal scores the one that stands first comes first.  Minus infinity is never among them.
+    Equal scores keep their order.  Minus infinity is left out.
     """
     flat = scores.reshape(-1)
     count = min(count, flat.size)
-    least = numpy.partition(flat, -count)[-count]
-    places = numpy.flatnonzero((flat >= least) & (flat > -numpy.inf))
+    smallest = numpy.partition(flat, -count)[-count]
+    places = numpy.flatnonzero((flat >= smallest) & (flat > -numpy.inf))
     places = places[numpy.argsort(-flat[places], kind="stable")][:count]
     return [divmod(place, scores.shape[1]) for place in places.tolist()]
 

@@ -24,24 +24,24 @@ def compose(
     """Write texts in a form, all in one batch.
 
     Args:
-        openings: what each text begins with, or ``""``; marks and white space in it are left out.  If it is a whole
-            line, the model writes the line that answers it.
+        openings: what each text begins with, or ``""``; marks and white space in it are left out.  If an opening is a
+            whole line, the model writes the line that answers it.
         form: the lines and what ends them.
         model: a language model, from scratch or on Gluon.
-        vocab: the vocabulary it was trained with, of characters.
+        vocab: the vocabulary that the model was trained with, of characters.
         sampling: as for :func:`generate`, but without ``stop``: a form ends where it must.
         skip_unknown: place characters that the vocabulary lacks, too.  The model cannot read such a character: it
             writes a stand-in and reads that.  ``text`` has the character; ``ids`` and ``log_probs`` are the stand-in's.
 
     Returns:
-        of each opening, in order, the text in its form, with nothing before it, and the log-probability of each
-        character.  Given characters and marks have one too, the model's own: how likely it held what it had to write.
+        for each opening, in order, the text in its form, with nothing before it, and the log-probability of each
+        character.  Given characters and marks have one too: how likely the model held what it had to write.
 
     Raises:
-        ValueError, UnknownTokenError, LooksAheadError: as :func:`generate`.
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`generate`.
         UnknownTokenError: if the vocabulary lacks a mark of the form in every width; or, without ``skip_unknown``, a
             character of an opening.
-        ValueError: if an opening has more characters than the form; also as :meth:`Form.mask`.
+        D2lrnnError: if an opening has more characters than the form; also as :meth:`Form.mask`.
     """
     return _collect(stream_composed(openings, form, model, vocab, sampling, skip_unknown), len(openings))
 
@@ -79,17 +79,23 @@ def acrostic(
     sampling: Sampling | None = None,
     skip_unknown: bool = False,
 ) -> list[Sample]:
-    """Write texts of which each line begins with a given character, all in one batch.
+    """Write texts whose lines begin with given characters, all in one batch.
 
     Args:
-        heads: of each text the characters that its lines begin with, at least one; marks and white space in it are
-            left out.  A text has as many lines as heads; repeat the heads for several texts.
-        form: how the lines follow one another, cut or repeated to as many (:meth:`Form.of_lines`).  Five heads in
-            couplets, for example, give two couplets and one line, which ends with a full stop.
-        model: as for :func:`compose`, as are all that follow, what is returned, and the errors.
-        vocab: its vocabulary.
-        sampling: how the next character is found.
-        skip_unknown: place heads that the vocabulary lacks, too.
+        heads: for each text the characters that its lines begin with, at least one; marks and white space are left
+            out.  A text has a line for each head.  For several texts with the same heads, repeat the heads.
+        form: how the lines follow one another, cut or repeated to as many lines (:meth:`Form.of_lines`).  Five heads
+            in couplets, for example, give two couplets and one line, which ends with a full stop.
+        model: as for :func:`compose`.
+        vocab: as for :func:`compose`.
+        sampling: as for :func:`compose`.
+        skip_unknown: as for :func:`compose`, of heads.
+
+    Returns:
+        as :func:`compose`, a text for each of ``heads``.
+
+    Raises:
+        D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`compose`; also if a text has no head.
     """
     return _collect(stream_acrostic(heads, form, model, vocab, sampling, skip_unknown), len(heads))
 
@@ -120,16 +126,16 @@ def _stream(
     sampling: Sampling | None,
     skip_unknown: bool,
 ) -> Iterator[Written]:
-    """Write a text in each form, with the given characters at their places; all forms end alike.
+    """Write a text in each form, with the given characters at their places; the last lines of all forms end alike.
 
-    A character that the model cannot read gets a stand-in, which the model writes itself.  If nothing stood in its
-    place, the model would lose count of the characters.  Measured by the probability of the mark that was due, after a
-    line with one such character: 0.3 % with nothing in its place, 44 % with a stand-in, 54 % with the character itself
-    (geometric means over 1,000 Tang couplets, an LSTM trained on 8,000 others).
+    A character that the model cannot read gets a stand-in, which the model writes itself.  Without a stand-in, the
+    model would lose count of the characters.  Measured by the probability of the mark that was due, after a line with
+    one such character: 0.3 % without a stand-in, 44 % with a stand-in, 54 % with the character itself (geometric means
+    over 1,000 Tang couplets, an LSTM trained on 8,000 others).
     """
     if sampling is not None and sampling.stop is not None:
         raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
-    masks, unread = [], []
+    masks, unread = [], []  # unread: each row's characters that the vocabulary lacks, by place
     for form, row in zip(forms, given):
         unread.append({place: character for place, character in row.items() if character not in vocab})
         masks.append(form.mask(vocab, {place: row[place] for place in row.keys() - unread[-1].keys()}))
@@ -148,7 +154,7 @@ def _stream(
 
 
 def _collect(written: Iterator[Written], num_rows: int) -> list[Sample]:
-    """Return the texts that were written in forms, all of them to their ends."""
+    """Wait for all characters and return the texts, which a form has ended, not a stop token."""
     samples = []
     for row in tokens_by_row(written, num_rows):
         ids, log_probs = (tuple(getattr(token, name) for token in row) for name in ("id", "log_prob"))
@@ -169,5 +175,5 @@ def _check_known(characters: Iterable[str], vocab: Vocab) -> None:
 
 
 def _characters(text: str) -> list[str]:
-    """Return the characters of a text but for punctuation and white space."""
+    """Return the characters of a text, without punctuation and white space."""
     return [character for character in text if not is_mark(character)]

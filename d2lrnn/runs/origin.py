@@ -14,16 +14,16 @@ from d2lrnn.errors import naming
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.log import RunError
 
-CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # of load_corpus, which the checkpoint keeps
+CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # arguments of load_corpus that a checkpoint keeps
 
 
 def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str | None = None) -> dict[str, Any]:
-    """Return what a checkpoint says of a corpus, so that it can be found again and told from another.
+    """Return what a checkpoint keeps of its corpus: how to find it again, and a SHA-256 to tell it from another.
 
     Args:
         corpus: as it was loaded.
-        given: its name or file.
-        options: what else :func:`load_corpus` was given, those of ``CORPUS_OPTIONS``.
+        given: the corpus's name or file.
+        options: the other arguments of :func:`load_corpus`, named in ``CORPUS_OPTIONS``.
         data_dir: the folder to look in first, if one was named.
     """
     given = given if given in CORPUS_NAMES else str(Path(given).resolve())
@@ -32,16 +32,16 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str
 
 
 def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
-    """Load the corpus that a run was trained on, or another of the same vocabulary.
+    """Load the corpus that a run was trained on, or another with the same vocabulary.
 
     Args:
         checkpoint: of the run.
         data_dir: the folder to look in first; None: as in training, if that folder is still there.
-        given: another corpus or file, or the same in a new place; None: as in training.
+        given: another corpus's name or file, or the same file in a new place; None: as in training.
 
     Raises:
-        CorpusError: if it is missing or damaged.
-        RunError: if its vocabulary is not the model's.
+        CorpusError: if the corpus is missing or damaged.
+        RunError: if the corpus's vocabulary is not the model's, or if the checkpoint does not name a corpus.
     """
     origin = checkpoint.origin
     if given is None and not origin:
@@ -60,10 +60,10 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: st
 
 
 def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
-    """Refuse to go on with another text than a run began with.
+    """Refuse to go on with another text than the run began with.
 
     Raises:
-        RunError: with both digests.
+        RunError: with both SHA-256 digests.
     """
     expected, found = checkpoint.origin.get("sha256"), hashlib.sha256(corpus.train.tobytes()).hexdigest()
     if expected != found:

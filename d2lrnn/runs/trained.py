@@ -1,4 +1,4 @@
-"""A run that was trained: its name, its checkpoint, its model, and how that model is read to and writes."""
+"""A trained run: its name, its checkpoint, its model, how texts go to that model and how it writes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ from d2lrnn.runs.log import RunError
 
 
 def name_of(run: Path) -> str:
-    """Return what to call a run, of which its folder or a file in it is given."""
+    """Return the name of a run's folder; ``run`` is this folder or a file in it."""
     with naming(run):
         path = Path(os.path.realpath(run))  # Path.resolve() raises RuntimeError where links go round in a circle
         return path.name if run.is_dir() else path.parent.name
 
 
 def load_run(run: Path, name: str = BEST) -> Checkpoint:
-    """Load a checkpoint of a run: from its folder the one of this name, or the file itself.
+    """Load a checkpoint of a run.
+
+    Args:
+        run: the run's folder, or a checkpoint file.
+        name: the checkpoint's file name in the folder.
 
     Raises:
-        RunError: if there is none.
-        CheckpointError: if it is damaged.
-        FileError: if it cannot be read.
+        RunError: if there is no such file.
+        CheckpointError: if the file is damaged.
+        FileError: if the file cannot be read.
     """
     with naming(run):
         path = run / name if run.is_dir() else run
@@ -46,8 +50,8 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
 class TrainedRun:
     """A model that a training left, ready to read and to write.
 
-    Texts go to the model as its training had them.  A model that was trained on whole lines reads a line end before
-    each text; if it was trained on single lines, its texts end at the next line end.
+    Texts go to the model as they did in its training.  A model that was trained on whole lines reads a line end before
+    each text.  If a model was trained on single lines, its texts end at the next line end.
 
     Args:
         path: the run's folder, or a checkpoint file.
@@ -56,7 +60,7 @@ class TrainedRun:
 
     Attributes:
         path, checkpoint: as given.
-        name: what to call the run.
+        name: the run's, which is its folder's.
         vocab: the vocabulary of the training.
     """
 
@@ -66,7 +70,7 @@ class TrainedRun:
 
     @classmethod
     def open(cls, path: Path, ctx: ContextLike = None) -> TrainedRun:
-        """Open the run in a folder, or of a checkpoint file.
+        """Open the run in a folder, or the run of a checkpoint file.
 
         Raises:
             RunError, CheckpointError, FileError: as :func:`load_run`.
@@ -85,12 +89,12 @@ class TrainedRun:
 
     @property
     def num_lines(self) -> int:
-        """How many whole lines the training read with one state; 0: it read the text all through."""
+        """How many whole lines a row of the training had; 0: rows were windows of the text."""
         return self.checkpoint.train_config.lines_per_row
 
     @property
     def first_text(self) -> str:
-        """What to show as a beginning: the training's first prefix without line ends, or nothing."""
+        """The beginning to suggest to a user: the training's first prefix without line ends, or an empty text."""
         return next(iter(self.checkpoint.train_config.prefixes), "").strip(LINE_END)
 
     def check_writes(self) -> None:
@@ -104,14 +108,14 @@ class TrainedRun:
         check_vocab(self.model, self.vocab)
 
     def beginnings(self, given: Sequence[str] = (), remedy: str = "say what to start from") -> list[str]:
-        """Return the texts that are given, or else the training's prefixes, each once.
+        """Return the given texts, or, if there are none, the training's prefixes, each once.
 
         Args:
-            given: what to begin with; empty: the training's prefixes.
+            given: the texts to begin with; empty: the training's prefixes.
             remedy: what the error tells the user to do.
 
         Raises:
-            RunError: if none is given and the training had no prefixes.
+            RunError: if no text is given and the training had no prefixes.
         """
         found = list(given) or list(dict.fromkeys(self.checkpoint.train_config.prefixes))
         if not found:
@@ -119,12 +123,13 @@ class TrainedRun:
         return found
 
     def as_read(self, texts: Sequence[str], sampling: Sampling) -> tuple[list[str], Sampling]:
-        """Return texts as the model is to read them, and the settings to go on with.
+        """Return texts as the model is to read them, and the settings to continue them with.
 
-        Texts that were returned once are returned unchanged.
+        Texts that this method has returned come back unchanged.
 
         Raises:
-            UnknownTokenError: in a run of lines, for what the vocabulary lacks, with its position in the text given.
+            UnknownTokenError: in a run of lines, for a token that the vocabulary lacks, with its position in the given
+                text.
         """
         if not self.num_lines:
             return list(texts), sampling
@@ -136,7 +141,7 @@ class TrainedRun:
         """Return what the model reads first, and the settings by which it then writes the likeliest tokens.
 
         Args:
-            text: what to begin with; None: the training's first prefix.
+            text: the text to begin with; None: the training's first prefix.
             remedy: as for :meth:`beginnings`.
 
         Raises:
@@ -149,13 +154,13 @@ class TrainedRun:
     def generate(
         self, texts: Sequence[str], num_preds: Counts, sampling: Sampling | None = None, mask: Mask | None = None
     ) -> list[Sample]:
-        """Continue texts as :func:`d2lrnn.generation.sampling.generate` does, which see."""
+        """Continue texts by :func:`d2lrnn.generation.sampling.generate`, read as in training (:meth:`as_read`)."""
         starts, sampling = self.as_read(texts, sampling or Sampling())
         return generate(starts, num_preds, self.model, self.vocab, sampling, mask)
 
     def stream(
         self, texts: Sequence[str], num_preds: Counts, sampling: Sampling | None = None, mask: Mask | None = None
     ) -> Iterator[Written]:
-        """Continue texts token by token as :func:`d2lrnn.generation.sampling.stream` does, which see."""
+        """Continue texts by :func:`d2lrnn.generation.sampling.stream`, read as in training (:meth:`as_read`)."""
         starts, sampling = self.as_read(texts, sampling or Sampling())
         return stream(starts, num_preds, self.model, self.vocab, sampling, mask)

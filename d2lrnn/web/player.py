@@ -1,4 +1,4 @@
-"""Writes what the page asks for: an event for each token as it is written, then what the texts copy."""
+"""Writes what a page asks for: an event for each token as it is written, then what the texts copy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Player:
 
     Args:
         run: the trained run whose model writes.
-        corpus: what it was trained on, so that copies can be marked; None: they are not.
+        corpus: the corpus that the model was trained on, so that copies can be marked; None: they are not marked.
 
     Raises:
         LooksAheadError, D2lrnnError: as :meth:`TrainedRun.check_writes`.
@@ -47,25 +47,26 @@ class Player:
         return True
 
     def write(self, request: WritingRequest) -> Iterator[dict[str, Any]]:
-        """Write, and yield events, each as soon as it is known; who stops iterating stops the writing.
+        """Write, and yield events, each as soon as it is known; whoever stops iterating stops the writing.
 
         The first event has the ``prefix`` and the number of ``rows``.  An event for each token follows: its ``row``,
-        the ``text`` by which the row grows, and the model's own probability ``p``.  Where a character was placed that
-        the vocabulary lacks, ``read`` is what the model read in its place, and ``p`` is the probability of that.
+        the ``text`` by which the row grows, and the model's own probability ``p``.  If the text is a character that
+        the vocabulary lacks, ``read`` is the stand-in that the model read, and ``p`` is the probability of the
+        stand-in.
 
-        If the corpus is there, an event for each row ends the text and tells what it copies: ``spans`` of characters,
-        prefix included; the copied share of ``ngrams`` and of ``tokens``, None if the text has none; the tokens of the
-        ``longest`` copy, and the ``copy`` itself.
+        If the player has a corpus, an event for each row comes last and tells what the text copies: ``spans`` as
+        ``(begin, end)`` in characters, prefix included; the copied share of ``ngrams`` and of ``tokens``, None if the
+        text has none; the number of tokens of the ``longest`` copy, and this ``copy`` itself.
 
         Raises:
-            D2lrnnError, UnknownTokenError: what the request can tell at once, as :func:`d2lrnn.stream`,
+            D2lrnnError, UnknownTokenError: by the call, not by the iterator, as :func:`d2lrnn.stream`,
                 :func:`d2lrnn.stream_composed` and :func:`d2lrnn.stream_acrostic`.
         """
         prefix, written = self._begin(request)
         return self._events(request, prefix, written)
 
     def _begin(self, request: WritingRequest) -> tuple[str, Iterator[Written]]:
-        """Return the prefix as it is shown, and what will be written."""
+        """Return the prefix as the page shows it, and the stream of tokens."""
         model, vocab, count, sampling = self.model, self.vocab, request.num_samples, request.sampling
         form, skip = FORMS[request.form] if request.form else usual_form(vocab), request.skip_unknown
         if request.acrostic is not None:

@@ -1,4 +1,4 @@
-"""What the page to play with may ask of a model."""
+"""What a page may ask a model to write, and how much of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from d2lrnn.errors import D2lrnnError
 
 MAX_PREFIX = 500  # characters: while a model reads them, no other client gets an answer
 
-MAX_HEADS = 100  # lines of an acrostic, 900 characters of the longest form
+MAX_HEADS = 100  # characters of an acrostic, each a line: 849 characters in the form of the longest lines
 
-MAX_TOKENS = 2000  # of a text: a page that marks every character is still quick
+MAX_TOKENS = 2000  # of a text: a page with a mark on each is still quick
 
 MAX_SAMPLES = 16  # texts side by side
 
@@ -29,12 +29,12 @@ class WritingRequest:
     """What a page asks a model to write.
 
     Raises:
-        D2lrnnError: for a field that is no such text or number, or more than a page may ask for.
+        D2lrnnError: for a field of another type, or for more than a page may ask for.
     """
 
     prefix: str = ""  # what a text begins with
-    acrostic: str | None = None  # what its lines begin with, in place of a prefix; None: no acrostic
-    form: str | None = None  # one of FORM_NAMES; None: in an acrostic what suits the vocabulary, else none
+    acrostic: str | None = None  # the characters that its lines begin with, in place of a prefix; None: no acrostic
+    form: str | None = None  # one of FORM_NAMES; None: in an acrostic the form that suits the vocabulary, else none
     skip_unknown: bool = False  # in a form: place characters that the model has never seen
     pred_len: int = 100  # tokens after the prefix; a form ends where it must
     num_samples: int = 1
@@ -64,19 +64,19 @@ class WritingRequest:
         """Return what a JSON object asks for: fields of this class, and those of ``Sampling`` that ``CHOICES`` names.
 
         Raises:
-            D2lrnnError: if it is no such object; also as the classes themselves.
+            D2lrnnError: if the body is no JSON object or has another field; also as the two classes.
         """
         try:
             values = json.loads(body, parse_int=_whole)
         except (ValueError, RecursionError) as error:
-            raise D2lrnnError(f"the request is not the JSON of a wish: {error}") from None
+            raise D2lrnnError(f"the request cannot be read as JSON: {error}") from None
         if not isinstance(values, dict):
-            raise D2lrnnError("the request is not the JSON of a wish: expected an object")
+            raise D2lrnnError("the request cannot be read: expected a JSON object")
         chosen = {name: value for name, value in values.items() if name in CHOICES}
         rest = {name: value for name, value in values.items() if name not in CHOICES}
-        strange = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
-        if strange:
-            raise D2lrnnError(f"there is nothing called {strange[0][:50]!r} to ask for")
+        unknown = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
+        if unknown:
+            raise D2lrnnError(f"there is nothing called {unknown[0][:50]!r} to ask for")
         return cls(**rest, sampling=Sampling(**chosen))
 
 
@@ -88,7 +88,7 @@ def _check_text(name: str, text: Any, most: int) -> None:
 
 
 def _whole(digits: str) -> int:
-    """Read a whole number that a float can hold too."""
+    """Read a whole number, and refuse one that a float may not hold."""
     if len(digits) > 18:
         raise D2lrnnError(f"found a number of {len(digits)} digits: expected at most 18")
     return int(digits)

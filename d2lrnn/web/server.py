@@ -1,4 +1,4 @@
-"""Serves the page to play with: one thread serves all clients, and no client is trusted."""
+"""Serves the page: one thread serves all clients, and no client is trusted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).with_name("static")
 
 FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
-MAX_WRITING = 4  # texts, or batches of them, at a time: they share one thread
+MAX_WRITING = 4  # requests for texts that are answered at a time: they share one thread
 
 MAX_BODY = 16 * 1024  # bytes: twice as many as the longest request has if every character is escaped
 
@@ -44,7 +44,7 @@ HEADERS = {
 
 
 class _RefusedError(HTTPError):
-    """A request that is not fulfilled, and the sentence that says why."""
+    """A request is refused; ``message`` says why."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(status)
@@ -52,7 +52,7 @@ class _RefusedError(HTTPError):
 
 
 class _Handler(RequestHandler):
-    """Checks for whom a request was meant, and says what is wrong as JSON."""
+    """Refuses requests that were meant for another host, and sends errors as JSON."""
 
     def initialize(self, server: PageServer) -> None:
         self.server = server
@@ -132,15 +132,16 @@ class _Write(_Handler):
         for event in events:
             self.write(json.dumps(event) + "\n")
             await asyncio.wait_for(self.flush(), self.server.patience)
-            await asyncio.sleep(0)  # the others' turn, and that of the news that this client is gone: flush raises then
+            # The other requests get their turn; and Tornado notices if this client is gone, so that flush raises.
+            await asyncio.sleep(0)
 
 
 def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
-    """Yield events, and then one that says that all is done, or what went wrong."""
+    """Yield events, and at last an event that says that all is done, or what went wrong."""
     try:
         yield from events
         yield {"done": True}
-    except D2lrnnError as error:  # what only writing could tell, such as logits that are not numbers
+    except D2lrnnError as error:  # an error that shows only in writing, such as logits that are not numbers
         yield {"error": str(error)}
     except Exception:
         logging.getLogger(__name__).exception("a defect of d2lrnn, met while it wrote for a page")
@@ -151,15 +152,15 @@ class PageServer:
     """Serves a player's page.
 
     Args:
-        player: who writes.
-        hosts: the names in a request's Host that are answered; None: any name, where other machines may call.
-        patience: seconds for a client to send a request and to take each event; a client that takes longer is cut off,
-            or it would keep its place for ever.
+        player: what writes for the page.
+        hosts: the names in a request's Host that are answered; None: any name, so that other machines can call.
+        patience: seconds for a client to send a request and to take each event.  A client that takes longer is cut
+            off, or it would keep its place for ever.
     """
 
     def __init__(self, player: Player, hosts: Collection[str] | None, patience: float = 30) -> None:
         self.player, self.hosts, self.patience = player, hosts, patience
-        self.writing = 0  # texts, or batches of them, that are being written
+        self.writing = 0  # requests for texts that are being answered
         options = {"server": self}
         handlers = [("/", _Page, options), ("/write", _Write, options), (f"/({'|'.join(FILES)})", _File, options)]
         application = Application(
@@ -175,7 +176,7 @@ class PageServer:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one of the places for those who are written for."""
+        """Hold one of the ``MAX_WRITING`` places; refuse the request if all are taken."""
         if self.writing >= MAX_WRITING:
             raise _RefusedError(429, f"{MAX_WRITING} others are being written for: try again when one of them is done")
         self.writing += 1
@@ -185,7 +186,7 @@ class PageServer:
             self.writing -= 1
 
     async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
-        """Serve until it is time to stop; what is being written then ends too."""
+        """Serve until ``stop`` is set, then end all texts that are being written."""
         self.http.add_socket(listening)
         await stop.wait()
         self.http.stop()
@@ -193,10 +194,10 @@ class PageServer:
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Listen at a port of a host, or of 0 at any that is free.
+    """Listen at a port of a host; port 0 stands for any that is free.
 
     Raises:
-        ValueError: if that cannot be.
+        D2lrnnError: if the port is out of range, or if this machine cannot listen there.
     """
     if not 0 <= port < 2**16:
         raise D2lrnnError(f"port is {port}: expected 0 to {2**16 - 1}")
@@ -216,7 +217,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def _check_host(host: str) -> None:
-    """Refuse, with a UnicodeError, what can be no host's name; the socket would raise a TypeError and stay open."""
+    """Raise a UnicodeError for a text that can be no host's name; a socket would raise a TypeError and stay open."""
     if "\0" in host:
         raise UnicodeError("a host's name cannot hold the character NUL")
     if not host.isascii():
@@ -229,7 +230,7 @@ def address_of(host: str, listening: socket.socket) -> str:
 
 
 def hosts_of(host: str, listening: socket.socket) -> set[str] | None:
-    """Return the names that a page on loopback goes by; None if other machines can reach it."""
+    """Return the names of the host of a page on loopback; None if other machines can reach the page."""
     if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
         return None
     return {"localhost", "127.0.0.1", "[::1]", _in_url(host).lower()}

@@ -223,10 +223,10 @@ def test_a_wish_is_read_from_json():
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ("", "the request is not the JSON of a wish: Expecting value"),
-        ("\udcff", "the request is not the JSON of a wish: 'utf-8' codec"),
-        ("[" * 9000, "the request is not the JSON of a wish: maximum recursion"),
-        ("[1]", "the request is not the JSON of a wish: expected an object"),
+        ("", "the request cannot be read as JSON: Expecting value"),
+        ("\udcff", "the request cannot be read as JSON: 'utf-8' codec"),
+        ("[" * 9000, "the request cannot be read as JSON: maximum recursion"),
+        ("[1]", "the request cannot be read: expected a JSON object"),
         ('{"seed": 1234567890123456789}', "found a number of 19 digits: expected at most 18"),
         ('{"temperatur": 1}', "there is nothing called 'temperatur' to ask for"),
         ('{"beam_width": 3}', "there is nothing called 'beam_width' to ask for"),

@@ -268,7 +268,7 @@ def test_what_is_being_written_ends_with_the_server():
         (400, "the form needs '，' or ',' or '､': expected one of them", {"wish": {"prefix": "春", "form": "couplet"}}),
         (400, "there is no character in '，'", {"wish": {"acrostic": "，"}}),
         (400, "unknown character '龘' (U+9F98) at position 0", {"wish": {"acrostic": "龘"}}),
-        (400, "the request is not the JSON of a wish", {"wish": "prefix=春".encode()}),
+        (400, "the request cannot be read as JSON", {"wish": "prefix=春".encode()}),
         (
             413,
             f"the request has {MAX_BODY + 1:,} bytes: expected at most {MAX_BODY:,}",

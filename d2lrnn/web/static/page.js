@@ -7,9 +7,9 @@ const words = document.body.dataset.level === "word";
 const UNIT = words ? "word" : "character";
 const MARK = /[\p{P}\s]/u;
 const LONGEST_QUOTE = 60; // characters
-const BOUNDS = [0.01, 0.05, 0.2, 0.5]; // of the classes p1 to p5
-const narrow = matchMedia("(max-width: 48rem)"); // as in page.css: what is written stands below the form
-let controller = null; // of what is being written
+const BOUNDS = [0.01, 0.05, 0.2, 0.5]; // probabilities between the classes p1 to p5
+const narrow = matchMedia("(max-width: 48rem)"); // as in page.css: the texts stand below the form
+let controller = null; // of the request that is being answered; null: none
 
 class Refusal extends Error {}
 
@@ -46,7 +46,7 @@ function showError(message) {
   error.textContent = message;
   error.hidden = !message;
   if (message) error.scrollIntoView({ block: "nearest" });
-  const named = message && form.elements.namedItem(message.split(" ")[0]); // many begin with what is wrong
+  const named = message && form.elements.namedItem(message.split(" ")[0]); // many messages begin with the name of a field
   if (named instanceof HTMLElement) {
     named.setAttribute("aria-invalid", "true");
     if (form.querySelector("#choices").contains(named)) form.querySelector("#choices").open = true;
@@ -54,7 +54,7 @@ function showError(message) {
   }
 }
 
-/* What is written */
+/* The texts */
 
 function counted(count) {
   return `${count} ${UNIT}${count === 1 ? "" : "s"}`;
@@ -72,7 +72,7 @@ class Text {
     this.element.append(this.line);
     this.element.classList.add("writing");
     this.acrostic = acrostic;
-    this.pieces = []; // what is shown: its element, and the character at which it begins and the one behind it
+    this.pieces = []; // in order: { element, begin, end }; it ends before the character `end` of the text
     this.length = 0; // in characters
     this.grow(prefix, null);
   }
@@ -90,7 +90,7 @@ class Text {
         span.classList.add(`p${1 + BOUNDS.filter((bound) => event.p >= bound).length}`);
         const placed = event.read ? `, of ${event.read}: the model does not know ${shown}` : "";
         span.dataset.p = `p = ${event.p.toPrecision(2)}${placed}`;
-        span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // one stop for Tab, arrow keys from there
+        span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // Tab stops once in a text; the arrow keys go on from there
       }
       this.line.append(span);
       const size = Array.from(shown).length;
@@ -154,7 +154,7 @@ async function write(event) {
   if (controller) return;
   if (form.querySelector("#new-seed").checked) form.elements.seed.value = Math.floor(Math.random() * 1e6);
   controller = new AbortController();
-  const mine = controller;
+  const ownController = controller;
   const acrostic = form.elements.mode?.value === "acrostic";
   showError("");
   showRunning(true);
@@ -164,15 +164,15 @@ async function write(event) {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(readWish()),
-      signal: mine.signal,
+      signal: ownController.signal,
     });
     if (!response.ok) throw new Refusal((await response.json()).error);
     const count = await show(response, acrostic);
     status.textContent = `Written: ${counted(count)}.`;
   } catch (problem) {
-    status.textContent = mine.signal.aborted ? "Stopped." : "";
+    status.textContent = ownController.signal.aborted ? "Stopped." : "";
     if (problem instanceof Refusal) showError(problem.message);
-    else if (!mine.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
+    else if (!ownController.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
   } finally {
     controller = null;
     showRunning(false);
@@ -185,7 +185,7 @@ function showRunning(running) {
   if (!running) for (const row of texts.children) row.classList.remove("writing");
 }
 
-/* The probability of what is pointed at */
+/* The probability of the character or word that is pointed at */
 
 function showTip(event) {
   const piece = event.target.closest?.("[data-p]");
