@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,11 +52,6 @@ def import_first(what: str) -> None:
         if isinstance(error, ImportError) and not is_file and _lacks(what, error):
             raise D2lrnnError(f"--import {what}: expected a Python file, or a module that Python finds") from None
         raise D2lrnnError(f"--import {what}: {_where(error)}{_what(error)}") from error
-
-
-def as_options(imports: Sequence[str]) -> str:
-    """Return what to add to a command that is shown: a space and ``--import FILE``, for each."""
-    return "".join(f" --import {shlex.quote(name)}" for name in imports)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         for what in imports:
             import_first(what)
         args = make_parser().parse_args(argv)
-        args.imports = imports
+        args.imports, args.argv = imports, list(argv)
         return run(args, **options)
     except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
         print(f"d2lrnn: {error}", file=sys.stderr)

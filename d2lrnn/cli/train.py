@@ -7,11 +7,12 @@ import dataclasses
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
-from d2lrnn.cli.imports import as_options
+from d2lrnn.cli.shell import argument, command, option
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
 from d2lrnn.config.training import TrainConfig
@@ -65,7 +66,7 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     with naming(folder):
         present = [file for file in (LAST, BEST) if (folder / file).exists()]
     if present and not args.overwrite:
-        go_on = f"go on with it (--resume {shlex.quote(str(folder))}), " if LAST in present else ""
+        go_on = f"go on with it ({_resume(folder)}), " if LAST in present else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
     model_config = changed(named.model, _given_model(args, named.model))
     config = _changed(named.training, args)
@@ -83,7 +84,7 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
         with naming(folder / old):
             (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
-    return _carry_out(run, training, corpus, as_options(args.imports))
+    return _carry_out(args, run, training, corpus)
 
 
 def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
@@ -138,7 +139,7 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     run = RunFolder(folder, training, checkpoint, pace)
     _describe(model, checkpoint.shape, corpus, ctx)
     _settle_position(training, checkpoint.train_config)
-    return _carry_out(run, training, corpus, as_options(args.imports))
+    return _carry_out(args, run, training, corpus)
 
 
 def _settle_position(training: Training, before: TrainConfig) -> None:
@@ -164,22 +165,19 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
     )
 
 
-def _carry_out(run: RunFolder, training: Training, corpus: Corpus, imports: str) -> int:
-    """Train, keep the run in its folder, draw it, measure it, and return the exit status.
-
-    ``imports`` is what the commands that are shown need beside what they are shown for.
-    """
+def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, corpus: Corpus) -> int:
+    """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
     model: Any = training.model
-    config, failure, folder = training.config, "", shlex.quote(str(run.folder))
-    run.begin(shlex.join(["python", "-m", "d2lrnn", *sys.argv[1:]]))
+    config, failure = training.config, ""
+    run.begin(shlex.join(["python", "-m", "d2lrnn", *args.argv]))
     try:
         history = train_and_predict(model, corpus, config, training, run.keep)
     except TrainingDivergedError as error:
         history, failure = error.history, str(error)
         if run.kept:
-            failure += f"; {run.folder / LAST} is the last position kept: go on with --resume {folder} --lr ..."
+            failure += f"; {run.folder / LAST} is the last position kept: go on with {_resume(run.folder)} --lr ..."
     except FileError:
-        _say_where_to_go_on(run, imports)
+        _say_where_to_go_on(run, args.imports)
         raise
     best_model = run.finish(bool(failure))
     if best_model is not None:
@@ -194,27 +192,26 @@ def _carry_out(run: RunFolder, training: Training, corpus: Corpus, imports: str)
         epoch = best.reached.get("epoch", history.best_epoch)
         run.log(event="test", perplexity=found, of_epoch=epoch)
         print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
-    if best_model is not None:
-        prefix = "" if LINE_END in config.prefixes[0] else f" --prefix {shlex.quote(config.prefixes[0])}"
-        print(f"let it write:  {_python()} -m d2lrnn sample {folder}{prefix}{imports}")
+    if best_model is not None and config.prefixes:
+        prefix = [] if LINE_END in config.prefixes[0] else option("--prefix", config.prefixes[0])
+        print(f"let it write:  {command('sample', argument(run.folder), *prefix, imports=args.imports)}")
     if failure:
         print(f"d2lrnn: {failure}", file=sys.stderr)
         return 1
     if history.stopped:
-        _say_where_to_go_on(run, imports)
+        _say_where_to_go_on(run, args.imports)
         return 130
     return 0
 
 
-def _say_where_to_go_on(run: RunFolder, imports: str) -> None:
+def _say_where_to_go_on(run: RunFolder, imports: Sequence[str]) -> None:
     """Print the command that goes on with a run that was stopped, if a position was kept."""
     if run.kept:
         where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
-        folder = shlex.quote(str(run.folder))
-        print(f"go on with it: {_python()} -m d2lrnn train --resume {folder}{imports}  # {where}")
+        resume = command("train", *option("--resume", str(run.folder)), imports=imports)
+        print(f"go on with it: {resume}  # {where}")
 
 
-def _python() -> str:
-    """Return what to call this Python by, seen from here: ``.venv/bin/python``, or just ``python``."""
-    here, python = Path.cwd(), Path(sys.executable)
-    return str(python.relative_to(here)) if here in python.parents else "python"
+def _resume(folder: Path) -> str:
+    """Return the option that goes on with the run in a folder."""
+    return shlex.join(option("--resume", str(folder)))

@@ -168,7 +168,6 @@ def test_the_imports_are_read_before_and_after_the_command():
         "b",
     ]
     assert imports.imports_in(["sample", "run", "--prefix=--import"]) == []
-    assert imports.as_options(["a.py", "my b.py"]) == " --import a.py --import 'my b.py'"
 
 
 def test_a_run_that_is_stopped_says_how_to_go_on_with_the_file(tmp_path, capsys, monkeypatch, only_here):
