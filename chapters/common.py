@@ -85,7 +85,7 @@ def parse_args(
         args = parser.parse_args(argv)
     for name in fixed:
         if getattr(args, name) != parser.get_default(name):
-            parser.error(f"--{name.replace('_', '-')} has no use in this chapter, which settles that itself")
+            parser.error(f"{options.option_of(name)} has no use in this chapter, which settles that itself")
     try:
         return _lesson(args, model, training)
     except (ValueError, OSError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from d2lrnn.checks import check_whole
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
 from d2lrnn.data.datasets import load_ids
@@ -74,8 +75,7 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
     given = {name: value for name, value in vars(args).items() if name.startswith(f"{flag}_")}
     if not getattr(args, flag):
         if given:
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise D2lrnnError(f"{options} given without --{flag}: expected both or neither")
+            raise D2lrnnError(f"{', '.join(map(option_of, given))} given without --{flag}: expected both or neither")
         return None
     try:
         return kind(**{name[len(flag) + 1 :]: value for name, value in given.items()})

@@ -84,6 +84,11 @@ class Parser(argparse.ArgumentParser):
         return self
 
 
+def option_of(name: str) -> str:
+    """Return the option for a setting or an argument, such as ``--num-epochs`` for ``num_epochs``."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _nearest(option: str, known: Collection[str]) -> list[str]:
     """Return the known options that end like one that is not, as ``--dynamic-lr`` ends like ``--lr``, or are near."""
     same_end = [name for name in known if name.endswith(option[1:])]
@@ -161,7 +166,7 @@ def add_settings(
             continue
         shown = ("no", "yes")[default] if isinstance(default, bool) else "none" if default is None else default
         group.add_argument(
-            f"--{prefix}{name}".replace("_", "-"),
+            option_of(prefix + name),
             default=argparse.SUPPRESS if given_only else default,
             help=f"{about[name]['help']} ({shown})",
             **_how_to_read(about[name]),

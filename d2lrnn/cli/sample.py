@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.checks import check_whole
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
@@ -120,17 +121,13 @@ def _check_combination(args: argparse.Namespace) -> None:
     for name, others in NEEDS.items():
         if name in given and not given.intersection(others):
             raise D2lrnnError(
-                f"{_option(name)} given without {' or '.join(map(_option, others))}: expected both or none"
+                f"{option_of(name)} given without {' or '.join(map(option_of, others))}: expected both or none"
             )
     for (name, needless), why in CLASHES.items():
         if {name, needless} <= given:
             raise D2lrnnError(
-                f"{_option(name)} given with {_option(needless)}: {why}, so leave {_option(needless)} out"
+                f"{option_of(name)} given with {option_of(needless)}: {why}, so leave {option_of(needless)} out"
             )
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:

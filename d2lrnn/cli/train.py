@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
+from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
@@ -93,7 +94,7 @@ def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
     for name in given_in(args, TrainConfig).keys() & SCHEDULED.keys():
         if new.lr_schedule != SCHEDULED[name]:
             raise D2lrnnError(
-                f"--{name.replace('_', '-')} is for --lr-schedule {SCHEDULED[name]}, and this one is "
+                f"{option_of(name)} is for --lr-schedule {SCHEDULED[name]}, and this one is "
                 f"{new.lr_schedule}: leave it out, or give the other schedule too"
             )
     return new
@@ -112,7 +113,7 @@ def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, A
 def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     for what in ("config", "out", "max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
-            raise RunError(f"--{what.replace('_', '-')} cannot be changed where a run goes on")
+            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
     if given_in(args, ModelConfig) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
     with naming(args.resume):
