@@ -59,13 +59,6 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         return 1
 
 
-def _discard_stdout() -> None:
-    """Let what is still to be printed go nowhere, or Python would complain of it when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def run(args: argparse.Namespace, **options: Any) -> int:
     """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
     # These bring MXNet, which neither --help nor a wrong option should wait for.
@@ -84,3 +77,10 @@ def run(args: argparse.Namespace, **options: Any) -> int:
             raise
         print(f"d2lrnn: MXNet has not the memory, take a smaller model or batch: {reason}", file=sys.stderr)
         return 1
+
+
+def _discard_stdout() -> None:
+    """Let what is still to be printed go nowhere, or Python would complain of it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -8,12 +8,14 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn.config.fields import settings_in
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.web.player import Player
+from d2lrnn.web.server import PageServer, address_of, hosts_of, open_socket
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,14 @@ class PageRequest:
     @classmethod
     def read(cls, args: argparse.Namespace) -> PageRequest:
         """Return what the arguments of the command ask for."""
-        return cls(args.run, args.host, args.port, args.corpus, args.data_dir, args.ctx)
+        return cls(**settings_in(cls, vars(args)))
 
 
 def play(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, which ends it as it ends every command."""
-    from d2lrnn.web.server import PageServer, address_of, hosts_of, open_socket  # brings Tornado
-
     request = PageRequest.read(args)
     run = TrainedRun.open(request.run, request.ctx)
-    run.check_writes()
+    run.check_writes()  # before the corpus is loaded
     player = Player(run, _corpus_for(request, run.checkpoint))
     listening = open_socket(request.host, request.port)
     hosts = hosts_of(request.host, listening)

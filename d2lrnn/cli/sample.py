@@ -135,7 +135,6 @@ def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
     given = {**given, "without": tuple(given.get("without", ()))}
     if num_samples is None and not given.keys() - {"stop", "without"}:
         given["temperature"] = 0.0
-    check_whole("num_samples", 1 if num_samples is None else num_samples)
     sampling = Sampling(**given)
     needless = {"num-samples": (num_samples or 1) > 1, "seed": "seed" in given}
     if not sampling.by_chance and any(needless.values()):

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn.config.fields import settings_in
 from d2lrnn.data.vocabulary import tokenize
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.plotting.inspection import embedding_map, gate_activations, next_token_probabilities
@@ -41,7 +42,7 @@ class PictureRequest:
     @classmethod
     def read(cls, args: argparse.Namespace) -> PictureRequest:
         """Return what the arguments of the command ask for."""
-        return cls(args.run, args.what, args.prefix, args.count, args.layer, args.out, args.ctx)
+        return cls(**settings_in(cls, vars(args)))
 
     @property
     def path(self) -> Path:

@@ -44,17 +44,6 @@ CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps",
 SCHEDULED = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 
-def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
-    """Return what to ask :func:`load_corpus` for, beside the corpus."""
-    options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
-    if options["max_tokens"] is None and args.corpus in (None, named.corpus):
-        options["max_tokens"] = named.max_tokens
-    if options["held_out"] is None:
-        comes_with_splits = args.corpus in CORPORA and CORPORA[args.corpus].has_splits
-        options["held_out"] = 0.0 if comes_with_splits else named.held_out
-    return {**options, "lines": training.batches == "lines"}
-
-
 def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
     """Train a model, or go on with a run, and return the exit status."""
     return _go_on(args, pace) if args.resume else _begin(args, pace)
@@ -86,6 +75,17 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
             (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
     return _carry_out(args, run, training, corpus)
+
+
+def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
+    """Return what to ask :func:`load_corpus` for, beside the corpus."""
+    options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
+    if options["max_tokens"] is None and args.corpus in (None, named.corpus):
+        options["max_tokens"] = named.max_tokens
+    if options["held_out"] is None:
+        comes_with_splits = args.corpus in CORPORA and CORPORA[args.corpus].has_splits
+        options["held_out"] = 0.0 if comes_with_splits else named.held_out
+    return {**options, "lines": training.batches == "lines"}
 
 
 def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
