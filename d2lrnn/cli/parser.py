@@ -28,15 +28,15 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="python -m d2lrnn",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Recurrent networks of Dive into Deep Learning: train one on text, measure it, let it write, "
-        "hold the one from scratch against Gluon's.",
+        description="Recurrent networks of Dive into Deep Learning: train one on text, measure it, let it write,\n"
+        "compare one from scratch with its twin on Gluon.",
         epilog="a first round:\n"
-        "  python -m d2lrnn train                                   the lyrics that ship with d2lrnn, one minute\n"
-        "  python -m d2lrnn sample runs/lyrics --prefix 我们        let it write\n"
-        "  python -m d2lrnn play runs/lyrics                        the same on a page in the browser\n"
-        "  python -m d2lrnn compare --cell gru --num-epochs 20      from scratch against Gluon\n"
-        "  python -m d2lrnn train --corpus my.txt --out runs/my     your own text\n"
-        "  python -m d2lrnn train --config small                    Penn Treebank, as the TensorFlow tutorial does",
+        "  python -m d2lrnn train                                 # the lyrics that ship with d2lrnn, one minute\n"
+        "  python -m d2lrnn sample runs/lyrics --prefix 我们      # let it write\n"
+        "  python -m d2lrnn play runs/lyrics                      # the same on a page in the browser\n"
+        "  python -m d2lrnn compare --cell gru --num-epochs 20    # from scratch against Gluon\n"
+        "  python -m d2lrnn train --corpus my.txt --out runs/my   # your own text\n"
+        "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does",
     )
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -60,7 +60,7 @@ def _add_train(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train a language model; writes DIR/model.d2lrnn, the best so far, for `sample` and `evaluate`;\n"
         "DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
-        epilog=f"configurations, of which every setting may be given otherwise (defaults shown are those of lyrics):\n"
+        epilog=f"configurations (an option changes one setting; the defaults shown above are those of lyrics):\n"
         f"{configs}\n\nwith the book's settings:\n"
         "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
     )
@@ -89,8 +89,8 @@ def _add_evaluate(commands) -> None:
         "evaluate",
         help="measure a trained model's perplexity",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure the perplexity on a split of the corpus: every token once, the state carried all\n"
-        "through, or through as many lines as in training.",
+        description="Measure the perplexity on a split of the corpus. Every token counts once; the state is carried\n"
+        "through the whole text, or through as many lines as in training.",
     )
     _add_run(evaluate)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), help="of the corpus (test)")
@@ -107,7 +107,10 @@ def _add_evaluate(commands) -> None:
     )
     evaluate.add_argument("--max-tokens", type=int, metavar="N", help="measure on so many tokens (all)")
     evaluate.add_argument(
-        "--num-lines", type=int, metavar="N", help="lines that go on with one state; 0: all through (as in training)"
+        "--num-lines",
+        type=int,
+        metavar="N",
+        help="carry the state through so many lines; 0: through all (as in training)",
     )
     add_ctx(evaluate)
 
@@ -117,15 +120,15 @@ def _add_sample(commands) -> None:
         "sample",
         help="let a trained model continue a text",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Continue a text with what `train` wrote: always with the likeliest next token, or, with\n"
-        "--num-samples or any setting of how it chooses, by chance or by beam search. In a form, each line ends\n"
-        "where it must.",
+        description="Continue a text with a model that `train` wrote: always with the likeliest next token; or, with\n"
+        '--num-samples or any option below "how it chooses", by chance or by beam search. In a form, each line\n'
+        "ends where it must.",
         epilog="for example:\n"
-        "  python -m d2lrnn sample runs/lyrics --num-samples 5                       five texts by chance\n"
-        "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         safer than chance alone\n"
-        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          the likeliest line\n"
-        "  python -m d2lrnn sample runs/lyrics --acrostic 我们分开 --num-samples 3   lines that begin so\n"
-        "  python -m d2lrnn sample runs/lyrics --num-samples 5 --novelty             what is copied, and how much\n",
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5                       # five texts by chance\n"
+        "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         # safer than chance alone\n"
+        "  python -m d2lrnn sample runs/small --stop '<eos>' --beam-width 8          # the likeliest line\n"
+        "  python -m d2lrnn sample runs/lyrics --acrostic 我们分开 --num-samples 3   # lines that begin so\n"
+        "  python -m d2lrnn sample runs/lyrics --num-samples 5 --novelty             # what is copied, and how much\n",
     )
     _add_run(sample)
     sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
@@ -153,18 +156,27 @@ def _add_forms(sample) -> None:
     forms.add_argument("--form", choices=FORM_NAMES, help="two or four lines of five characters, or of seven")
     forms.add_argument("--acrostic", action="append", metavar="TEXT", help="a line for each of these characters")
     forms.add_argument(
-        "--line-length", type=int, metavar="N", help="characters of its lines, without --form (5 in couplets, else 7)"
+        "--line-length",
+        type=int,
+        metavar="N",
+        help="characters of an acrostic's line, without --form (5 in couplets, else 7)",
     )
     forms.add_argument("--skip-unknown", action="store_true", help="place characters that the model has never seen")
 
 
 def _add_novelty(sample) -> None:
     copies = sample.add_argument_group("what is copied from the corpus")
-    copies.add_argument("--novelty", action="store_true", help="mark it 【so】, and say how much and how varied")
+    copies.add_argument(
+        "--novelty",
+        action="store_true",
+        help="mark copies 【so】, and say how much is copied and how varied the texts are",
+    )
     copies.add_argument(
         "--ngram", type=int, metavar="N", help="count n-grams of so many tokens (4; 16 for letters of an alphabet)"
     )
-    copies.add_argument("--min-copy", type=int, metavar="N", help="mark spans of so many tokens or more (8; 32)")
+    copies.add_argument(
+        "--min-copy", type=int, metavar="N", help="mark spans of so many tokens or more (8; 32 for such letters)"
+    )
     copies.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
     add_data_dir(copies)
 
@@ -173,7 +185,8 @@ def _add_compare(commands) -> None:
     against = commands.add_parser(
         "compare",
         help="train a model from scratch and its Gluon twin from the same parameters",
-        description="The book's settings unless told otherwise. A gru is in Gluon's form: see the GRU chapter.",
+        description="Train a model from scratch and its twin on Gluon; print and draw both side by side. The defaults\n"
+        "are the book's settings. A gru is in Gluon's form: see the GRU chapter.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_data_arguments(against)
@@ -201,21 +214,28 @@ def _add_show(commands) -> None:
         "show",
         help="draw what a trained model does",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Draw what a trained model holds for likely to come next, how far its gates open while it reads a\n"
-        "text, or a map of the tokens by their embedding.",
+        description="Draw what a trained model expects next, how far its gates open while it reads a text, or a map\n"
+        "of the tokens by their embedding.",
         epilog="for example:\n"
-        "  python -m d2lrnn show runs/lyrics --prefix 我们                  what may come next\n"
-        "  python -m d2lrnn show runs/lyrics --what gates                   over what the model writes itself\n"
-        "  python -m d2lrnn show runs/lyrics --what embedding --count 200   a map of 200 characters",
+        "  python -m d2lrnn show runs/lyrics --prefix 我们                  # what may come next\n"
+        "  python -m d2lrnn show runs/lyrics --what gates                   # over what the model writes itself\n"
+        "  python -m d2lrnn show runs/lyrics --what embedding --count 200   # a map of 200 characters",
     )
     _add_run(show)
-    show.add_argument("--what", choices=("next", "gates", "embedding"), default="next", help="(%(default)s)")
+    show.add_argument(
+        "--what", choices=("next", "gates", "embedding"), default="next", help="which picture (%(default)s)"
+    )
     show.add_argument(
         "--prefix",
         metavar="TEXT",
         help="next, gates: what the model reads (the first prefix of the training; gates: and 30 tokens after it)",
     )
-    show.add_argument("--count", type=int, metavar="N", help="tokens, or of gates hidden units (10; 12; 100)")
+    show.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        help="how many tokens; of gates, how many hidden units (next: 10; gates: 12; embedding: 100)",
+    )
     show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
     show.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
     add_ctx(show)
@@ -226,11 +246,12 @@ def _add_play(commands) -> None:
         "play",
         help="open a page on which a trained model writes",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Serve a page for the browser: the model writes while one looks on, with the probability of each\n"
-        "character, and what is copied from the corpus marked. Only this machine can open it, unless --host says so.",
+        description="Serve a page for the browser, on which the model writes while you look on. The page shows how\n"
+        "likely each character was and marks what is copied from the corpus. Only this machine can open the\n"
+        "page, unless --host says otherwise.",
     )
     _add_run(play)
-    play.add_argument("--host", default="127.0.0.1", help="where it can be reached (%(default)s)")
+    play.add_argument("--host", default="127.0.0.1", help="the address at which the page can be reached (%(default)s)")
     play.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (%(default)s)")
     play.add_argument("--corpus", metavar="NAME", help="if it is in another place than in training")
     add_data_dir(play)

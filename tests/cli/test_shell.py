@@ -1,5 +1,6 @@
 """Commands as they are printed: a user pastes them, and they do what is said."""
 
+import argparse
 import shlex
 import sys
 from pathlib import Path
@@ -21,6 +22,16 @@ def test_what_is_printed_is_read_as_it_was_meant(text):
     assert printed.endswith(" --import a.py --import 'my b.py'")
     args = make_parser().parse_args(shlex.split(printed)[3:])
     assert (args.run, args.prefix) == (Path(text), [text])
+
+
+def test_the_examples_of_the_help_can_be_pasted():
+    parser = make_parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    texts = [parser.epilog, *(command.epilog for command in commands.choices.values())]
+    lines = [line for text in texts if text for line in text.splitlines() if line.startswith("  python")]
+    assert len(lines) == 15
+    for line in lines:
+        assert parser.parse_args(shlex.split(line, comments=True)[3:])
 
 
 def test_the_python_is_named_from_here(tmp_path, monkeypatch):

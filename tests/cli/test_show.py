@@ -188,9 +188,14 @@ def test_the_help_tells_the_choices_and_the_defaults(capsys):
         cli.main(["show", "--help"])
     out = " ".join(capsys.readouterr().out.split())
     assert f"--what {{{','.join(show_command.PICTURES)}}}" in out
+    functions = {
+        "next": (next_token_probabilities, "count"),
+        "gates": (plot_gates, "num_units"),
+        "embedding": (embedding_map, "count"),
+    }
     defaults = [
-        inspect.signature(function).parameters[name].default
-        for function, name in ((next_token_probabilities, "count"), (plot_gates, "num_units"), (embedding_map, "count"))
+        f"{what}: {inspect.signature(function).parameters[name].default}"
+        for what, (function, name) in functions.items()
     ]
-    assert f"({'; '.join(map(str, defaults))})" in out
+    assert f"({'; '.join(defaults)})" in out
     assert f"and {show_command.NUM_PREDS} tokens after it" in out
