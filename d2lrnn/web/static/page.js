@@ -46,7 +46,7 @@ function showError(message) {
   error.textContent = message;
   error.hidden = !message;
   if (message) error.scrollIntoView({ block: "nearest" });
-  const named = message && form.elements.namedItem(message.split(" ")[0]); // many messages begin with the name of a field
+  const named = message && form.elements.namedItem(message.split(" ")[0]); // many begin with a field's name
   if (named instanceof HTMLElement) {
     named.setAttribute("aria-invalid", "true");
     if (form.querySelector("#choices").contains(named)) form.querySelector("#choices").open = true;
@@ -90,7 +90,7 @@ class Text {
         span.classList.add(`p${1 + BOUNDS.filter((bound) => event.p >= bound).length}`);
         const placed = event.read ? `, of ${event.read}: the model does not know ${shown}` : "";
         span.dataset.p = `p = ${event.p.toPrecision(2)}${placed}`;
-        span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // Tab stops once in a text; the arrow keys go on from there
+        span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // Tab stops once a text, arrow keys go on
       }
       this.line.append(span);
       const size = Array.from(shown).length;
@@ -154,7 +154,6 @@ async function write(event) {
   if (controller) return;
   if (form.querySelector("#new-seed").checked) form.elements.seed.value = Math.floor(Math.random() * 1e6);
   controller = new AbortController();
-  const ownController = controller;
   const acrostic = form.elements.mode?.value === "acrostic";
   showError("");
   showRunning(true);
@@ -164,15 +163,15 @@ async function write(event) {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(readWish()),
-      signal: ownController.signal,
+      signal: controller.signal,
     });
     if (!response.ok) throw new Refusal((await response.json()).error);
     const count = await show(response, acrostic);
     status.textContent = `Written: ${counted(count)}.`;
   } catch (problem) {
-    status.textContent = ownController.signal.aborted ? "Stopped." : "";
+    status.textContent = controller.signal.aborted ? "Stopped." : "";
     if (problem instanceof Refusal) showError(problem.message);
-    else if (!ownController.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
+    else if (!controller.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
   } finally {
     controller = null;
     showRunning(false);
