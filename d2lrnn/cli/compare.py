@@ -1,4 +1,4 @@
-"""The command ``compare``: a model from scratch and its twin on Gluon side by side."""
+"""The command ``compare``: train a model from scratch and its twin on Gluon side by side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from d2lrnn.training.history import History
 
 
 def compare_kinds(args: argparse.Namespace) -> int:
-    """Train a model from scratch and its twin on Gluon, show both, and return the exit status."""
+    """Train a model from scratch and its twin on Gluon, print and draw both, and return the exit status."""
     corpus = load_corpus_from(args)
     config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
     model_config = config_from(args, ModelConfig)
@@ -27,7 +27,7 @@ def compare_kinds(args: argparse.Namespace) -> int:
 
 
 def report_comparison(histories: dict[str, History], picture: Path, title: str) -> int:
-    """Print the table of runs side by side, draw them, and return the exit status."""
+    """Print and draw runs side by side; return the exit status: 130 if a run was stopped, else 0."""
     print(f"\n{comparison_table(histories)}")
     finished = [history for history in histories.values() if history.epochs]
     if len(histories) == 2 and len(finished) == 2:

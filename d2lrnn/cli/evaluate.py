@@ -1,4 +1,4 @@
-"""What the command `evaluate` does: a trained model's perplexity on a split of its corpus, adapting to it or not."""
+"""The command ``evaluate``: measure a trained model's perplexity on a split of its corpus, or on another text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from d2lrnn.training.language_model import line_end, perplexity_on
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """On what a trained model is to be measured, and how.
+    """What a trained model is measured on, and how.
 
     Raises:
         D2lrnnError: for fields that do not go together, and for fewer than two tokens.
@@ -42,7 +42,7 @@ class EvaluationRequest:
     corpus: str | None = None  # the corpus's name or file; None: as in training
     data_dir: str | None = None  # the folder to look in first
     max_tokens: int | None = None  # measure on so many tokens at most; None: all
-    num_lines: int | None = None  # lines that go on with one state; 0: all through; None: as in training
+    num_lines: int | None = None  # carry the state through so many lines; 0: through all; None: as in training
     cache: Cache | None = None  # mix in a neural cache
     dynamic: Dynamic | None = None  # let the model learn from what it has just predicted
 
@@ -63,7 +63,7 @@ class EvaluationRequest:
         """Return what the arguments of the command ask for.
 
         Raises:
-            D2lrnnError: as the records; also for settings of a cache or of dynamic evaluation that is not asked for.
+            D2lrnnError: as the records; also for ``--cache-...`` without ``--cache``, ``--dynamic-...`` likewise.
         """
         adaptations = {"cache": _adaptation_from(args, "cache", Cache)}
         adaptations["dynamic"] = _adaptation_from(args, "dynamic", Dynamic)
@@ -89,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> int:
     adaptations = request.cache, request.dynamic
     run = TrainedRun.open(request.run, request.ctx)
     num_lines = run.num_lines if request.num_lines is None else request.num_lines
-    what, ids, train_ids = _read(request, run.checkpoint, num_lines > 0)
+    name, ids, train_ids = _read(request, run.checkpoint, num_lines > 0)
     start = time.perf_counter()
     if num_lines:
         found, count = _by_lines(request, run, ids, num_lines)
@@ -98,7 +98,7 @@ def evaluate(args: argparse.Namespace) -> int:
         with _token_bar() as progress:
             found = evaluate_adaptively(run.model, ids, *adaptations, train_ids, progress=progress)
         count = len(ids) - 1
-    print(f"{what}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
+    print(f"{name}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
     level = run.vocab.level
     if level != "word":
         print(f"{bits_per_character(found, level):.3f} bits per character")
@@ -107,7 +107,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def _read(request: EvaluationRequest, checkpoint: Checkpoint, lines: bool) -> tuple[str, Any, Any]:
-    """Return what is measured, its name and its ids; and, if they are needed or there, the ids of the training."""
+    """Return the name and the ids of the text to measure on, and the ids of the training text; None: not loaded."""
     if request.text is None:
         corpus, split = reload_corpus(checkpoint, request.data_dir, request.corpus), request.split or "test"
         return f"{corpus.name}, {split}", corpus.split(split), corpus.train
@@ -120,7 +120,7 @@ def _read(request: EvaluationRequest, checkpoint: Checkpoint, lines: bool) -> tu
 
 
 def _by_lines(request: EvaluationRequest, run: TrainedRun, ids: Any, num_lines: int) -> tuple[float, int]:
-    """Return the perplexity and the number of tokens, whole lines of which there are at most ``--max-tokens``."""
+    """Return the perplexity of whole lines of at most ``--max-tokens`` tokens together, and the number of tokens."""
     if request.cache or request.dynamic:
         raise D2lrnnError("lines are read one by one, with nothing to adapt to: leave --cache and --dynamic out")
     if request.max_tokens is not None and request.max_tokens < len(ids):
@@ -133,7 +133,7 @@ def _by_lines(request: EvaluationRequest, run: TrainedRun, ids: Any, num_lines: 
 
 
 def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:
-    """Return how a model adapts, for the line with the perplexity; nothing if it does not."""
+    """Return the words that say how the model adapts; an empty text if it does not adapt."""
     adapted = [
         f"{what} ({', '.join(f'{name} {value}' for name, value in vars(adaptation).items())})"
         for what, adaptation in (("a cache", cache), ("dynamic evaluation", dynamic))
@@ -144,13 +144,13 @@ def _how(cache: Cache | None, dynamic: Dynamic | None) -> str:
 
 @contextlib.contextmanager
 def _token_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show how many tokens are done, in a terminal; yields what is to be called with these and with all."""
+    """Show the progress in a terminal; yield a function to call with the number of tokens done and of all tokens."""
     from tqdm.auto import tqdm
 
     with tqdm(unit=" tokens", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
 
         def progress(done: int, total: int) -> None:
-            if done < bar.n:  # the training text is read, the one that is measured begins
+            if done < bar.n:  # the training text is done, the text to measure on begins
                 bar.reset()
             bar.total = total
             bar.update(done - bar.n)

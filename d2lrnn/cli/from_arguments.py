@@ -1,4 +1,4 @@
-"""What commands and chapters make of their arguments: settings, corpus, prefixes."""
+"""What commands and chapters make from their arguments: configurations, corpus, prefixes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def changed(config: Config, args: argparse.Namespace | Mapping[str, Any]) -> Con
     """Return a configuration with the settings that the arguments, or a dictionary of settings, hold.
 
     Raises:
-        ValueError: as the class of the configuration.
+        D2lrnnError: as the class of the configuration.
     """
     given = given_in(args, type(config)) if isinstance(args, argparse.Namespace) else args
     return type(config).from_dict({**config.flat, **given})
@@ -40,7 +40,7 @@ def config_from(args: argparse.Namespace, kind: type[Config], **fixed: Any) -> C
 
 
 def load_corpus_from(args: argparse.Namespace, lines: bool = False) -> Corpus:
-    """Load the corpus that the arguments name, with its line ends if need be."""
+    """Load the corpus that the arguments name; with ``lines``, as a corpus of lines."""
     return load_corpus(args.corpus, args.data_dir, args.max_tokens, args.level, lines, args.held_out or 0.0)
 
 

@@ -1,6 +1,6 @@
 """The option ``--import``: Python files and modules of the reader's, imported before the command line is read.
 
-Such a file adds a cell, say, whose name is then among the choices of ``--cell``.
+For example, such a file adds a cell.  The cell's name is then among the choices of ``--cell``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def imports_in(argv: Sequence[str]) -> list[str]:
 def import_first(what: str) -> None:
     """Import a Python file, or a module by its name.
 
-    MXNet is imported first: in any other program ``import d2lrnn`` brings it, and such a file may count on that.
+    MXNet is imported before it: elsewhere ``import d2lrnn`` imports MXNet too, and the file may rely on that.
 
     Args:
         what: the path of a file that ends in ``.py``, or the name of a module that Python finds.
 
     Raises:
-        ValueError: if there is no such file or module, or it raises; then with the line, and what it raised.
+        D2lrnnError: if there is no such file or module; or if the import fails, with the line and the error.
     """
     path = Path(what)
     with naming(path):
@@ -55,7 +55,7 @@ def import_first(what: str) -> None:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file under its own name, or, where another module has this name, under its path."""
+    """Import a file under its own name; if another module has this name, under its path."""
     path = path.resolve()
     known = sys.modules.get(path.stem)
     name = path.stem if known is None or getattr(known, "__file__", None) == str(path) else str(path)
@@ -65,9 +65,9 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise D2lrnnError("expected a Python file, whose name ends in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for it
+    sys.modules[name] = module  # dataclasses look the module up here
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # for files beside it
+        sys.path.append(str(path.parent))  # so that it can import files beside it
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -77,12 +77,12 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _lacks(name: str, error: ImportError) -> bool:
-    """Return whether an import failed since the module, or a package that it is in, is not there."""
+    """Return whether an import failed because the module, or a package that holds it, is not there."""
     return isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}.")
 
 
 def _where(error: BaseException) -> str:
-    """Return the line of the reader's file at which an error was raised, and a colon; nothing if it is not known."""
+    """Return "FILE, line N: " for the line of the reader's file that raised an error; nothing if it is not known."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}, line {error.lineno}: "
     frames = [
@@ -95,7 +95,7 @@ def _where(error: BaseException) -> str:
 
 
 def _what(error: BaseException) -> str:
-    """Return an error in a line: the message of one of d2lrnn's own, else with its kind."""
+    """Return an error in one line: its message, after its kind if it is not an error of d2lrnn."""
     if isinstance(error, D2lrnnError):
         return str(error)
     lines = traceback.format_exception_only(type(error), error)

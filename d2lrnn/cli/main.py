@@ -1,4 +1,4 @@
-"""From the command line to a command, whose file is imported when it is chosen."""
+"""From the command line to a command; a command's file is imported when the command is chosen."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         args = make_parser().parse_args(argv)
         args.imports, args.argv = imports, list(argv)
         return run(args, **options)
-    except D2lrnnError as error:  # what the user can mend; every other exception is a defect of d2lrnn
+    except D2lrnnError as error:  # the user can mend these; other exceptions are defects of d2lrnn
         print(f"d2lrnn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("d2lrnn: interrupted", file=sys.stderr)
         return 130
     except OSError as error:
-        # Whoever read the output has ended, as `head` does, or the output is a file on a full disk.  Of other
-        # files, d2lrnn makes a FileError, which is a D2lrnnError.
+        # The program that read the output has ended, as `head` does, or the output is a file on a full disk.  For
+        # all other files d2lrnn raises a FileError, which is a D2lrnnError.
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
             raise
         _discard_stdout()
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
 
 def run(args: argparse.Namespace, **options: Any) -> int:
     """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
-    # These bring MXNet, which neither --help nor a wrong option should wait for.
+    # MXNet is imported here, so that --help and an error in an option do not wait for it.
     from d2lrnn._runtime import mx
 
     try:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, **options: Any) -> int:
 
 
 def _discard_stdout() -> None:
-    """Let what is still to be printed go nowhere, or Python would complain of it when it ends."""
+    """Drop the output that is not yet written, or Python would complain of it when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What the command line and the chapters share: a parser that names near options, and an option for each setting."""
+"""What the command line and the chapters share: a parser that suggests options, and an option for each setting."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FLAT = {
     "locked_dropout": setting(False, "one dropout mask for all time steps; gluon only"),
 }
 
-# What the TensorFlow tutorial and Keras call it.
-ELSEWHERE = {
+# Options of the TensorFlow tutorial and of Keras, and the options that do the same here.
+OTHER_NAMES = {
     "--keep-prob": "--dropout, which is 1 - keep_prob",
     "--learning-rate": "--lr",
     "--max-grad-norm": "--theta",
@@ -50,7 +50,7 @@ ELSEWHERE = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that names the options nearest to one that it does not know."""
+    """An argument parser that, for an unknown option, names the nearest options."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
             near = [
                 name
                 for text in (option.replace("_", "-") for option in options)
-                for name in ([ELSEWHERE[text]] if text in ELSEWHERE else _nearest(text, known))
+                for name in ([OTHER_NAMES[text]] if text in OTHER_NAMES else _nearest(text, known))
             ]
             parser.error(
                 f"unrecognized arguments: {' '.join(unknown)}"
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message):
-        """Exit with status 2 and a line; the usage of all options would push it off the screen."""
+        """Exit with status 2 and one line; the usage, which argparse would print, fills a screen."""
         self.exit(2, f"{self.prog}: error: {message} (all options: --help)\n")
 
     def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
@@ -90,7 +90,7 @@ def option_of(name: str) -> str:
 
 
 def _nearest(option: str, known: Collection[str]) -> list[str]:
-    """Return the known options that end like one that is not, as ``--dynamic-lr`` ends like ``--lr``, or are near."""
+    """Return the known options that end like an unknown one, as ``--dynamic-lr`` ends like ``--lr``, or are near."""
     same_end = [name for name in known if name.endswith(option[1:])]
     return same_end or difflib.get_close_matches(option, known)
 
@@ -113,7 +113,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sa
 
 
 def add_imports(parser: argparse.ArgumentParser) -> None:
-    """Add ``--import``; :mod:`d2lrnn.cli.imports` reads it, before the parser is made."""
+    """Add ``--import``, which :mod:`d2lrnn.cli.imports` reads before the parser is made."""
     parser.add_argument(
         "--import",
         action="append",
@@ -144,11 +144,11 @@ def add_settings(
     """Add an option for each setting of a configuration.
 
     Args:
-        parser: where to add them.
+        parser: the parser to add them to.
         defaults: a configuration; its values are the options' defaults.
         names: the settings to add; empty: all of them.
         given_only: leave options that are not given out of the parsed arguments.
-        prefix: what the options' names begin with.
+        prefix: the beginning of the options' names, such as ``"cache_"``.
     """
     titles = {
         ModelConfig: "model",
@@ -187,7 +187,7 @@ def _how_to_read(about: Mapping[str, Any]) -> dict[str, Any]:
     def number_or_none(text: str) -> Any:
         return None if text == "none" else kind(text)
 
-    number_or_none.__name__ = f"{kind.__name__} or none"  # which argparse shows
+    number_or_none.__name__ = f"{kind.__name__} or none"  # argparse shows this name in its errors
     return {"type": number_or_none, "metavar": metavar}
 
 
@@ -199,6 +199,6 @@ def _yes_or_no(text: str) -> bool:
 
 
 def prepare_stdout() -> None:
-    """Let a log file get each line at once, and a terminal without Chinese question marks in its place."""
+    """Write each line at once, into a file too, and a "?" for a character that the output cannot encode."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True, errors="replace")

@@ -1,4 +1,4 @@
-"""The command ``play``: a page in the browser on which a trained model writes."""
+"""The command ``play``: serve a page for the browser, on which a trained model writes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from d2lrnn.web.server import PageServer, address_of, hosts_of, open_socket
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which run's page is to be served, and where.
+    """Which run's page to serve, and where.
 
-    The host and the port are checked where the page's socket is opened, which knows what this machine can do.
+    ``open_socket`` checks the host and the port, since it finds out what this machine can do.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
     host: str = "127.0.0.1"  # where the page can be reached
     port: int = 8000  # 0: any that is free
-    corpus: str | None = None  # the corpus's name or file; None: as in training, and copies are not marked without it
+    corpus: str | None = None  # the corpus's name or file; None: as in training; copies are not marked without it
     data_dir: str | None = None  # the folder to look in first
     ctx: str = "auto"  # the device
 
@@ -39,7 +39,7 @@ class PageRequest:
 
 
 def play(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C, which ends it as it ends every command."""
+    """Serve the page until Ctrl-C, then raise KeyboardInterrupt, as every command does."""
     request = PageRequest.read(args)
     run = TrainedRun.open(request.run, request.ctx)
     run.check_writes()  # before the corpus is loaded
@@ -60,7 +60,7 @@ def play(args: argparse.Namespace) -> int:
 
 
 def _corpus_for(request: PageRequest, checkpoint: Checkpoint) -> Corpus | None:
-    """Return what the model was trained on, or say that copies are not marked; what is named must be there."""
+    """Return the corpus of the training; if none was named and it is not there, say that copies are not marked."""
     try:
         return reload_corpus(checkpoint, request.data_dir, request.corpus)
     except D2lrnnError as error:

@@ -1,4 +1,4 @@
-"""The command ``plot``: a picture of the perplexity of runs."""
+"""The command ``plot``: draw the perplexity of runs, epoch by epoch."""
 
 from __future__ import annotations
 

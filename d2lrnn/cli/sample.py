@@ -1,4 +1,4 @@
-"""What the command `sample` does: a trained model writes, in forms too; how likely and how new that is."""
+"""The command ``sample``: let a trained model write, in forms too; say how likely the texts are and what they copy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
 
-PRED_LEN = 100
+PRED_LEN = 100  # tokens to add, if the user does not say how many
 
 MAX_PRED_LEN = MAX_SAMPLES = 1_000_000  # more would fill the memory before anything is printed
 
@@ -33,7 +33,7 @@ NEEDS = {
     **dict.fromkeys(("ngram", "min_copy", "data_dir", "corpus"), ("novelty",)),
 }
 
-# Pairs of options that contradict one another: the first one settles what the second one would say, and how.
+# Pairs of options that contradict each other, and why: the first option settles what the second one would say.
 CLASHES = {
     ("acrostic", "prefix"): "it begins with its first head",
     ("acrostic", "pred_len"): "it ends with its last line",
@@ -44,14 +44,14 @@ CLASHES = {
 
 @dataclass(frozen=True)
 class CopiesRequest:
-    """What is to be said of copies from the corpus.
+    """Which copies from the corpus to mark and to count.
 
     Raises:
         D2lrnnError: for a length that is no whole number of at least 1.
     """
 
     ngram: int | None = None  # tokens of the n-grams that are counted; None: what suits the vocabulary
-    min_copy: int | None = None  # the least tokens of a copy that is marked; None: what suits the vocabulary
+    min_copy: int | None = None  # the fewest tokens of a copy that is marked; None: what suits the vocabulary
     corpus: str | None = None  # the corpus's name or file; None: as in training
     data_dir: str | None = None  # the folder to look in first
 
@@ -63,10 +63,10 @@ class CopiesRequest:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What a trained model is to write, and what is to be said of it.
+    """What a trained model is to write, and what to print beside the texts.
 
     Raises:
-        D2lrnnError: if ``num_samples`` is no whole number of at least 1.
+        D2lrnnError: if ``num_samples`` is no whole number of at least 1, or a number is above a million.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
@@ -80,7 +80,7 @@ class SampleRequest:
     num_samples: int = 1  # texts from each beginning
     sampling: Sampling = Sampling(temperature=0.0)  # how the next token is found
     log_probs: bool = False  # say how likely each token was
-    copies: CopiesRequest | None = None  # mark what is copied; None: say nothing of it
+    copies: CopiesRequest | None = None  # mark copies and count them; None: do not look for them
 
     def __post_init__(self) -> None:
         check_whole("num_samples", self.num_samples, most=MAX_SAMPLES)
@@ -92,7 +92,7 @@ class SampleRequest:
         """Return what the arguments of the command ask for.
 
         Raises:
-            D2lrnnError: for options that do not go together, and for values that the records refuse.
+            D2lrnnError: for options that do not go together, and as the records.
         """
         _check_combination(args)
         return cls(
@@ -131,7 +131,7 @@ def _check_combination(args: argparse.Namespace) -> None:
 
 
 def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
-    """Return the settings that were given; by chance if there are any, or several samples, else greedy."""
+    """Return how to write: by chance with the given settings; greedily if neither these nor samples were asked for."""
     given = {**given, "without": tuple(given.get("without", ()))}
     if num_samples is None and not given.keys() - {"stop", "without"}:
         given["temperature"] = 0.0
@@ -144,7 +144,7 @@ def _sampling_from(given: dict[str, Any], num_samples: int | None) -> Sampling:
 
 
 def sample(args: argparse.Namespace) -> int:
-    """Write and print texts, and what was asked for beside them; return the exit status."""
+    """Write and print texts and what to print beside them; return the exit status."""
     request = SampleRequest.read(args)
     run = TrainedRun.open(request.run, request.ctx)
     copies = _Copies(request.copies, run.checkpoint) if request.copies else None
@@ -175,12 +175,12 @@ def _write(request: SampleRequest, run: TrainedRun) -> list[Sample]:
 
 
 def _shown(text: str, is_verse: bool) -> str:
-    """Return a text as it is printed: verse line by line, and no empty line before or after what has line ends."""
+    """Return a text as it is printed: verse line by line, any text without line ends before and after it."""
     return (text.replace(" ", "\n") if is_verse else text).strip("\n")
 
 
 def _log_probs_of(found: Sample, vocab: Vocab) -> list[str]:
-    """Return the lines that tell how likely a text is: all of it, then each of its tokens."""
+    """Return the lines that tell how likely a text is: first all of it, then each of its tokens."""
     tokens = [f"{vocab.idx_to_token[i]!r} {p:.2f}" for i, p in zip(found.ids, found.log_probs)]
     per_token = f", {found.log_prob / len(tokens):.3f} per token" if tokens else ""
     lines = [f"  log-probability {found.log_prob:.3f}{per_token}"]
@@ -188,7 +188,7 @@ def _log_probs_of(found: Sample, vocab: Vocab) -> list[str]:
 
 
 class _Copies:
-    """Tells what texts copy from the corpus that the model was trained on."""
+    """Finds what texts copy from the corpus that the model was trained on."""
 
     def __init__(self, request: CopiesRequest, checkpoint: Checkpoint) -> None:
         n, min_length = usual_lengths(checkpoint.vocab)
@@ -198,7 +198,7 @@ class _Copies:
         self._index, self._name = CopyIndex(corpus), corpus.name
 
     def lines_of(self, text: str) -> list[str]:
-        """Return a text with its copies marked, and a line that tells how much they are."""
+        """Return a text with its copies marked, and a line that tells how much is copied."""
         found = novelty(text, self._index, self._n, self._min_length)
         ngrams = f"{_share(found.copied_ngrams)} of {self._n}-grams"
         tokens = f"{_share(found.copied_tokens)} of {'words' if found.level == 'word' else 'characters'}"

@@ -1,4 +1,4 @@
-"""The command ``show``: a picture of what a trained model does."""
+"""The command ``show``: draw what a trained model does."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from d2lrnn.runs.trained import TrainedRun
 
 NUM_PREDS = 30  # tokens that the model writes for a picture of its gates where no text is given
 
-REMEDY = "say what the model is to read, --prefix TEXT"
+REMEDY = "say what the model is to read, --prefix TEXT"  # the end of the error where there is no prefix
 
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """Which picture of a trained model is to be drawn.
+    """Which picture of a trained model to draw.
 
     Raises:
         D2lrnnError: for a prefix or a layer that this picture has no use for.
@@ -29,7 +29,7 @@ class PictureRequest:
     run: Path  # a folder that `train` wrote, or a checkpoint in it
     what: str = "next"  # next, gates or embedding: one of PICTURES
     prefix: str | None = None  # next, gates: what the model reads; None: as PICTURES' functions say
-    count: int | None = None  # tokens, or of gates hidden units; None: as many as the picture usually has
+    count: int | None = None  # tokens; of gates, hidden units; None: the default of the function that counts them
     layer: int | None = None  # gates: of which layer, from 0; None: the first
     out: Path | None = None  # the picture's file; None: beside the checkpoint
     ctx: str = "auto"  # the device
@@ -55,7 +55,7 @@ class PictureRequest:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The last argument of the functions that count tokens or hidden units; empty: their own default."""
+        """``count`` as the last argument of the function that counts tokens or hidden units; empty: its default."""
         return () if self.count is None else (self.count,)
 
 
@@ -69,7 +69,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def _show_next(request: PictureRequest, run: TrainedRun) -> None:
-    """Draw what may follow the prefix, or the first prefix of the training."""
+    """Draw which tokens may follow the prefix; without one, the first prefix of the training."""
     prefix, _ = run.greedy_beginning(request.prefix, REMEDY)
     probabilities = next_token_probabilities(prefix, run.model, run.vocab, *request.counts)
     shown = prefix if len(prefix) <= 16 else f"... {prefix[-16:]}"  # or the title would be cut off
@@ -77,7 +77,7 @@ def _show_next(request: PictureRequest, run: TrainedRun) -> None:
 
 
 def _show_gates(request: PictureRequest, run: TrainedRun) -> None:
-    """Draw the gates over the prefix, or over the first prefix of the training and what the model writes after it."""
+    """Draw the gates over the prefix; without one, over the training's first prefix and what the model adds to it."""
     (text, sampling), layer = run.greedy_beginning(request.prefix, REMEDY), request.layer or 0
     if request.prefix is None:
         text = run.generate([text], NUM_PREDS, sampling)[0].text

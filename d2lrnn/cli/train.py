@@ -1,4 +1,4 @@
-"""The command ``train``: a model is trained, or a run goes on."""
+"""The command ``train``: train a model, or go on with a run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ from d2lrnn.training.language_model import batches_for, perplexity_on, train_and
 from d2lrnn.training.loop import Training, set_seed
 from d2lrnn.training.objective import NextToken
 
-# What says which batches an epoch has, as options; and the settings that one learning rate schedule alone looks at.
-CUTS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
+# The settings that decide which batches an epoch has.
+BATCH_SETTINGS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
 
-SCHEDULED = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
+# The settings that only one learning rate schedule reads, with this schedule.
+SCHEDULES = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 
 def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
@@ -78,7 +79,7 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
 
 
 def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
-    """Return what to ask :func:`load_corpus` for, beside the corpus."""
+    """Return the arguments of :func:`load_corpus`, except the corpus and its folder."""
     options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
     if options["max_tokens"] is None and args.corpus in (None, named.corpus):
         options["max_tokens"] = named.max_tokens
@@ -89,19 +90,19 @@ def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: Trai
 
 
 def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
-    """Return a training with the settings that the arguments hold."""
+    """Return a training with the settings that the arguments hold; refuse those of another schedule."""
     new = changed(config, args)
-    for name in given_in(args, TrainConfig).keys() & SCHEDULED.keys():
-        if new.lr_schedule != SCHEDULED[name]:
+    for name in given_in(args, TrainConfig).keys() & SCHEDULES.keys():
+        if new.lr_schedule != SCHEDULES[name]:
             raise D2lrnnError(
-                f"{option_of(name)} is for --lr-schedule {SCHEDULED[name]}, and this one is "
+                f"{option_of(name)} is for --lr-schedule {SCHEDULES[name]}, and this one is "
                 f"{new.lr_schedule}: leave it out, or give the other schedule too"
             )
     return new
 
 
 def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
-    """Return the settings of the model that the arguments hold, and what they entail."""
+    """Return the settings of the model that the arguments hold, and those that follow from them."""
     given = given_in(args, ModelConfig)
     if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
         given["embed_size"] = None  # which only Gluon's models have
@@ -144,12 +145,12 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
 
 
 def _settle_position(training: Training, before: TrainConfig) -> None:
-    """Begin the epoch anew if its batches are others now, and say where the run goes on."""
+    """Begin the epoch anew if its batches have changed, and say where the run goes on."""
     config, epoch = training.config, training.position.epoch
-    cuts = [name for name in CUTS if config.flat[name] != before.flat[name]]
-    if cuts and training.position.batch:
+    changes = [name for name in BATCH_SETTINGS if config.flat[name] != before.flat[name]]
+    if changes and training.position.batch:
         training.position, training.carried = Position(epoch), None
-        print(f"another {' and '.join(cuts)}: epoch {epoch} of {config.num_epochs} begins anew")
+        print(f"another {' and '.join(changes)}: epoch {epoch} of {config.num_epochs} begins anew")
     elif training.over:
         print(f"nothing is left to do after {epoch - 1} epochs: ask for more, --num-epochs")
     else:
