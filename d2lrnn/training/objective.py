@@ -48,7 +48,7 @@ class Objective:
         Args:
             model: what is trained.
             batch: as the task's iterator yields it; the first axis of its first array is batch_size.
-            state: after the batch before, detached from its gradients; None: begin anew (:meth:`begin`).
+            state: the state after the previous batch, detached from its gradients; None: begin anew (:meth:`begin`).
         """
         raise NotImplementedError
 
