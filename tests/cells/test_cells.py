@@ -4,7 +4,7 @@ import math
 
 import numpy
 import pytest
-from test_parity import assert_agree_in_float64, random_ids
+from parity import assert_agree_in_float64, random_ids
 
 import d2lrnn
 from d2lrnn import Cell, ModelConfig, TrainConfig, add_cell, build_model

@@ -7,12 +7,12 @@ import sys
 
 import numpy
 import pytest
-from test_sample import LYRICS, save_model
+from tiny import SONG as LYRICS
+from tiny import save_model
 
 from d2lrnn import D2lrnnError, load_corpus
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import sample as sample_command
-from d2lrnn.data import files
 from d2lrnn.errors import FileError, naming
 from d2lrnn.runs.whole_file import whole_file
 
@@ -37,10 +37,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def complaint(folder, monkeypatch, capsys):
+def complaint(folder, offline, monkeypatch, capsys):
     """Run a command in the folder, which must fail with one line; returns the line."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
 
     def run(*arguments):
         capsys.readouterr()

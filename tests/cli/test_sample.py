@@ -3,44 +3,27 @@
 import re
 
 import pytest
+from tiny import SONG as LYRICS
+from tiny import save_model
 
 from d2lrnn import (
     Corpus,
     Form,
-    ModelConfig,
     Sampling,
-    TrainConfig,
     Vocab,
     acrostic,
-    build_model,
     distinct,
     generate,
     load_corpus,
     marked,
-    named_parameters,
     novelty,
-    set_seed,
     usual_lengths,
 )
-from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
-from d2lrnn.models.parameters import get_values, set_values
-from d2lrnn.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from d2lrnn.runs.origin import origin_of
+from d2lrnn.runs.checkpoint import load_checkpoint
 
-LYRICS = "雨下着 我们不说再见 不分开 分开以后雨又下着 " * 9
 TIME = "the time traveller for so it will be convenient to speak of him was expounding " * 9
 VERSE = "春风花月夜，山水去来迟。\n花月春山水，夜来风去迟。\n"
-
-
-def save_model(path, corpus, prefixes, given="", **how):
-    """Save a model of wild parameters, so that its texts vary, as a training of the corpus would."""
-    set_seed(5)
-    model, config = build_model(ModelConfig("scratch", "gru", 8), corpus.vocab_size), ModelConfig("scratch", "gru", 8)
-    for param in named_parameters(model).values():
-        set_values(param, mx.np.random.normal(0, 1, get_values(param).shape))
-    training, origin = TrainConfig(prefixes=prefixes, **how), origin_of(corpus, given, {"lines": "batches" in how})
-    return save_checkpoint(path, Checkpoint.of(model, config, training, corpus, origin=origin))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import math
 
 import numpy
 import pytest
+from known import CHAIN, Counting, Known, chain, random_model
 
 from d2lrnn import (
     LooksAheadError,
@@ -31,61 +32,6 @@ from d2lrnn.models.parameters import get_values, set_values
 
 VOCAB = Vocab.from_list("abcde")
 GREEDY = Sampling(temperature=0)
-# By the last token: five rows of probabilities, all different and none near another.
-CHAIN = numpy.array(
-    [
-        [0.05, 0.50, 0.20, 0.15, 0.10],
-        [0.30, 0.08, 0.02, 0.44, 0.16],
-        [0.26, 0.03, 0.11, 0.19, 0.41],
-        [0.07, 0.21, 0.55, 0.04, 0.13],
-        [0.01, 0.34, 0.09, 0.48, 0.08],
-    ]
-)
-
-
-class Known:
-    """A model whose logits are rows of a table: which row, the state tells, made of all ids so far."""
-
-    bidirectional = False
-
-    def __init__(self, table, remember=0):
-        """With ``remember`` 0 the row is the last id; else it depends on everything before it too."""
-        self.table, self.remember, self.vocab_size = numpy.asarray(table, "float32"), remember, len(table[0])
-
-    def begin_state(self, batch_size, ctx=None):
-        return (mx.np.zeros((batch_size, 1)),)
-
-    def __call__(self, X, state):
-        code, logits = state[0].asnumpy()[:, 0].astype(int), []
-        for ids in X.asnumpy().T:
-            code = self.next(code, ids)
-            logits.append(self.table[code])
-        return mx.np.array(numpy.concatenate(logits)), (mx.np.array(code[:, None], dtype="float32"),)
-
-    def next(self, code, ids):
-        return (code * self.remember + ids) % len(self.table)
-
-    def logits(self, ids, penalty=1.0):
-        """Return the logits of what follows ids, one after another, those of ids made worse."""
-        code = 0
-        for i in ids:
-            code = self.next(code, i)
-        logits = self.table[code].tolist()
-        return [x if i not in ids else x / penalty if x > 0 else x * penalty for i, x in enumerate(logits)]
-
-    def log_probs(self, ids, penalty=1.0):
-        """Return the logarithms of the probabilities that these logits stand for."""
-        logits = self.logits(ids, penalty)
-        return [x - math.log(sum(math.exp(other) for other in logits)) for x in logits]
-
-
-def chain(probabilities=CHAIN):
-    with numpy.errstate(divide="ignore"):
-        return Known(numpy.log(probabilities))
-
-
-def random_model(seed, vocab_size=4):
-    return Known(numpy.random.default_rng(seed).normal(0, 1.5, (97, vocab_size)), remember=7)
 
 
 # From logits to probabilities
@@ -592,18 +538,6 @@ def test_words_are_streamed_with_the_spaces_before_them():
         (" it", 0, False),
         ("", 0, True),
     ]
-
-
-class Counting(Known):
-    """Counts how often it is asked, and notes what for."""
-
-    def __init__(self, table):
-        super().__init__(table, remember=7)
-        self.read = []
-
-    def __call__(self, X, state):
-        self.read.append(X.asnumpy()[:, 0].tolist())
-        return super().__call__(X, state)
 
 
 def test_nothing_is_computed_before_it_is_asked_for():

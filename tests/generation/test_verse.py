@@ -8,7 +8,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_sampling import Counting, Known
+from known import Counting, Known
 
 from d2lrnn import (
     FORMS,

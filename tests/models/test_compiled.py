@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from test_parity import (
+from parity import (
     NUM_HIDDENS,
     VOCAB_SIZE,
     assert_close,

@@ -2,13 +2,14 @@
 
 import numpy
 import pytest
-from tiny import training_of
+from known import Wrapped
+from tiny import tiny_model, training_of
 
 import d2lrnn
 from d2lrnn import Dropout, ModelConfig, RecurrentStack, RNNModel, TrainConfig, build_model
 from d2lrnn._runtime import mx
 from d2lrnn.generation import greedy as decoding
-from d2lrnn.generation import writers
+from d2lrnn.generation.writers import greedy_writer
 from d2lrnn.models.parameters import get_values, set_values
 from d2lrnn.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.training.gradients import gradient_norm
@@ -187,9 +188,8 @@ class TestWordDropout:
 
 
 def make(cell="lstm", seed=3, **options):
-    d2lrnn.set_seed(seed)
-    config = {"num_hiddens": SIZE, "num_layers": 2, "embed_size": SIZE, "init_scale": 0.5, **options}
-    return build_model(ModelConfig("gluon", cell, **config), VOCAB_SIZE)
+    config = {"num_layers": 2, "embed_size": SIZE, "init_scale": 0.5, **options}
+    return tiny_model(VOCAB_SIZE, seed, cell=cell, **config)
 
 
 def numbers(model, gradients=False):
@@ -384,12 +384,13 @@ class TestTiedWeights:
         before, after = (each(X, each.begin_state(ROWS))[0].asnumpy() for each in (model, copy))
         assert (before == after).all()
 
-    def test_it_writes_what_the_protocol_writes(self, monkeypatch):
+    def test_it_writes_what_the_protocol_writes(self):
         model, letters = make(tie_weights=True, init_scale=2.0), "abcdefghijk"  # so large that texts go on changing
         prefixes, vocab = [one + other for one in letters for other in letters], d2lrnn.Vocab(letters)
         fast = decoding.predict_batch(prefixes, 12, model, vocab)
-        monkeypatch.setattr(decoding, "writer_of", writers.ProtocolWriter)
-        assert fast == decoding.predict_batch(prefixes, 12, model, vocab)
+        by_the_model = Wrapped(model)
+        assert greedy_writer(model) is not None and greedy_writer(by_the_model) is None
+        assert fast == decoding.predict_batch(prefixes, 12, by_the_model, vocab)
         assert len({text[2:] for text in fast}) > 8
 
     @pytest.mark.parametrize(

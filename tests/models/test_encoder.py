@@ -2,8 +2,8 @@
 
 import numpy
 import pytest
-from test_lengths import PLACES, array, assert_padding_changes_nothing, ids
-from test_parity import assert_close, make_twins, projections
+from padding import PLACES, VOCAB_SIZE, array, assert_padding_changes_nothing, ids
+from parity import assert_close, make_twins, projections
 
 import d2lrnn
 from d2lrnn import ModelConfig, StepGraphs, build_model, rnn_layer
@@ -13,7 +13,7 @@ from d2lrnn.models.gluon.facts import facts_of, gluon_cell
 from d2lrnn.models.parameters import numbers_of
 
 np = mx.np
-VOCAB_SIZE, SIZE, CLASSES = 7, 6, 3
+SIZE, CLASSES = 6, 3
 COUNTED = array(PLACES["both"][:3], "float32")
 LABELS = np.array([2, 0, 1], dtype="int32")
 X = ids(PLACES["both"][:3])

@@ -2,6 +2,7 @@
 
 import numpy
 import pytest
+from tiny import tiny_model
 
 import d2lrnn
 from d2lrnn import FusedLayerError, ModelConfig, RecurrentStack, RNNModel, build_model
@@ -16,8 +17,7 @@ def ids(*shape, dtype="int32"):
 
 
 def make(**options):
-    d2lrnn.set_seed(3)
-    model = build_model(ModelConfig(num_hiddens=8, **options), VOCAB_SIZE)
+    model = tiny_model(VOCAB_SIZE, **options)
     model.initialize(mx.init.Normal(0.3), force_reinit=True)
     return model
 

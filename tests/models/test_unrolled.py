@@ -1,8 +1,11 @@
 """The Gluon layer for every cell: against Gluon's own layers and the models from scratch, at many lengths."""
 
+from types import MethodType
+
 import numpy
 import pytest
-from test_parity import assert_close, make_twins, random_ids, run_with_gradients
+from known import Wrapped
+from parity import assert_close, make_twins, random_ids, run_with_gradients
 
 import d2lrnn
 from d2lrnn import (
@@ -18,7 +21,6 @@ from d2lrnn import (
 )
 from d2lrnn._runtime import mx
 from d2lrnn.generation import greedy as decoding
-from d2lrnn.generation import writers
 from d2lrnn.generation.writers import greedy_writer
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.models.twins import read_parameters
@@ -46,15 +48,15 @@ def results(layer, X, state):
 class Traces:
     """Counts how often a block is made into a graph."""
 
-    def __init__(self, block, monkeypatch):
+    def __init__(self, block):
         self.count = 0
-        hybrid_forward = type(block).hybrid_forward
+        hybrid_forward = block.hybrid_forward
 
         def counting(block, F, *args, **params):
             self.count += F is mx.symbol
-            return hybrid_forward(block, F, *args, **params)
+            return hybrid_forward(F, *args, **params)
 
-        monkeypatch.setattr(type(block), "hybrid_forward", counting)
+        block.hybrid_forward = MethodType(counting, block)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "gru_reset_after", "lstm"])
@@ -131,13 +133,13 @@ class TestLengths:
     LENGTHS = (5, 2, 7, 5, 1, 2, 7)
 
     @pytest.mark.parametrize("make", [UnrolledLayer, RecurrentStack])
-    def test_of_a_layer_and_of_a_stack(self, make, monkeypatch):
+    def test_of_a_layer_and_of_a_stack(self, make):
         block = make("lstm_peephole", SIZE, input_size=INPUTS)
         block.initialize(mx.init.Normal(0.5))
         calls = [(numbers(steps, rows, INPUTS), rows) for steps, rows in zip(self.LENGTHS, (3, 3, 3, 2, 3, 1, 3))]
         expected = [results(block, X, block.begin_state(rows)) for X, rows in calls]
         block.hybridize(static_alloc=True, static_shape=True)
-        traces = Traces(block, monkeypatch)
+        traces = Traces(block)
         for (X, rows), (arrays, gradients) in zip(calls, expected):
             found, found_gradients = results(block, X, block.begin_state(rows))
             for one, other in zip(found, arrays):
@@ -149,9 +151,9 @@ class TestLengths:
         block(*[numbers(5, ROWS, INPUTS), block.begin_state(ROWS)])
         assert traces.count == 5
 
-    def test_of_a_model(self, monkeypatch):
+    def test_of_a_model(self):
         scratch, gluon = make_twins("lstm_peephole_projected", num_layers=2)
-        traces, X = Traces(gluon, monkeypatch), random_ids(7)
+        traces, X = Traces(gluon), random_ids(7)
         for steps, rows in zip((5, 2, 6, 5, 1, 2), (4, 4, 2, 4, 1, 7)):
             ids = X[:rows, :steps]
             expected, _, gradients = run_with_gradients(scratch, ids)
@@ -185,14 +187,14 @@ class TestLengths:
         numpy.testing.assert_allclose(gluon.perplexity, scratch.perplexity, rtol=1e-4)
         numpy.testing.assert_allclose(gluon.valid_perplexity, scratch.valid_perplexity, rtol=1e-4)
 
-    def test_no_more_graphs_than_the_limit(self, monkeypatch):
+    def test_no_more_graphs_than_the_limit(self):
         layer = UnrolledLayer("lstm_peephole", SIZE, input_size=INPUTS)
         layer.initialize(mx.init.Normal(0.5))
         X, state = numbers(4, ROWS, INPUTS), layer.begin_state(ROWS)
         whole, _ = layer(X, state)
         layer.hybridize()
-        monkeypatch.setattr(StepGraphs, "LIMIT", 2)
-        traces = Traces(layer, monkeypatch)
+        layer.LIMIT = 2
+        traces = Traces(layer)
         for steps, count in ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4), (1, 4), (3, 5)):
             assert_close(layer(X[:steps], state)[0].asnumpy(), whole[:steps].asnumpy())
             assert traces.count == count
@@ -221,9 +223,9 @@ class TestLengths:
                 for name, gradient in gluons_gradients.items():
                     assert_close(gradient, gradients[name])
 
-    def test_a_fused_layer_has_one_graph_for_all(self, monkeypatch):
+    def test_a_fused_layer_has_one_graph_for_all(self):
         model = build_model(ModelConfig(num_hiddens=SIZE), 19)
-        traces = Traces(model, monkeypatch)
+        traces = Traces(model)
         for steps in (5, 2, 5):
             model(random_ids()[:, :steps], model.begin_state(4))
         assert traces.count == 1 and not model.unrolls
@@ -315,12 +317,13 @@ class TestTheBooksGru:
         for one, other in zip(*found):
             assert_close(one, other)
 
-    def test_which_writes_by_its_own_equations(self, twins, monkeypatch):
+    def test_which_writes_by_its_own_equations(self, twins):
         vocab, prefixes = d2lrnn.Vocab("abcde"), [a + b for a in "abcde" for b in "abcde"]
         texts = [decoding.predict_batch(prefixes, 9, model, vocab) for model in twins]
         assert greedy_writer(twins[1]) is not None and texts[0] == texts[1] and len(set(texts[0])) == 25
-        monkeypatch.setattr(decoding, "writer_of", writers.ProtocolWriter)
-        assert decoding.predict_batch(prefixes, 9, twins[1], vocab) == texts[0]
+        by_the_model = Wrapped(twins[1])
+        assert greedy_writer(by_the_model) is None
+        assert decoding.predict_batch(prefixes, 9, by_the_model, vocab) == texts[0]
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])

@@ -6,8 +6,8 @@ import re
 import shutil
 
 import pytest
-from test_player import LETTERS, LYRICS, VERSE, player_of
-from test_server import Slow, eventually, serving
+from known import Slow
+from pages import LETTERS, LYRICS, VERSE, eventually, player_of, serving
 
 from d2lrnn import Sampling, Vocab, acrostic, compose, generate, novelty, usual_form
 from d2lrnn.generation.forms import FORMS

@@ -2,18 +2,16 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-from test_sampling import Counting, Known, random_model
+from known import Counting, Known, random_model
+from pages import LETTERS, LYRICS, SETTINGS, VERSE, player_of
 
 from d2lrnn import (
     FORMS,
-    Corpus,
     LooksAheadError,
     ModelConfig,
     Sampling,
-    TrainConfig,
     UnknownTokenError,
     Vocab,
     acrostic,
@@ -24,24 +22,7 @@ from d2lrnn import (
     novelty,
     usual_form,
 )
-from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.trained import TrainedRun
-from d2lrnn.web.player import Player
 from d2lrnn.web.request import MAX_HEADS, MAX_PREFIX, MAX_SAMPLES, MAX_TOKENS, WritingRequest
-
-LETTERS = "春风花月夜山水去来迟"
-VERSE, LYRICS = Vocab.from_list(f"，。\n{LETTERS}"), Vocab.from_list(f" {LETTERS}")
-SETTINGS = Sampling(temperature=0.8, top_k=7, top_p=0.9, repetition_penalty=1.2, seed=5)
-
-
-def player_of(vocab, text=None, prefixes=("春",), model=None, num_lines=0):
-    """Return who writes with a model of known probabilities; copies are looked for if there is a text."""
-    training = TrainConfig.from_dict({"prefixes": prefixes, "num_lines": num_lines})
-    checkpoint = Checkpoint(ModelConfig("scratch", "gru", 8), {"text": vocab}, training, "poems")
-    corpus = None if text is None else Corpus("poems", vocab, vocab.encode(text))
-    run = TrainedRun(Path("run/model.d2lrnn"), checkpoint)
-    run.model = model or random_model(3, len(vocab))
-    return Player(run, corpus)
 
 
 def texts_of(events):

@@ -1,6 +1,5 @@
 """The page's server as its clients meet it, over a real connection; and the command that starts it."""
 
-import asyncio
 import contextlib
 import http.client
 import itertools
@@ -11,14 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import numpy
 import pytest
-from test_player import LETTERS, LYRICS, SETTINGS, VERSE, player_of
-from test_sample import save_model
-from test_sampling import Known, random_model
+from known import Known, Slow
+from pages import LETTERS, LYRICS, SETTINGS, VERSE, eventually, player_of, serving
+from tiny import save_model
 
 from d2lrnn import D2lrnnError, ModelConfig, Sampling, TrainConfig, Vocab, build_model, generate, load_corpus
 from d2lrnn.cli import main as cli
@@ -27,34 +25,9 @@ from d2lrnn.generation.writers import greedy_writer as writers_greedy
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.web import server as page_server
 from d2lrnn.web.request import MAX_TOKENS, WritingRequest
-from d2lrnn.web.server import MAX_BODY, MAX_WRITING, PageServer, address_of, hosts_of, open_socket
+from d2lrnn.web.server import MAX_BODY, MAX_WRITING, address_of, hosts_of, open_socket
 
 LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
-
-
-@contextlib.contextmanager
-def serving(player, open_to_all=False, **options):
-    """Serve a player's page in another thread; yields the server, its port in ``port``."""
-    listening, ready, loops = open_socket("127.0.0.1", 0), threading.Event(), []
-    server = PageServer(player, None if open_to_all else hosts_of("127.0.0.1", listening), **options)
-    server.port = listening.getsockname()[1]
-
-    async def serve():
-        stop = asyncio.Event()
-        loops.append((asyncio.get_running_loop(), stop))
-        ready.set()
-        await server.serve(listening, stop)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(60)
-    try:
-        yield server
-    finally:
-        loop, stop = loops[0]
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 @contextlib.contextmanager
@@ -74,30 +47,6 @@ def answer(*arguments, **options):
     with asking(*arguments, **options) as response:
         lines = [json.loads(line) for line in response.read().splitlines()]
         return response.status, lines if response.status == 200 else lines[0]["error"]
-
-
-def eventually(condition):
-    """Wait until something holds."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to this")
-
-
-class Slow(Known):
-    """A model that takes its time, and counts how often it is asked; with a gate it waits to be let through."""
-
-    def __init__(self, seconds=0.003, gate=None, vocab=LYRICS):
-        super().__init__(random_model(3, len(vocab)).table, remember=7)
-        self.seconds, self.gate, self.calls = seconds, gate, 0
-
-    def __call__(self, X, state):
-        if self.gate:
-            assert self.gate.acquire(timeout=60)
-        time.sleep(self.seconds)
-        self.calls += 1
-        return super().__call__(X, state)
 
 
 @pytest.fixture(scope="module")
