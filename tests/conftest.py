@@ -1,9 +1,12 @@
 import os
 import secrets
+import socket
 from pathlib import Path
 
+import pooch
 import pytest
 from hypothesis import settings
+from tiny import FOX_NAMED, FailingCell, write_fox
 
 # The models of the tests are tiny: threads that wait for one another by spinning, as OpenMP's do by default, take
 # forty times as long where another program has the second core.
@@ -12,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import d2lrnn
 from d2lrnn import device
 from d2lrnn._runtime import mx
+from d2lrnn.data.corpora import CORPORA
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
 settings.load_profile("d2lrnn")
@@ -36,6 +40,23 @@ def real_data():
 
 
 @pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """Keep a test off the network and off the user's folders; the folder that is the cache of downloads."""
+    getaddrinfo = socket.getaddrinfo
+
+    def this_machine_only(host, *args, **kwargs):
+        if host != "127.0.0.1":
+            raise socket.gaierror(f"no way to {host}")
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", this_machine_only)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("D2LRNN_DATA", raising=False)
+    return tmp_path / "cache" / "d2lrnn"
+
+
+@pytest.fixture
 def needs_gpu():
     """The first GPU."""
     if device.num_gpus() == 0:
@@ -50,6 +71,24 @@ def only_here():
     yield
     d2lrnn.CELLS.clear()
     d2lrnn.CELLS.update(kept)
+
+
+@pytest.fixture
+def failing_cell(only_here):
+    """The cell "failing", which a test can let fail: ``--kind scratch --cell failing``."""
+    cell = FailingCell()
+    d2lrnn.add_cell("failing", d2lrnn.Cell(cell.step, d2lrnn.CELLS["rnn"].compiled_step, "h"))
+    return cell
+
+
+@pytest.fixture
+def rain_files(tmp_path, monkeypatch):
+    """The folder of the files of the corpus "rain", which the commands know by this name while the test lasts."""
+    folder = tmp_path / "data of rain"
+    write_fox(folder)
+    monkeypatch.setitem(CORPORA, "rain", FOX_NAMED)
+    monkeypatch.setenv("D2LRNN_DATA", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

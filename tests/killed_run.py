@@ -16,21 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from tiny import ALWAYS
+from tiny import ALWAYS, FOX_NAMED, write_fox
 
-import d2lrnn
 from d2lrnn.cli import main as cli
-from d2lrnn.cli import train
-from d2lrnn.runs import origin
+from d2lrnn.data.corpora import CORPORA
 from d2lrnn.runs.checkpoint import LAST
 from d2lrnn.runs.trained import load_run
-
-TEXT = "the rain in spain stays mainly in the plain, the quick brown fox jumps over the lazy dog. " * 25
-VOCAB = d2lrnn.Vocab(TEXT)
-IDS = VOCAB.encode(TEXT)
-# Validation reads the text backwards: it soon becomes worse, and averaging begins.
-CORPUS = d2lrnn.Corpus("rain", VOCAB, IDS, valid=IDS[:300][::-1], test=IDS[-200:])
-
 
 WRITING = ("fsync", "replace")  # the steps of a write that a kill may come before
 
@@ -48,7 +39,6 @@ def fork(arguments: list[str], fatal: str = "", count: int = 0) -> int:
         os.fsync = lambda file, fsync=os.fsync: (fsync(file), time.sleep(0.005))  # a slow disk: more to interrupt
         if fatal:
             setattr(os, fatal, deadly(getattr(os, fatal), count))
-        train.load_corpus = origin.load_corpus = lambda *arguments, **options: CORPUS
         sys.stdout = open(os.devnull, "w")
         status = cli.main(arguments, pace=ALWAYS)
     finally:
@@ -110,11 +100,13 @@ def main(out: Path, seed: int, num_kills: int, settings: list[str]) -> None:
     """Train once without a halt and once killed again and again, both below ``out``, and print what happened."""
     random.seed(seed)
     numpy.random.seed(seed)
+    write_fox(out / "data")
+    CORPORA["rain"], os.environ["D2LRNN_DATA"] = FOX_NAMED, str(out / "data")
     whole, killed = out / "whole", out / "killed"
     start = time.perf_counter()
-    finish(fork(["train", "--out", str(whole), *settings]))
+    finish(fork(["train", "--corpus", "rain", "--out", str(whole), *settings]))
     seconds = time.perf_counter() - start
-    begin = ["train", "--out", str(killed), *settings]
+    begin = ["train", "--corpus", "rain", "--out", str(killed), *settings]
     print(json.dumps(kill_and_resume(begin, killed, num_kills, seconds / 8)))
 
 

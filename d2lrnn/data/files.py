@@ -23,6 +23,8 @@ from d2lrnn.errors import D2lrnnError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
+PACKAGE = Path(__file__).parents[1]
+
 BASE_URL = "https://d2l-data.s3-accelerate.amazonaws.com/"  # of the book's data sets
 
 MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB); a list of its characters takes eight times that
@@ -40,19 +42,21 @@ class CorpusNotFoundError(CorpusError, FileNotFoundError):
 class Source:
     """The file that a corpus comes from."""
 
-    filename: str  # the name under which the file is published at BASE_URL
+    filename: str  # the name under which the file is published below base_url
     sha256: str | None = None  # None: not published, so neither verified nor downloaded
     alternatives: tuple[str, ...] = ()  # other forms that a user may have, as paths in a folder; not verified
     elsewhere: str = ""  # what the user can do if the file is missing and cannot be downloaded
+    base_url: str = BASE_URL  # of the server that publishes the file
 
 
-def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.0) -> Path:
+def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.0, package: Path = PACKAGE) -> Path:
     """Find a corpus's file, or download it into the cache.
 
     Args:
         source: the file.
         data_dir: the folder to look in first; ``D2LRNN_DATA``, the project's ``data/`` and the cache follow.
         timeout: seconds to wait for the server to answer, and then for each piece of the file.
+        package: the folder of d2lrnn; the project's ``data/`` lies beside it, or as ``shipped`` in it.
 
     Returns:
         the path of the file, or of one of its alternatives.
@@ -60,7 +64,7 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
     Raises:
         CorpusError: if the file is nowhere (CorpusNotFoundError) or its checksum is not the published one.
     """
-    folders = _folders(data_dir)
+    folders = _folders(data_dir, package)
     for folder in folders:
         with reading(folder):
             for path in (folder / name for name in (source.filename, *source.alternatives)):
@@ -72,7 +76,7 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
         raise CorpusNotFoundError(f"{missing}: {source.elsewhere}")
     import pooch  # here, so that importing d2lrnn does not wait for pooch
 
-    url, cache = BASE_URL + source.filename, pooch.os_cache("d2lrnn")
+    url, cache = source.base_url + source.filename, pooch.os_cache("d2lrnn")
     pooch.get_logger().setLevel("WARNING")  # the progress bar shows the download
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
     try:
@@ -84,7 +88,7 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
         ) from error
 
 
-def _folders(data_dir: PathLike | None) -> list[Path]:
+def _folders(data_dir: PathLike | None, package: Path) -> list[Path]:
     folders = []
     for what, named in (("data_dir", data_dir), ("D2LRNN_DATA", os.environ.get("D2LRNN_DATA"))):
         if named:
@@ -94,7 +98,6 @@ def _folders(data_dir: PathLike | None) -> list[Path]:
             if not found:
                 raise CorpusNotFoundError(f"{what} names {named}: expected a folder that is there")
             folders.append(folder)
-    package = Path(__file__).parents[1]
     installed = package / "shipped"  # where the wheel puts data/
     return [*folders, installed if installed.is_dir() else package.parent / "data"]
 
@@ -107,13 +110,16 @@ def _verified(path: Path, source: Source) -> Path:
         if found != source.sha256:
             raise CorpusError(
                 f"{path} has the SHA-256 {found}, expected {source.sha256}: it may be truncated or another "
-                f"edition; replace it by {BASE_URL}{source.filename}, or remove it to have that downloaded"
+                f"edition; replace it by {source.base_url}{source.filename}, or remove it to have that downloaded"
             )
     return path
 
 
-def read_texts(path: Path, names: list[str]) -> list[str]:
-    """Read the texts called ``names`` from the archive ``path``, or from the folder of the file ``path``."""
+def read_texts(path: Path, names: list[str], max_bytes: int = MAX_BYTES) -> list[str]:
+    """Read the texts called ``names`` from the archive ``path``, or from the folder of the file ``path``.
+
+    Each text may have ``max_bytes`` at most.
+    """
     members: dict[str, Callable]
     with reading(path), ExitStack() as stack:
         if path.suffix == ".zip":
@@ -129,7 +135,7 @@ def read_texts(path: Path, names: list[str]) -> list[str]:
         missing = [name for name in names if name not in members]
         if missing:
             raise CorpusError(f"{path} is damaged or lacks {', '.join(missing)}: expected {', '.join(names)}")
-        return [decode(stack.enter_context(members[name]()), f"{path}: {name}") for name in names]
+        return [decode(stack.enter_context(members[name]()), f"{path}: {name}", max_bytes) for name in names]
 
 
 @contextmanager
@@ -145,11 +151,11 @@ def reading(path: Path) -> Iterator[None]:
         raise CorpusError(f"{str(path)!r} cannot be read: a path cannot hold the character NUL") from error
 
 
-def decode(stream: IO[bytes], what: str) -> str:
-    """Return the UTF-8 text of a stream; a CorpusError calls the stream ``what``."""
-    data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise CorpusError(f"{what} has more than {MAX_BYTES:,} bytes: expected less; cut it into parts")
+def decode(stream: IO[bytes], what: str, max_bytes: int = MAX_BYTES) -> str:
+    """Return the UTF-8 text of a stream, of at most ``max_bytes``; a CorpusError calls the stream ``what``."""
+    data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise CorpusError(f"{what} has more than {max_bytes:,} bytes: expected less; cut it into parts")
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.config.fields import CORPUS_NAMES
+from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.errors import naming
@@ -26,7 +26,7 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str
         options: the other arguments of :func:`load_corpus`, named in ``CORPUS_OPTIONS``.
         data_dir: the folder to look in first, if one was named.
     """
-    given = given if given in CORPUS_NAMES else str(Path(given).resolve())
+    given = given if given in CORPORA else str(Path(given).resolve())
     origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
     return {**origin, "data_dir": str(Path(os.path.expanduser(data_dir)).resolve())} if data_dir else origin
 

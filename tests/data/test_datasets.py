@@ -9,13 +9,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import pooch
 import pytest
 
 from d2lrnn.data import datasets as corpora
-from d2lrnn.data import files
 from d2lrnn.data.datasets import load_corpus, load_text
-from d2lrnn.data.files import CorpusError, CorpusNotFoundError
+from d2lrnn.data.files import BASE_URL, MAX_BYTES, CorpusError, CorpusNotFoundError, decode, read_texts
 from d2lrnn.data.vocabulary import EOS, Vocab
 
 REAL_DATA = os.environ.get("D2LRNN_DATA")
@@ -23,12 +21,8 @@ PTB_TEXTS = {"ptb.train.txt": " a b a \n b a \n", "ptb.valid.txt": " a \n b b\n"
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
+def alone(offline):
     """Keep the tests off the user's folders and off the network."""
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache")
-    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv("D2LRNN_DATA", raising=False)
 
 
 @pytest.fixture
@@ -296,14 +290,18 @@ def test_an_empty_file_is_refused(tmp_path, content):
         load_corpus(write(tmp_path / "mine.txt", content))
 
 
-def test_a_text_beyond_all_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_BYTES", 20)
-    assert len(load_text(write(tmp_path / "mine.txt", "a" * 20)).train) == 20
+def test_a_text_beyond_all_measure_is_refused(tmp_path):
+    assert decode(io.BytesIO(b"a" * 20), "mine.txt", 20) == "a" * 20
     with pytest.raises(CorpusError, match="mine.txt has more than 20 bytes"):
-        load_text(write(tmp_path / "mine.txt", "a" * 21))
-    write(tmp_path / "simple-examples.tgz", tarred({**PTB_TEXTS, "ptb.valid.txt": "a " * 1000}))
+        decode(io.BytesIO(b"a" * 21), "mine.txt", 20)
+    archive = write(tmp_path / "simple-examples.tgz", tarred({**PTB_TEXTS, "ptb.valid.txt": "a " * 1000}))
+    assert read_texts(archive, ["ptb.train.txt"], 20) == [PTB_TEXTS["ptb.train.txt"]]
     with pytest.raises(CorpusError, match="simple-examples.tgz: ptb.valid.txt has more than 20 bytes"):
-        load_corpus("ptb", tmp_path)
+        read_texts(archive, [*PTB_TEXTS], 20)
+    huge = write(tmp_path / "huge.txt", "a")
+    os.truncate(huge, MAX_BYTES + 1)  # it has a hole, so it takes no place on the disk
+    with pytest.raises(CorpusError, match="huge.txt has more than 268,435,456 bytes"):
+        load_text(huge)
 
 
 def test_a_folder_is_not_a_text(tmp_path):
@@ -321,7 +319,7 @@ def test_a_wrong_checksum_is_told_with_both(tmp_path):
     assert f"has the SHA-256 {found}, expected {corpora.CORPORA['jaychou'].source.sha256}: it may be truncated" in str(
         caught.value
     )
-    assert files.BASE_URL + "jaychou_lyrics.txt.zip" in str(caught.value)
+    assert BASE_URL + "jaychou_lyrics.txt.zip" in str(caught.value)
 
 
 def test_a_truncated_zip_is_refused(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 import gc
 import hashlib
 import logging
-import socket
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,39 +8,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pooch
 import pytest
 
-from d2lrnn.data import datasets as corpora
-from d2lrnn.data import files
-from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.corpora import CORPORA
+from d2lrnn.data.datasets import load_corpus, load_data_time_machine
 from d2lrnn.data.files import CorpusNotFoundError, Source, fetch
 
 CONTENT = b"The first line\nThe second\n" * 100
-SOURCE = Source("timemachine.txt", hashlib.sha256(CONTENT).hexdigest())
+SOURCE = Source("first_lines.txt", hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Keep the tests off the user's folders and off the network; returns the folder that is the cache."""
-    getaddrinfo = socket.getaddrinfo
-
-    def this_machine_only(host, *args, **kwargs):
-        if host != "127.0.0.1":
-            raise socket.gaierror(f"no way to {host}")
-        return getaddrinfo(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", this_machine_only)
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv("D2LRNN_DATA", raising=False)
-    return tmp_path / "cache" / "d2lrnn"
+def cache(offline):
+    """The folder that is the cache."""
+    return offline
 
 
-@pytest.fixture(autouse=True)
-def checkout(tmp_path, monkeypatch):
-    """Pretend that the package lies in an empty checkout, whose path is returned."""
-    root = tmp_path / "checkout"
-    (root / "d2lrnn").mkdir(parents=True)
-    monkeypatch.setattr(files, "__file__", str(root / "d2lrnn" / "data" / "files.py"))
-    return root
+@pytest.fixture
+def package(tmp_path):
+    """The folder of d2lrnn in an empty checkout."""
+    folder = tmp_path / "checkout" / "d2lrnn"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def write(path, content):
@@ -53,28 +39,28 @@ def write(path, content):
 # Finding
 
 
-def test_folders_are_searched_in_order(tmp_path, monkeypatch, checkout, cache):
+def test_folders_are_searched_in_order(tmp_path, monkeypatch, package, cache):
     content = b"the same everywhere"
     source = Source("text.txt", hashlib.sha256(content).hexdigest())
     monkeypatch.setenv("D2LRNN_DATA", str(tmp_path / "environment"))
     folders = [
         tmp_path / "argument",
         tmp_path / "environment",
-        checkout / "d2lrnn" / "shipped",
-        checkout / "data",
+        package / "shipped",
+        package.parent / "data",
         cache,
     ]
     for folder in folders:
         write(folder / "text.txt", content)
     for folder in folders[:3]:
-        assert fetch(source, tmp_path / "argument") == folder / "text.txt"
+        assert fetch(source, tmp_path / "argument", package=package) == folder / "text.txt"
         (folder / "text.txt").unlink()
-    (checkout / "d2lrnn" / "shipped").rmdir()
+    (package / "shipped").rmdir()
     for folder in folders[3:]:
-        assert fetch(source, tmp_path / "argument") == folder / "text.txt"
+        assert fetch(source, tmp_path / "argument", package=package) == folder / "text.txt"
         (folder / "text.txt").unlink()
     with pytest.raises(CorpusNotFoundError):
-        fetch(source, tmp_path / "argument")
+        fetch(source, tmp_path / "argument", package=package)
 
 
 def test_an_alternative_in_an_earlier_folder_goes_before_the_original_in_a_later_one(tmp_path, monkeypatch):
@@ -95,17 +81,17 @@ def test_a_named_folder_must_be_there(tmp_path, monkeypatch, named):
         load_corpus("sample")
 
 
-def test_what_is_missing_without_a_network_is_told_with_all_that_helps(tmp_path, monkeypatch, checkout, cache):
+def test_what_is_missing_without_a_network_is_told_with_all_that_helps(tmp_path, monkeypatch, package, cache):
     folders = [tmp_path / "argument", tmp_path / "environment"]
     for folder in folders:
         folder.mkdir()
     monkeypatch.setenv("D2LRNN_DATA", str(folders[1]))
     with pytest.raises(CorpusNotFoundError) as caught:
-        load_corpus("ptb", folders[0])
+        fetch(CORPORA["ptb"].source, folders[0], package=package)
     message = str(caught.value)
     for part in (
         "ptb.zip (or simple-examples.tgz, ptb.train.txt, ptb/ptb.train.txt, simple-examples/data/ptb.train.txt) is not",
-        f" is not in {folders[0]}, {folders[1]}, {checkout / 'data'} or {cache}, and downloading",
+        f" is not in {folders[0]}, {folders[1]}, {package.parent / 'data'} or {cache}, and downloading",
         "https://d2l-data.s3-accelerate.amazonaws.com/ptb.zip failed (ConnectionError:",
         "no way to d2l-data.s3-accelerate.amazonaws.com",
         "name that folder by --data-dir, data_dir= or D2LRNN_DATA",
@@ -116,9 +102,9 @@ def test_what_is_missing_without_a_network_is_told_with_all_that_helps(tmp_path,
     assert list(cache.rglob("*")) == []
 
 
-def test_a_lost_sample_asks_for_a_new_installation(checkout):
+def test_a_lost_sample_asks_for_a_new_installation(package):
     with pytest.raises(CorpusNotFoundError, match="lyrics_zh.txt is not in .*checkout/data: .* install d2lrnn again"):
-        load_corpus("sample")
+        fetch(CORPORA["sample"].source, package=package)
 
 
 # Downloading
@@ -155,9 +141,10 @@ def server(monkeypatch):
     """Serve on this machine what the loaders believe to come from the book's server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.behaviour, server.requests, server.over = "right", [], threading.Event()
-    monkeypatch.setattr(files, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
-    named = replace(corpora.CORPORA["timemachine"], source=SOURCE)
-    monkeypatch.setitem(corpora.CORPORA, "timemachine", named)
+    server.source = replace(SOURCE, base_url=f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setitem(
+        CORPORA, "timemachine", replace(CORPORA["timemachine"], source=server.source, members=("first_lines.txt",))
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -171,25 +158,25 @@ def server(monkeypatch):
 def test_what_is_in_no_folder_is_downloaded_once_and_quietly(server, cache, capfd, caplog, monkeypatch):
     monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
     pooch.get_logger().setLevel(logging.INFO)
-    path = fetch(SOURCE)
-    assert path == cache / "timemachine.txt"
+    path = fetch(server.source)
+    assert path == cache / "first_lines.txt"
     assert path.read_bytes() == CONTENT
-    assert fetch(SOURCE) == path
-    assert server.requests == ["/timemachine.txt"]
+    assert fetch(server.source) == path
+    assert server.requests == ["/first_lines.txt"]
     assert list(cache.iterdir()) == [path]
     assert (caplog.records, capfd.readouterr()) == ([], ("", ""))
 
 
 def test_a_loader_downloads_what_it_needs(server):
-    corpus = corpora.load_data_time_machine(41)
-    assert server.requests == ["/timemachine.txt"]
+    corpus = load_data_time_machine(41)
+    assert server.requests == ["/first_lines.txt"]
     assert corpus.vocab.decode(corpus.train) == "the first line the second the first line "
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(server, cache):
-    write(cache / "timemachine.txt", CONTENT[:50])
-    assert fetch(SOURCE).read_bytes() == CONTENT
-    assert server.requests == ["/timemachine.txt"]
+    write(cache / "first_lines.txt", CONTENT[:50])
+    assert fetch(server.source).read_bytes() == CONTENT
+    assert server.requests == ["/first_lines.txt"]
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -206,9 +193,9 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(server, cache):
 def test_a_failed_download_is_told_and_leaves_nothing_behind(server, cache, behaviour, reason):
     server.behaviour = behaviour
     with pytest.raises(CorpusNotFoundError, match=reason) as caught:
-        fetch(SOURCE, timeout=0.3)
-    assert f"downloading {files.BASE_URL}timemachine.txt failed" in str(caught.value)
-    assert server.requests == ["/timemachine.txt"]
+        fetch(server.source, timeout=0.3)
+    assert f"downloading {server.source.base_url}first_lines.txt failed" in str(caught.value)
+    assert server.requests == ["/first_lines.txt"]
     assert list(cache.rglob("*")) == []
 
 
@@ -220,7 +207,7 @@ def test_an_interrupted_download_leaves_nothing_behind(server, cache, monkeypatc
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        fetch(SOURCE)
+        fetch(server.source)
     assert list(cache.rglob("*")) == []
 
 

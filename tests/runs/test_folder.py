@@ -8,21 +8,20 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy
 import pytest
-from killed_run import CORPUS
-from tiny import training_of
+from tiny import ALWAYS, FOX, ctrl_c, no_number, training_of, write_fox
+from tiny import FOX_CORPUS as CORPUS
 
 import d2lrnn
 from d2lrnn import Dropout, ModelConfig, TrainConfig
 from d2lrnn.cli import main as cli
-from d2lrnn.cli import train
-from d2lrnn.runs import checkpoint, origin
-from d2lrnn.runs import folder as keeping
+from d2lrnn.runs import checkpoint
 from d2lrnn.runs.checkpoint import BEST, LAST
 from d2lrnn.runs.folder import Pace, RunFolder
 from d2lrnn.runs.log import LOG, RunError, read_history, read_log
@@ -157,19 +156,20 @@ def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, se
 
 
 @pytest.fixture
-def here(monkeypatch):
-    """Let every corpus be the small one, and return a command line."""
-    for module in (train, origin):
-        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: CORPUS)
+def here(rain_files):
+    """Let there be the corpus "rain", and return a command line."""
 
-    def run(*arguments, **pace):
-        options = {"pace": Pace(**{"segment": 4, **pace})} if arguments[0] == "train" else {}
-        return cli.main([*map(str, arguments)], **options)
+    def run(*arguments, pace=OFTEN):
+        return cli.main([*map(str, arguments)], **({"pace": pace} if arguments[0] == "train" else {}))
 
     return run
 
 
-SMALL = "--num-hiddens 8 --embed-size 8 --batch-size 4 --num-steps 10 --pred-len 3 --prefix the".split()
+SIZES = "--corpus rain --num-hiddens 8 --batch-size 4 --num-steps 10 --pred-len 3 --prefix the".split()
+SMALL = [*SIZES, "--embed-size", "8"]
+FAILING = [*SIZES, "--kind", "scratch", "--cell", "failing"]
+OFTEN = Pace(segment=4)  # a run that can halt often
+ALWAYS = replace(ALWAYS, segment=4)
 
 
 @pytest.fixture
@@ -263,20 +263,19 @@ def test_a_full_disk_is_named_and_loses_nothing(here, finished, capsys, monkeypa
     assert load_run(finished, LAST).training
 
 
-def test_where_a_stopped_run_goes_on_is_said(here, tmp_path, capsys, monkeypatch):
+def test_where_a_stopped_run_goes_on_is_said(here, failing_cell, tmp_path, capsys):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt(patch, [1.0] * 30)
-        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 130
+    failing_cell.fail(ctrl_c, batch=31)
+    assert here("train", *FAILING, "--num-epochs", 1, "--out", folder) == 130
     position = load_run(folder, LAST).training.position
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
     assert line.endswith(f"train --resume {folder}  # epoch 1, after {position.batch} batches")
     assert position.batch == 4  # kept at once, and then a minute later only
 
 
-def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", lambda params: math.nan)
-    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "run") == 1
+def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, failing_cell, tmp_path, capsys):
+    failing_cell.fail(no_number, batch=1)
+    assert here("train", *FAILING, "--num-epochs", 2, "--out", tmp_path / "run") == 1
     captured = capsys.readouterr()
     assert "the gradient's norm became nan in epoch 1, batch 1: training stopped" in captured.err
     assert "let it write" not in captured.out and "model " not in captured.out and "go on" not in captured.out
@@ -288,7 +287,8 @@ def test_the_folder_of_the_data_is_remembered(tmp_path, capsys):
     data, folder = tmp_path / "data", tmp_path / "run"
     data.mkdir()
     (data / "lyrics_zh.txt").write_text("the quick brown fox " * 40)
-    assert cli.main(["train", *SMALL, "--num-epochs", "1", "--data-dir", str(data), "--out", str(folder)]) == 0
+    sizes = [*SMALL, "--corpus", "sample", "--num-epochs", "1"]
+    assert cli.main(["train", *sizes, "--data-dir", str(data), "--out", str(folder)]) == 0
     for command in (["train", "--num-epochs", "2", "--resume"], ["evaluate", "--split", "train"]):
         assert cli.main([*command, str(folder)]) == 0
     data.rename(tmp_path / "elsewhere")
@@ -313,15 +313,13 @@ def test_a_run_is_not_overwritten_unless_asked(here, finished, capsys):
     assert (finished / BEST).read_bytes() == before
 
 
-def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, monkeypatch):
-    norms = iter([1.0] * 100 + [math.nan])
-    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", lambda params: next(norms))
+def test_a_diverging_run_keeps_its_last_good_position(here, failing_cell, tmp_path, capsys):
+    failing_cell.fail(no_number, batch=101)
     folder = tmp_path / "run"
-    assert here("train", *SMALL, "--num-epochs", 9, "--out", folder, **ALWAYS) == 1
+    assert here("train", *FAILING, "--num-epochs", 9, "--out", folder, pace=ALWAYS) == 1
     captured = capsys.readouterr()
     assert f"{folder / LAST} is the last position kept: go on with --resume {folder} --lr" in captured.err
     assert "go on" not in captured.out  # as it was, it would diverge again
-    monkeypatch.undo()
     last = load_run(folder, LAST)
     assert all(numpy.isfinite(array).all() for array in {**last.parameters, **last.training.arrays}.values())
     assert last.training.update_steps in range(96, 101)
@@ -330,27 +328,11 @@ def test_a_diverging_run_keeps_its_last_good_position(here, tmp_path, capsys, mo
     assert math.isfinite(go_on(training).perplexity[-1])
 
 
-ALWAYS = {"period": 0, "largest_share": math.inf}  # saved wherever it can halt
-
-
-def interrupt(monkeypatch, norms):
-    """Let the gradient's norms be these; after the last one comes Ctrl-C."""
-
-    def norm(params):
-        for value in norms:
-            return value
-        raise KeyboardInterrupt
-
-    norms = iter(norms)
-    monkeypatch.setattr(d2lrnn.training.loop, "gradient_norm", norm)
-
-
 @pytest.mark.parametrize(("option", "value"), [("num_steps", 20), ("batch_size", 2), ("seed", 7)])
-def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeypatch, option, value):
+def test_an_epoch_begins_anew_with_other_batches(here, failing_cell, tmp_path, capsys, option, value):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt(patch, [1.0] * 30)
-        assert here("train", *SMALL, "--num-epochs", 1, "--out", folder, **ALWAYS) == 130
+    failing_cell.fail(ctrl_c, batch=31)
+    assert here("train", *FAILING, "--num-epochs", 1, "--out", folder, pace=ALWAYS) == 130
     assert load_run(folder, LAST).training.position.batch == 28
     capsys.readouterr()
     assert here("train", "--resume", folder, f"--{option.replace('_', '-')}", value) == 0
@@ -362,27 +344,20 @@ def test_an_epoch_begins_anew_with_other_batches(here, tmp_path, capsys, monkeyp
     assert read == pytest.approx(batches.num_batches * sizes["batch_size"] * sizes["num_steps"])
 
 
-def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, tmp_path, monkeypatch):
-    plain = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train)
-    monkeypatch.setattr(train, "load_corpus", lambda *arguments, **options: plain)
+def test_a_diverging_run_without_validation_keeps_its_last_epoch(here, failing_cell, tmp_path):
+    (tmp_path / "rain.txt").write_text(FOX)
+    arguments = ["train", *FAILING, "--corpus", tmp_path / "rain.txt", "--held-out", 0]
     batches = d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10).num_batches
-    assert here("train", *SMALL, "--num-epochs", 2, "--out", tmp_path / "two", **ALWAYS) == 0
-    with monkeypatch.context() as patch:
-        true = d2lrnn.training.loop.gradient_norm
-        steps = iter(range(2 * batches + 10))
-        patch.setattr(
-            d2lrnn.training.loop, "gradient_norm", lambda p: math.nan if next(steps, None) is None else true(p)
-        )
-        assert here("train", *SMALL, "--num-epochs", 9, "--out", tmp_path / "nine", **ALWAYS) == 1
+    assert here(*arguments, "--num-epochs", 2, "--out", tmp_path / "two", pace=ALWAYS) == 0
+    failing_cell.fail(no_number, batch=2 * batches + 11)
+    assert here(*arguments, "--num-epochs", 9, "--out", tmp_path / "nine", pace=ALWAYS) == 1
     two, nine = load_run(tmp_path / "two"), load_run(tmp_path / "nine")
     assert nine.reached == two.reached == {"epoch": 2}
     assert all((nine.parameters[name] == array).all() for name, array in two.parameters.items())
 
 
-def test_an_older_position_does_not_replace_a_better_model(here, tmp_path, capsys, monkeypatch):
-    learnt = d2lrnn.Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:300], CORPUS.test)  # always better
-    for module in (train, origin):
-        monkeypatch.setattr(module, "load_corpus", lambda *arguments, **options: learnt)
+def test_an_older_position_does_not_replace_a_better_model(here, rain_files, tmp_path, capsys):
+    write_fox(rain_files, valid=FOX[:300])  # which becomes better in each epoch
     folder = tmp_path / "run"
     assert here("train", *SMALL, "--num-epochs", 1, "--out", folder) == 0
     early = (folder / LAST).read_bytes()
@@ -408,17 +383,17 @@ def test_a_position_without_its_best_model_gives_one(here, finished, tmp_path, c
 
 
 def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def replace(source, target, replace=os.replace):
+        now[0] += 30.0  # a disk that takes half a minute
+        saved.append((Path(target).name, now[0]))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
     training = training_by("sgd with decay")
     folder = folder_of(training, "sgd with decay", tmp_path)
-    now, saved = [0.0], []
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
-
-    def save(path, kept):
-        now[0] += 30.0  # a disk that takes half a minute
-        saved.append((path.name, now[0]))
-
-    monkeypatch.setattr(keeping, "save_checkpoint", save)
-    folder._saved = 0.0
 
     def keep():
         now[0] += 10.0
@@ -427,7 +402,7 @@ def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
 
     for _ in range(400):
         keep()
-    times = [time for name, time in saved if name == LAST]
+    times = [saved_at for name, saved_at in saved if name == LAST]
     assert times[0] == pytest.approx(40.0)  # the first place to halt at, and the saving
     assert all(1500 <= after - before <= 1550 for before, after in zip(times, times[1:]))
 
@@ -490,22 +465,20 @@ def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsy
     assert {path: path.read_bytes() for path in finished.iterdir()} == before
 
 
-def test_another_text_is_refused(here, finished, capsys, monkeypatch):
-    other = d2lrnn.Corpus("other", CORPUS.vocab, CORPUS.train[::-1].copy(), CORPUS.valid)
-    monkeypatch.setattr(origin, "load_corpus", lambda *arguments, **options: other)
+def test_another_text_is_refused(here, finished, rain_files, capsys):
+    write_fox(rain_files, train=FOX[::-1])
     assert here("train", "--resume", finished) == 1
     assert (
-        "the text of other is not the one that the run began with: its ids have the SHA-256" in capsys.readouterr().err
+        "the text of rain is not the one that the run began with: its ids have the SHA-256" in capsys.readouterr().err
     )
 
 
 @pytest.mark.parametrize("command", [("train", "--resume"), ("evaluate",)])
-def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, capsys, monkeypatch, command):
-    vocab = d2lrnn.Vocab.from_list([*CORPUS.vocab.idx_to_token[1:], CORPUS.vocab.idx_to_token[0]])
-    other = d2lrnn.Corpus("other", vocab, CORPUS.train, CORPUS.valid, CORPUS.test)
-    monkeypatch.setattr(origin, "load_corpus", lambda *arguments, **options: other)
+def test_a_vocabulary_that_does_not_fit_is_refused(here, finished, rain_files, capsys, command):
+    write_fox(rain_files, train=FOX.replace("z", "e") + "z" * 500)  # the same characters, in another order
+    assert len(d2lrnn.load_corpus("rain").vocab) == len(CORPUS.vocab)
     assert here(*command, finished) == 1
-    assert "the vocabulary of other (" in capsys.readouterr().err
+    assert "the vocabulary of rain (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
