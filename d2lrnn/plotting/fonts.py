@@ -116,7 +116,8 @@ def _characters_of(family: str) -> frozenset[str]:
     from matplotlib.font_manager import FontProperties, findfont
 
     try:
-        return _characters_in(findfont(FontProperties(family=family), fallback_to_default=False))
+        # In a list, since a name alone is read as a pattern, in which "-" begins a size: sans-serif would be none.
+        return _characters_in(findfont(FontProperties(family=[family]), fallback_to_default=False))
     except (ValueError, OSError, RuntimeError):
         return frozenset()
 

@@ -2,12 +2,12 @@
 
 import shutil
 import warnings
-from types import SimpleNamespace
 
 import matplotlib
 import pytest
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
+from typefaces import font_file, forget_fonts, only_usual_fonts
 
 from d2lrnn.plotting import fonts
 from d2lrnn.plotting.figures import new_figure, save_figure
@@ -18,19 +18,19 @@ MOON, STAR = "月", "星"
 
 
 @pytest.fixture
-def installed(monkeypatch):
+def installed(monkeypatch, tmp_path):
     """Let there be only fonts of certain families, and Matplotlib's own."""
 
     def install(**families):
         """Take what characters each family has, by names with _ in place of a space."""
-        known = {name.replace("_", " "): frozenset(characters) for name, characters in families.items()}
-        ttflist = [SimpleNamespace(name=name, fname=f"/{name}.ttf") for name in known]
-        usual = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
-        monkeypatch.setattr(font_manager.fontManager, "ttflist", usual + ttflist)
-        monkeypatch.setattr(fonts, "_add_new_fonts", lambda: None)
-        monkeypatch.setattr(fonts, "_characters_of", lambda family: known.get(family, frozenset("äé␣")))
+        only_usual_fonts(monkeypatch)
+        for name, characters in families.items():
+            family = name.replace("_", " ")
+            font_manager.fontManager.addfont(font_file(tmp_path / f"{name}.ttf", family, characters))
 
     yield install
+    monkeypatch.undo()
+    forget_fonts()
     fonts._warn.cache_clear()
 
 
