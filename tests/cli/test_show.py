@@ -2,10 +2,10 @@
 
 import inspect
 import re
+from functools import partial
 
-import numpy
 import pytest
-from matplotlib.image import imread
+from pictures import assert_drawn
 
 from d2lrnn import (
     ModelConfig,
@@ -17,7 +17,9 @@ from d2lrnn import (
     generate,
     load_text,
     next_token_probabilities,
+    plot_embedding,
     plot_gates,
+    plot_next,
     predict,
 )
 from d2lrnn.cli import main as cli
@@ -43,76 +45,56 @@ def save(tmp_path, tiny_corpus):
 
 
 @pytest.fixture
-def show(capsys, monkeypatch):
-    """Run the command as a user does, in this process; returns its status, what it printed, and the figure."""
-    figures = []
-    for name in ("plot_next", "plot_gates", "plot_embedding"):
-        draw = getattr(show_command, name)
-        monkeypatch.setattr(show_command, name, lambda *arguments, draw=draw: figures.append(draw(*arguments)))
+def show(capsys):
+    """Run the command as a user does, in this process; returns its status and what it printed."""
 
     def run(*arguments):
-        figures.clear()
         status = cli.main(["show", *map(str, arguments)])
         out, err = capsys.readouterr()
-        return status, out + err, figures[0] if figures else None
+        return status, out + err
 
     return run
-
-
-def labels_of(axis):
-    return [text.get_text() for text in axis.get_ticklabels()]
-
-
-def widths(figure):
-    return [bar.get_width() for bar in figure.axes[0].patches]
 
 
 @pytest.mark.parametrize(("options", "prefix"), [([], "the quick"), (["--prefix", "over"], "over")])
 def test_what_may_come_next(save, show, options, prefix):
     folder = save(embed_size=6)
-    status, out, figure = show(folder, *options)
-    assert (status, out) == (0, f"picture  {folder / 'next.png'}\n")
-    assert imread(folder / "next.png").std() > 0
+    assert show(folder, *options) == (0, f"picture  {folder / 'next.png'}\n")
     run = load_run(folder)
     expected = next_token_probabilities(prefix, run.build_model(), run.vocab)
-    assert widths(figure)[:-1] == [p for _, p in expected]
-    assert labels_of(figure.axes[0].yaxis) == [token.replace(" ", "␣") for token, _ in expected] + ["others"]
-    assert figure.get_suptitle() == f"fox: what follows {prefix!r}"
+    assert_drawn(folder / "next.png", plot_next, expected, title=f"fox: what follows {prefix!r}")
 
 
 def test_a_long_prefix_is_cut_in_the_title_alone(save, show):
     folder = save()
     prefix = "the quick brown fox jumps over the lazy dog"
-    _, _, figure = show(folder, "--prefix", prefix, "--count", 3)
+    show(folder, "--prefix", prefix, "--count", 3)
     run = load_run(folder)
     expected = next_token_probabilities(prefix, run.build_model(), run.vocab, 3)
-    assert widths(figure)[:-1] == [p for _, p in expected]
-    assert figure.get_suptitle() == "fox: what follows '... ver the lazy dog'"
+    assert_drawn(folder / "next.png", plot_next, expected, title="fox: what follows '... ver the lazy dog'")
 
 
 def test_gates_over_a_text(save, show, tmp_path):
     folder, text = save(cell="gru", num_layers=2), "lazy dog"
-    picture = tmp_path / "new" / "gates.svg"
-    options = ["--what", "gates", "--prefix", text, "--layer", 1, "--count", 5, "--out", picture]
-    status, out, figure = show(folder / "model.d2lrnn", *options)
-    assert (status, out) == (0, f"picture  {picture}\n")
-    assert "<svg" in picture.read_text()[:1000]
+    drawing, picture = tmp_path / "new" / "gates.svg", tmp_path / "new" / "gates.png"
+    for path in (drawing, picture):
+        options = ["--what", "gates", "--prefix", text, "--layer", 1, "--count", 5, "--out", path]
+        assert show(folder / "model.d2lrnn", *options) == (0, f"picture  {path}\n")
+    assert "<svg" in drawing.read_text()[:1000]
     run = load_run(folder)
     gates = gate_activations(text, run.build_model(), run.vocab, 1)
-    for panel, values in zip(figure.axes, gates.values()):
-        units = [int(unit) for unit in labels_of(panel.yaxis)]
-        assert len(units) == 5
-        numpy.testing.assert_array_equal(panel.images[0].get_array(), values[:, units].T)
-    assert figure.get_suptitle() == "fox: gates of the gru, layer 1"
+    plot = partial(plot_gates, num_units=5)
+    assert_drawn(picture, plot, gates, list(text), title="fox: gates of the gru, layer 1")
 
 
 def test_gates_over_what_the_model_writes_where_no_text_is_given(save, show):
     folder = save()
-    _, out, figure = show(folder / "model.d2lrnn", "--what", "gates")
-    assert out == f"picture  {folder / 'gates.png'}\n"
+    assert show(folder / "model.d2lrnn", "--what", "gates") == (0, f"picture  {folder / 'gates.png'}\n")
     run = load_run(folder)
-    text = predict("the quick", 30, run.build_model(), run.vocab)
-    assert labels_of(figure.axes[0].xaxis) == list(text.replace(" ", "␣"))
+    model = run.build_model()
+    text = predict("the quick", 30, model, run.vocab)
+    gates = gate_activations(text, model, run.vocab)
+    assert_drawn(folder / "gates.png", plot_gates, gates, list(text), title="fox: gates of the lstm, layer 0")
 
 
 def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
@@ -122,12 +104,13 @@ def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
     config, training = ModelConfig(num_hiddens=20, init_scale=0.8), TrainConfig(prefixes=("\n",), batches="lines")
     model = build_model(config, corpus.vocab_size)
     save_checkpoint(tmp_path / "run" / "model.d2lrnn", Checkpoint.of(model, config, training, corpus))
-    status, _, figure = show(tmp_path / "run", "--prefix", "in", "--count", 5)
+    assert show(tmp_path / "run", "--prefix", "in", "--count", 5)[0] == 0
     expected = next_token_probabilities("\nin", model, corpus.vocab, 5)
-    assert status == 0 and widths(figure)[:-1] == [p for _, p in expected]
-    status, _, figure = show(tmp_path / "run", "--what", "gates")
+    assert_drawn(tmp_path / "run" / "next.png", plot_next, expected, title=f"run: what follows {chr(10) + 'in'!r}")
+    assert show(tmp_path / "run", "--what", "gates")[0] == 0
     (written,) = generate(["\n"], 30, model, corpus.vocab, Sampling(temperature=0.0, stop="\n"))
-    assert status == 0 and labels_of(figure.axes[0].xaxis) == list(written.text.replace("\n", "↵").replace(" ", "␣"))
+    gates, title = gate_activations(written.text, model, corpus.vocab), "run: gates of the lstm, layer 0"
+    assert_drawn(tmp_path / "run" / "gates.png", plot_gates, gates, list(written.text), title=title)
 
 
 @pytest.mark.parametrize(
@@ -135,16 +118,10 @@ def test_a_model_of_lines_reads_a_line_end_first(tmp_path, show):
 )
 def test_a_map_of_the_tokens(save, show, shape, what):
     folder = save(**shape)
-    status, out, figure = show(folder, "--what", "embedding", "--count", 9)
-    assert (status, out) == (0, f"picture  {folder / 'embedding.png'}\n")
+    assert show(folder, "--what", "embedding", "--count", 9) == (0, f"picture  {folder / 'embedding.png'}\n")
     run = load_run(folder)
-    expected = embedding_map(run.build_model(), run.vocab, 9)
-    assert figure.get_suptitle() == f"fox: {what} of the 9 most frequent tokens"
-    assert f"{100 * expected.shares[1]:.0f} % of the variance" in figure.axes[0].get_ylabel()
-    points = dict(zip((token.replace(" ", "␣") for token in expected.tokens), expected.points))
-    assert len(figure.axes[0].texts) > 5  # some may have no room
-    for text in figure.axes[0].texts:
-        numpy.testing.assert_allclose(text.get_position(), points[text.get_text()], atol=0.05 * expected.points.max())
+    expected, title = embedding_map(run.build_model(), run.vocab, 9), f"fox: {what} of the 9 most frequent tokens"
+    assert_drawn(folder / "embedding.png", plot_embedding, expected, title=title)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +149,7 @@ def test_a_map_of_the_tokens(save, show, shape, what):
 )
 def test_what_cannot_be_shown_is_said_in_a_line(save, show, shape, options, complaint):
     folder = save(**shape)
-    status, out, _ = show(folder, *options)
+    status, out = show(folder, *options)
     (line,) = out.splitlines()
     assert status == 1
     assert line.startswith("d2lrnn: ") and re.search(complaint, line)

@@ -3,10 +3,12 @@ import warnings
 
 import numpy
 import pytest
-from matplotlib import pyplot
+from matplotlib import colormaps, pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from pictures import pixels
 from tiny import history_of
+from typefaces import forget_fonts, only_usual_fonts
 
 from d2lrnn.plotting import fonts
 from d2lrnn.plotting.figures import COLOURS, GREY
@@ -25,11 +27,6 @@ def curves(panel):
     for line in panel.lines:
         assert line.get_xdata().tolist() == list(range(1, len(line.get_xdata()) + 1))
     return {line.get_label(): list(line.get_ydata()) for line in panel.lines}
-
-
-def pixels(picture, colour):
-    """Return how many pixels of a picture have a colour."""
-    return int((numpy.abs(picture[..., :3] - to_rgb(colour)).max(axis=-1) < 0.02).sum())
 
 
 @pytest.mark.parametrize(
@@ -98,8 +95,12 @@ def test_a_run_that_has_not_begun_leaves_the_others_their_picture():
 @pytest.mark.parametrize("perplexity", [[math.inf, math.inf], [math.inf, 3.0], [1.0, 1.0]])
 def test_numbers_that_a_logarithm_cannot_show_do_no_harm(tmp_path, perplexity):
     path = tmp_path / "picture.png"
-    plot_history({"rnn": history_of(perplexity, [0.0, 0.0])}, path)
-    assert imread(path).std() > 0
+    losses, norms = plot_history({"rnn": history_of(perplexity, [0.0, 0.0])}, path).axes
+    assert (curves(losses), curves(norms)) == ({"rnn": perplexity}, {"rnn": [0.0, 0.0]})
+    assert losses.get_yscale() == norms.get_yscale() == "linear"
+    left, right = numpy.array_split(imread(path), 2, axis=1)
+    assert (pixels(left, COLOURS[0]) > 30) == (min(perplexity) < math.inf)  # a point at least
+    assert pixels(right, COLOURS[0]) > 500  # a line
 
 
 def test_the_ending_says_the_format(tmp_path):
@@ -119,13 +120,14 @@ def test_no_figure_is_left_open():
 def words(request, monkeypatch):
     """What is written for the characters of a name, where a font has them and where none has."""
     if request.param == "no font":
-        monkeypatch.setattr(fonts, "_known_fonts", lambda: [])
-        monkeypatch.setattr(fonts, "_add_new_fonts", lambda: None)
+        only_usual_fonts(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         (found,), _ = fonts.legible(["歌词"])  # which says once, if need be, that there is no font
     assert found in (["歌词", "U+6B4C U+8BCD"] if request.param != "no font" else ["U+6B4C U+8BCD"])
-    return found
+    yield found
+    monkeypatch.undo()
+    forget_fonts()
 
 
 def test_names_that_are_not_ascii(tmp_path, words):
@@ -183,7 +185,11 @@ def test_the_maps_show_the_activations_of_the_units_that_vary_most(tmp_path):
         assert panel.images[0].origin == "upper"  # the first row is where the first tick is
         assert [text.get_text() for text in panel.get_xticklabels()] == ["a", "b", "␣", "c"]
     assert figure.axes[2].get_ylim() == (0, 1)
-    assert imread(tmp_path / "gates.png").std() > 0
+    picture, colours = imread(tmp_path / "gates.png"), colormaps["Blues"]
+    counts = [pixels(picture, colours(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    square = counts[1]  # the one unit that is a quarter open at one token; two maps of two units have 16 squares
+    assert square > 500
+    assert numpy.round(numpy.array(counts) / square).tolist() == [1, 1, 10, 1, 3]
 
 
 def test_units_that_vary_alike_stand_together():
@@ -261,7 +267,11 @@ def test_tokens_stand_at_their_points(tmp_path):
     assert scale[0, 0] == pytest.approx(scale[0, 1])
     assert panel.get_xlabel() == "first principal component, 50 % of the variance"
     assert panel.get_ylabel() == "second principal component, 25 % of the variance"
-    assert imread(tmp_path / "map.png").std() > 0
+    picture, scale = imread(tmp_path / "map.png")[..., :3], 1.2  # pixels of the file to one of the figure
+    for box in labels.values():
+        left, right = int(scale * box.x0), math.ceil(scale * box.x1)
+        bottom, top = len(picture) - int(scale * box.y0), len(picture) - math.ceil(scale * box.y1)
+        assert picture[top:bottom, left:right].min() < 0.3  # ink
 
 
 def test_no_label_covers_another_and_the_first_tokens_have_precedence():
