@@ -2,7 +2,6 @@ import re
 
 import pytest
 
-from d2lrnn import device
 from d2lrnn._runtime import mx
 from d2lrnn.device import DeviceError, as_ctx, try_all_gpus, try_gpu
 
@@ -10,7 +9,7 @@ from d2lrnn.device import DeviceError, as_ctx, try_all_gpus, try_gpu
 @pytest.fixture
 def gpus(monkeypatch):
     """Return a function that makes MXNet see so many GPUs."""
-    return lambda count: monkeypatch.setattr(device, "num_gpus", lambda: count)
+    return lambda count: monkeypatch.setattr(mx.npx, "num_gpus", lambda: count)
 
 
 @pytest.mark.parametrize("ctx", [None, "cpu", "CPU", " cpu ", "cpu:0", mx.cpu()])

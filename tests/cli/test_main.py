@@ -1,31 +1,34 @@
 import argparse
 import dataclasses
 import io
-import itertools
-import math
 import os
 import re
 import signal
 import subprocess
 import sys
 
+import numpy
 import pytest
 from matplotlib.image import imread
+from pictures import assert_drawn, pixels
+from tiny import ctrl_c, infinite_gradient, no_number
 
-from d2lrnn import device
+from d2lrnn._runtime import mx
 from d2lrnn.cli import from_arguments, options, train
 from d2lrnn.cli import main as cli
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.data import files
 from d2lrnn.generation.greedy import predict
 from d2lrnn.generation.sampling import generate
+from d2lrnn.plotting.figures import COLOURS
+from d2lrnn.plotting.pictures import plot_history
 from d2lrnn.runs.checkpoint import load_checkpoint
-from d2lrnn.training import loop
+from d2lrnn.runs.log import read_history
 
 SMALL = "--max-tokens 1500 --num-hiddens 8 --batch-size 8 --num-steps 10 --pred-len 12".split()
+FAILING = ["--kind", "scratch", "--cell", "failing"]
 
 
 @pytest.fixture
@@ -48,26 +51,6 @@ def trained(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def at_step(monkeypatch):
-    """Let something happen in one step of the training: it gets the gradient's norm and returns another."""
-
-    def set_up(number, action):
-        steps = itertools.count(1)
-
-        def gradient_norm(params, gradient_norm=loop.gradient_norm):
-            norm = gradient_norm(params)
-            return action(norm) if next(steps) == number else norm
-
-        monkeypatch.setattr(loop, "gradient_norm", gradient_norm)
-
-    return set_up
-
-
-def ctrl_c(norm):
-    raise KeyboardInterrupt
-
-
 def failed(result):
     """Check that a command failed as it should, and return what it complains of."""
     status, _, err = result
@@ -75,6 +58,13 @@ def failed(result):
     assert status == 1
     assert line.startswith("d2lrnn: ")
     return line
+
+
+def check_picture(folder):
+    """Check that the picture of a run on the sample shows the numbers of its log."""
+    history, title = read_history(folder), f"run {folder.name}, corpus sample"
+    assert history.epochs
+    assert_drawn(folder / "loss.png", plot_history, {folder.name: history}, title=title)
 
 
 # train
@@ -109,7 +99,7 @@ def test_train_writes_model_and_picture_and_says_what_it_reached(d2lrnn, tmp_pat
     samples = re.findall(r"^ - (.*)", out, re.MULTILINE)
     model = checkpoint.build_model()
     assert samples[2:] == [predict(prefix, 12, model, checkpoint.vocab) for prefix in ("雨", "你")]
-    assert imread(tmp_path / "new" / "run" / "loss.png").std() > 0
+    check_picture(tmp_path / "new" / "run")
 
 
 def test_the_same_seed_gives_the_same_file(d2lrnn, tmp_path):
@@ -165,20 +155,21 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path):
     assert f"model    {tmp_path / 'model.d2lrnn'}" in out
     assert f"-m d2lrnn train --resume {tmp_path}  # epoch " in out
     assert (tmp_path / "last.d2lrnn").exists()
-    assert imread(tmp_path / "loss.png").std() > 0
+    for panel in numpy.array_split(imread(tmp_path / "loss.png"), 2, axis=1):  # the log may lack the last epoch
+        assert pixels(panel, COLOURS[0]) > 100  # a curve, or two points
     checkpoint = load_checkpoint(tmp_path / "model.d2lrnn")
     assert abs(checkpoint.build_model().dense.bias.data()).max() > 0  # which begins at 0
 
 
-def test_a_run_that_diverges_keeps_its_model_and_fails(d2lrnn, tmp_path, at_step):
-    at_step(20, lambda norm: norm * math.nan)  # of 18 an epoch
-    status, out, err = d2lrnn("train", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+def test_a_run_that_diverges_keeps_its_model_and_fails(d2lrnn, tmp_path, failing_cell):
+    failing_cell.fail(no_number, batch=20)  # of 18 an epoch
+    status, out, err = d2lrnn("train", *SMALL, *FAILING, "--num-epochs", 3, "--out", tmp_path)
     line = failed((status, out, err))
     assert "the gradient's norm became nan in epoch 2, batch 2: training stopped" in line
     assert "try a smaller lr" in line
     assert f"model    {tmp_path / 'model.d2lrnn'}" in out
     load_checkpoint(tmp_path / "model.d2lrnn").build_model()
-    assert imread(tmp_path / "loss.png").std() > 0
+    check_picture(tmp_path)
 
 
 # sample
@@ -270,20 +261,21 @@ def test_compare_shows_that_both_compute_the_same(d2lrnn, tmp_path, cell):
     assert all(int(speed.replace(",", "")) > 0 for *_, speed in rows)
     difference = float(re.search(r"largest relative difference in perplexity: (\S+)", out)[1])
     assert difference < 1e-3
-    assert imread(tmp_path / f"compare_{cell}.png").std() > 0
+    picture = tmp_path / f"compare_{cell}.png"
+    assert pixels(picture, COLOURS[0]) > 500 and pixels(picture, COLOURS[1]) > 500  # a curve of each
 
 
-def test_compare_shows_what_there_is_after_ctrl_c(d2lrnn, tmp_path, at_step):
-    at_step(40, ctrl_c)  # of 18 an epoch
-    status, out, _ = d2lrnn("compare", *SMALL, "--num-epochs", 3, "--out", tmp_path)
+def test_compare_shows_what_there_is_after_ctrl_c(d2lrnn, tmp_path, failing_cell):
+    failing_cell.fail(ctrl_c, batch=40)  # of 18 an epoch
+    status, out, _ = d2lrnn("compare", *SMALL, "--cell", "failing", "--num-epochs", 3, "--out", tmp_path)
     assert status == 130
     assert "interrupted after 2 of 3 epochs" in out
     assert re.findall(r"^(scratch|gluon) +(\d+)", out, re.MULTILINE) == [("scratch", "2")]
 
 
-def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
-    at_step(3, lambda norm: norm * math.inf)
-    result = d2lrnn("compare", *SMALL, "--num-epochs", 2, "--out", tmp_path)
+def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, failing_cell):
+    failing_cell.fail(infinite_gradient, batch=3)
+    result = d2lrnn("compare", *SMALL, "--cell", "failing", "--num-epochs", 2, "--out", tmp_path)
     assert "the gradient's norm became inf in epoch 1, batch 3: training stopped" in failed(result)
 
 
@@ -324,8 +316,7 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, at_step):
     ],
 )
 def test_what_cannot_be_trained_is_said_in_a_line(d2lrnn, tmp_path, monkeypatch, arguments, complaint):
-    monkeypatch.setattr(device, "num_gpus", lambda: 0)
-    monkeypatch.setattr(files, "BASE_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(mx.npx, "num_gpus", lambda: 0)
     result = d2lrnn("train", *SMALL, "--num-epochs", 1, "--out", tmp_path / "run", *arguments)
     assert re.search(complaint, failed(result))
     assert not (tmp_path / "run" / "model.d2lrnn").exists()
@@ -364,10 +355,10 @@ def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
     assert f"{damaged} is not a d2lrnn checkpoint" in failed(d2lrnn("sample", damaged))
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "build_model", lambda *arguments: 1 / 0)
+def test_a_defect_keeps_its_traceback(failing_cell, tmp_path):
+    failing_cell.fail(lambda H: 1 / 0, batch=1)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["train", *SMALL, "--out", str(tmp_path)])
+        cli.main(["train", *SMALL, *FAILING, "--out", str(tmp_path)])
 
 
 # Configurations

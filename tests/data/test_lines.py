@@ -1,23 +1,27 @@
 """Training and measuring on whole lines: what is in a batch, that padding counts in nothing, that lines stand alone."""
 
 import math
+from functools import partial
 
 import numpy
 import pytest
+import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import training_of
+from known import Told, round_and_round
+from tiny import tiny_model, training_of
 
 import d2lrnn
-from d2lrnn import ModelConfig, TrainConfig, build_model, data_iter_lines, evaluate_lines, load_text
+from d2lrnn import ModelConfig, build_model, data_iter_lines, evaluate_lines, load_text
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
 from d2lrnn.data.lines import counted_steps, pad_lines
 from d2lrnn.evaluation.losses import cross_entropy
+from d2lrnn.models.twins import read_parameters
 from d2lrnn.runs.checkpoint import load_checkpoint
-from d2lrnn.training.gradients import gradient_norm
 
 TEXT = "rain\nin spain\n\n  falls \nmainly\nin\nthe plain"
+quiet = partial(tiny.quiet, batch_size=2, num_steps=20, batches="lines", theta=1.0, lr=0.5)
 END = 0  # of the ids in the tests of the sampler
 
 
@@ -29,13 +33,7 @@ def corpus(tmp_path_factory):
 
 
 def make(corpus, **options):
-    d2lrnn.set_seed(3)
-    return build_model(ModelConfig(num_hiddens=8, init_scale=1.0, **options), corpus.vocab_size)
-
-
-def quiet(**options):
-    defaults = {"num_epochs": 3, "batch_size": 2, "num_steps": 20, "batches": "lines", "theta": 1.0, "lr": 0.5}
-    return TrainConfig(**{**defaults, "verbose": False, **options})
+    return tiny_model(corpus.vocab_size, init_scale=1.0, **options)
 
 
 def as_lists(batches):
@@ -157,12 +155,18 @@ def test_the_history_is_of_counted_tokens(corpus):
 
 
 def test_every_batch_begins_with_the_zero_state(corpus):
-    training = training_of(make(corpus), quiet())
-    X, Y, counted = next(data_iter_lines(corpus.train, 6, corpus.vocab.token_to_idx["\n"]))
-    loss, _, carried, _ = training.step((X, Y, counted), None, 1e-30)
-    assert float(abs(carried[0]).max()) > 0.01
-    assert float(training.step((X, Y, counted), carried, 1e-30)[0]) == float(loss)
-    assert float(gradient_norm(d2lrnn.named_parameters(training.model))) > 0
+    batch = next(data_iter_lines(corpus.train, 6, corpus.vocab.token_to_idx["\n"]))
+    losses = []
+    for batches in ("lines", "consecutive"):
+        training = training_of(make(corpus), quiet(batches=batches))
+        first = training.step(batch, None, 1e-30)
+        gradients = read_parameters(training.model, gradients=True)
+        again = training.step(batch, first.state, 1e-30)
+        losses.append((float(first.loss), float(again.loss)))
+        same = [(read_parameters(training.model, True)[name] == array).all() for name, array in gradients.items()]
+        assert all(same) if batches == "lines" else not any(same)
+    (first, again), (_, carried) = losses
+    assert first == again and abs(first - carried) > 0.01  # with the state carried, it would be another loss
 
 
 def test_it_learns_lines_and_writes_them(corpus):
@@ -197,13 +201,15 @@ def test_a_corpus_without_lines_is_refused(corpus, tiny_corpus):
 
 
 @pytest.mark.parametrize("patience, epochs", [(0, 9), (1, 3), (2, 4), (4, 9)])
-def test_training_ends_once_validation_no_longer_improves(monkeypatch, corpus, patience, epochs):
-    found = iter([5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0, 6.0, 7.0])
-    monkeypatch.setattr(d2lrnn.training.language_model, "evaluate_lines", lambda *arguments: next(found))
-    corpus = d2lrnn.Corpus("rain", corpus.vocab, corpus.train, corpus.train)
-    training = training_of(make(corpus), quiet(num_epochs=9, patience=patience))
+def test_training_ends_once_validation_no_longer_improves(corpus, patience, epochs):
+    size, end = corpus.vocab_size, corpus.vocab.token_to_idx["\n"]
+    lines = round_and_round(size, 3 * size, first=end + 1)  # three, each of which has every character once
+    corpus = d2lrnn.Corpus("rain", corpus.vocab, corpus.train, lines)
+    model = Told(make(corpus), [5.0, 4.0, 4.5, 4.2, 3.0, 6.0, 6.0, 6.0, 7.0])
+    training = training_of(model, quiet(num_epochs=9, patience=patience))
     history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
     assert (len(history.perplexity), history.stopped) == (epochs, "")
+    assert history.valid_perplexity[:3] == pytest.approx([5.0, 4.0, 4.5], rel=1e-5)
     d2lrnn.train_and_predict(training.model, corpus, training.config, training)  # as after --resume: nothing is left
     assert len(history.perplexity) == epochs
 

@@ -7,9 +7,11 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known import Told, Wrapped, round_and_round
+from tiny import RAIN, quiet, rain, tiny_model
 
 import d2lrnn
-from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, evaluate
+from d2lrnn import Corpus, ModelConfig, Vocab, build_model, evaluate
 from d2lrnn._runtime import mx
 from d2lrnn.evaluation.texts import windows
 
@@ -40,8 +42,7 @@ def test_bits_per_character():
 
 def make(name, scale=1.0):
     """Return a model whose state matters: half its parameters are beyond a half."""
-    d2lrnn.set_seed(3)
-    return build_model(ModelConfig(num_hiddens=8, init_scale=scale, **MODELS[name]), len(VOCAB))
+    return tiny_model(len(VOCAB), init_scale=scale, **MODELS[name])
 
 
 def nats_one_by_one(model, ids):
@@ -150,15 +151,12 @@ def test_texts_that_cannot_be_measured(ids, message):
 
 # While a model is trained
 
-TEXT = "the rain in spain stays mainly in the plain " * 4
-RAIN = Vocab(TEXT)
-CORPUS = Corpus("rain", RAIN, RAIN.encode(TEXT), valid=RAIN.encode(TEXT[::-1][:50]))
+CORPUS = rain(times=4, valid=RAIN[::-1] + RAIN[:-7:-1])
 
 
 def train(num_epochs, **options):
-    d2lrnn.set_seed(3)
-    model = build_model(ModelConfig(cell="gru", num_hiddens=8, dropout=0.2, **options), CORPUS.vocab_size)
-    config = TrainConfig(num_epochs=num_epochs, batch_size=4, num_steps=9, lr=5.0, theta=1.0, verbose=False)
+    model = tiny_model(CORPUS.vocab_size, cell="gru", dropout=0.2, **options)
+    config = quiet(num_epochs=num_epochs, num_steps=9, lr=5.0, theta=1.0)
     return model, d2lrnn.train_and_predict(model, CORPUS, config)
 
 
@@ -171,21 +169,19 @@ def test_the_history_has_what_evaluation_found_after_each_epoch():
     assert len(set(history.valid_perplexity)) == 3
 
 
-def test_without_a_validation_split_nothing_is_measured(monkeypatch):
-    monkeypatch.setattr(
-        "d2lrnn.training.language_model.evaluate", lambda *args: pytest.fail("there is nothing to measure on")
-    )
-    corpus, config = Corpus("rain", RAIN, CORPUS.train), TrainConfig(num_epochs=1, batch_size=4, verbose=False)
-    model = build_model(ModelConfig(cell="gru", num_hiddens=8), corpus.vocab_size)
+def test_without_a_validation_split_nothing_is_measured():
+    corpus, config = rain(times=4), quiet(num_epochs=2)
+    model = Wrapped(tiny_model(corpus.vocab_size, cell="gru"))
     assert d2lrnn.train_and_predict(model, corpus, config).valid_perplexity == []
+    assert model.calls == 2 * d2lrnn.data_iter_consecutive(corpus.train, 4, 5).num_batches
 
 
-def test_however_bad_validation_is_training_goes_on_and_the_best_epoch_is_known(monkeypatch):
+def test_however_bad_validation_is_training_goes_on_and_the_best_epoch_is_known():
     answers = [math.inf, 7.5, 1e9, 7.5, 8.0]
-    found = iter(answers)
-    monkeypatch.setattr("d2lrnn.training.language_model.evaluate", lambda *args: next(found))
-    history = train(5)[1]
-    assert history.valid_perplexity == answers and len(history.perplexity) == 5
+    model = Told(tiny_model(CORPUS.vocab_size, cell="gru"), answers)
+    corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, valid=round_and_round(CORPUS.vocab_size, 50))
+    history = d2lrnn.train_and_predict(model, corpus, quiet(num_epochs=5, lr=0.5, theta=1.0))
+    assert history.valid_perplexity == pytest.approx(answers, rel=1e-5) and len(history.perplexity) == 5
     assert history.best_epoch == 2 and history.stopped == ""
 
 

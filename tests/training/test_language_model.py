@@ -1,13 +1,15 @@
 """The loop and its parts: clipping, the update, the loss, what is carried from batch to batch, and how runs end."""
 
 import math
+from functools import partial
 
 import numpy
 import pytest
-from tiny import history_of, training_of
+from known import Failing, Scaled, Told, Wrapped, round_and_round
+from tiny import history_of, quiet, rain, tiny_model, training_of
 
 import d2lrnn
-from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, build_model, grad_clipping, sgd
+from d2lrnn import Corpus, ModelConfig, NextToken, TrainConfig, Vocab, build_model, grad_clipping, sgd
 from d2lrnn._runtime import mx
 from d2lrnn.models.parameters import get_values
 from d2lrnn.training.gradients import gradient_norm
@@ -15,8 +17,8 @@ from d2lrnn.training.history import report_line
 from d2lrnn.training.loop import Training
 from d2lrnn.training.optimisers import make_update
 
-TEXT = "the rain in spain stays mainly in the plain " * 8
-CORPUS = Corpus("rain", Vocab(TEXT), Vocab(TEXT).encode(TEXT))
+CORPUS = rain(times=8)
+make = partial(tiny_model, CORPUS.vocab_size, seed=1, cell="gru", num_hiddens=16)
 
 
 def arrays_with_gradients(*gradients):
@@ -45,15 +47,6 @@ def grads(params):
 
 def values(model):
     return [v.copy() for v in d2lrnn.read_parameters(model).values()]
-
-
-def make(kind="gluon", cell="gru", seed=1, num_hiddens=16):
-    d2lrnn.set_seed(seed)
-    return build_model(ModelConfig(kind, cell, num_hiddens), CORPUS.vocab_size)
-
-
-def quiet(**options):
-    return TrainConfig(**{"num_epochs": 3, "batch_size": 4, "num_steps": 5, "verbose": False, **options})
 
 
 @pytest.mark.parametrize("make_params", [arrays_with_gradients, gluon_with_gradients])
@@ -169,7 +162,7 @@ def test_gradient_norm():
 @pytest.mark.parametrize("kind", ["scratch", "fast", "gluon"])
 def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
     """The loop clips by the update's scale; that is what clipping the gradients and then updating comes to."""
-    model, twin = make(kind), make(kind)
+    model, twin = make(kind=kind), make(kind=kind)
     step = training_of(model, quiet(optimizer=optimizer, lr=lr, theta=theta)).step
     params = list(d2lrnn.named_parameters(twin).values())
     update = make_update(params, optimizer)
@@ -225,7 +218,7 @@ class TestWhatIsCarried:
         return math.exp(d2lrnn.cross_entropy(logits, mx.np.array(Y, dtype="int32")).item())
 
     def test_consecutive_batches_continue_the_state(self, kind):
-        model = make(kind)
+        model = make(kind=kind)
         for array in values(model):
             assert numpy.isfinite(array).all()
         boost(model)
@@ -236,7 +229,7 @@ class TestWhatIsCarried:
         assert self.measured(model) == pytest.approx(whole, rel=1e-5)
 
     def test_random_windows_begin_afresh(self, kind):
-        model = make(kind)
+        model = make(kind=kind)
         boost(model)
         count = (len(CORPUS.train) - 1) // 5
         assert count % 7 == 0  # so that no window is left out
@@ -256,7 +249,7 @@ def boost(model):
 @pytest.mark.parametrize("kind", ["scratch", "gluon"])
 @pytest.mark.parametrize("optimizer, lr, theta", [("sgd", 2.0, 0.1), ("adam", 0.02, 1.0)])
 def test_it_learns_the_text(kind, optimizer, lr, theta):
-    model = make(kind)
+    model = make(kind=kind)
     config = quiet(
         num_epochs=60, optimizer=optimizer, lr=lr, theta=theta, prefixes=("the rain",), pred_len=15, pred_period=25
     )
@@ -273,7 +266,7 @@ def test_it_learns_the_text(kind, optimizer, lr, theta):
 def test_same_seed_same_numbers(kind, random_iter):
     runs = []
     for seed in (3, 3, 4):
-        model = make(kind, seed=seed)
+        model = make(kind=kind, seed=seed)
         history = d2lrnn.train_and_predict(
             model, CORPUS, quiet(seed=seed, batches="random" if random_iter else "consecutive", lr=1.0)
         )
@@ -291,30 +284,9 @@ def test_dropout_draws_from_the_seed():
     assert runs[0] == runs[1] != runs[2]
 
 
-class Scaled:
-    """A model whose logits are multiplied by a number, which ``scale`` tells of each call, from 1."""
-
-    def __init__(self, model, scale):
-        self.model, self.parameters = model, model.parameters
-        self.vocab_size, self.bidirectional, self.begin_state = model.vocab_size, False, model.begin_state
-        self.calls, self.scale = 0, scale
-
-    def __call__(self, X, state):
-        logits, state = self.model(X, state)
-        self.calls += 1
-        return logits * mx.np.array(self.scale(self.calls)), state
-
-
-class Failing(Scaled):
-    """A model whose logits are NaN from one call on."""
-
-    def __init__(self, model, good_calls):
-        super().__init__(model, lambda call: 1.0 if call <= good_calls else math.nan)
-
-
 def test_a_gradient_that_is_no_number_stops_training_and_keeps_the_last_good_state():
     batches = (len(CORPUS.train) // 4 - 1) // 5
-    good, bad = make("scratch"), make("scratch")
+    good, bad = make(kind="scratch"), make(kind="scratch")
     d2lrnn.train_and_predict(good, CORPUS, quiet(num_epochs=2))
     failing = Failing(bad, good_calls=2 * batches)
     with pytest.raises(
@@ -327,7 +299,7 @@ def test_a_gradient_that_is_no_number_stops_training_and_keeps_the_last_good_sta
 
 def test_adam_does_not_go_on_by_its_momentum():
     batches = (len(CORPUS.train) // 4 - 1) // 5
-    good, bad = make("scratch"), make("scratch")
+    good, bad = make(kind="scratch"), make(kind="scratch")
     options = {"optimizer": "adam", "lr": 0.01, "theta": 1.0}
     d2lrnn.train_and_predict(good, CORPUS, quiet(num_epochs=1, **options))
     with pytest.raises(d2lrnn.TrainingDivergedError, match="nan in epoch 2, batch 1"):
@@ -349,7 +321,7 @@ def test_a_forward_function_of_the_users_own_trains():
 
 def test_a_perplexity_beyond_all_numbers_stops_training():
     """The gradient is finite still: the softmax is certain, and wrong."""
-    model = make("scratch", "rnn")
+    model = make(kind="scratch", cell="rnn")
     with pytest.raises(d2lrnn.TrainingDivergedError, match="perplexity became inf in epoch") as caught:
         d2lrnn.train_and_predict(model, CORPUS, quiet(lr=1e30, theta=1.0))
     assert all(math.isfinite(p) for p in caught.value.history.perplexity)
@@ -358,7 +330,7 @@ def test_a_perplexity_beyond_all_numbers_stops_training():
 
 def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
     """Logits ever larger, and wrong: beyond the vocabulary's size from the first epoch on."""
-    model, config = make("scratch"), quiet(num_epochs=4, lr=1e-9)
+    model, config = make(kind="scratch"), quiet(num_epochs=4, lr=1e-9)
     boost(model)
     batches = (len(CORPUS.train) // 4 - 1) // 5
     first = d2lrnn.train_and_predict(Scaled(model, lambda call: 5 * batches / call), CORPUS, config).perplexity
@@ -379,7 +351,7 @@ def test_a_perplexity_that_rises_where_guessing_is_better_stops_training():
 @pytest.mark.parametrize("wrong", [1, 5])
 def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training(wrong):
     """Logits of 0, and wrong ones later: in all of the second epoch, or in its second half."""
-    model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
+    model, batches = make(kind="scratch"), (len(CORPUS.train) // 4 - 1) // 5
     boost(model)
     scaled = Scaled(model, lambda call: 0.0 if call <= batches + (wrong > 1) * batches // 2 else float(wrong))
     with pytest.raises(
@@ -391,7 +363,7 @@ def test_a_perplexity_that_rises_from_below_guessing_to_beyond_it_stops_training
 
 def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept():
     """In the middle of the second epoch, at the first place where it could be halted."""
-    model, batches = make("scratch"), (len(CORPUS.train) // 4 - 1) // 5
+    model, batches = make(kind="scratch"), (len(CORPUS.train) // 4 - 1) // 5
     boost(model)
     worse = Scaled(model, lambda call: 0.0 if call <= batches + 4 else 50.0)
     training, kept = training_of(worse, quiet(lr=1e-9), segment=2), []
@@ -406,44 +378,51 @@ def test_a_run_that_goes_far_beyond_guessing_stops_before_it_is_kept():
 
 def test_each_epoch_begins_with_the_zero_state():
     """Nothing is learnt, so with the same state an epoch is as good as the next."""
-    model = make("scratch", "rnn")
+    model = make(kind="scratch", cell="rnn")
     boost(model)
     found = d2lrnn.train_and_predict(model, CORPUS, quiet(lr=1e-30)).perplexity
     assert found[0] == found[1] == found[2]
 
 
-def test_dropout_is_another_one_in_each_epoch_and_segment(monkeypatch):
+def test_dropout_is_another_one_in_each_epoch_and_segment():
     """Nothing is learnt, and all batches are one: what differs is what was dropped."""
-    losses, step = [], Training.step
+    losses = []
 
-    def noted(*args):
-        result = step(*args)
-        losses.append(result[0].item())
-        return result
+    class Noting(Training):
+        def step(self, *args):
+            result = super().step(*args)
+            losses.append(result.loss.item())
+            return result
 
-    monkeypatch.setattr(Training, "step", noted)
     X = mx.np.array(numpy.arange(20).reshape(4, 5) % CORPUS.vocab_size, dtype="int32")
     d2lrnn.set_seed(1)
     model = build_model(ModelConfig(embed_size=8, num_hiddens=16, dropout=0.5, init_scale=0.5), CORPUS.vocab_size)
-    training_of(model, quiet(lr=1e-30, batches="random"), segment=1).run(lambda: [(X, X)] * 3)
+    config = quiet(lr=1e-30, batches="random")
+    Noting(model, config, NextToken(model.vocab_size), segment=1).run(lambda: [(X, X)] * 3)
     assert len(losses) == len(set(losses)) == 9
 
 
-def test_ctrl_c_in_validation_leaves_nothing_to_do_twice(monkeypatch):
+class Interrupted(Wrapped):
+    """A model that Ctrl-C meets in the validation of the second epoch, once."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.validated, self.learns = 0, False
+
+    def __call__(self, X, state):
+        has_learnt, self.learns = self.learns, mx.autograd.is_recording()
+        if has_learnt and not self.learns:
+            self.validated += 1
+            if self.validated == 2:
+                raise KeyboardInterrupt
+        return super().__call__(X, state)
+
+
+def test_ctrl_c_in_validation_leaves_nothing_to_do_twice():
     """The same training goes on with the epoch's validation, not with its steps once more."""
     corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, CORPUS.train[:100])
     whole = d2lrnn.train_and_predict(make(), corpus, quiet())
-    training, answer = training_of(make(), quiet()), d2lrnn.training.language_model.evaluate
-
-    def interrupted(*args):
-        monkeypatch.undo()
-        raise KeyboardInterrupt
-
-    def first(*args):
-        monkeypatch.setattr("d2lrnn.training.language_model.evaluate", interrupted)
-        return answer(*args)
-
-    monkeypatch.setattr("d2lrnn.training.language_model.evaluate", first)
+    training = training_of(Interrupted(make()), quiet())
     history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
     assert (len(history.perplexity), len(history.valid_perplexity)) == (2, 1)
     history = d2lrnn.train_and_predict(training.model, corpus, training.config, training)
@@ -544,8 +523,7 @@ def test_averaging_without_validation_is_refused():
         d2lrnn.train_and_predict(make(), CORPUS, quiet(averaging=2))
 
 
-def test_validation_that_is_no_number_ends_the_run(monkeypatch):
-    corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, valid=CORPUS.train[:50])
-    monkeypatch.setattr(d2lrnn.training.language_model, "evaluate", lambda *arguments: math.nan)
+def test_validation_that_is_no_number_ends_the_run():
+    corpus = Corpus("rain", CORPUS.vocab, CORPUS.train, valid=round_and_round(CORPUS.vocab_size, 50))
     with pytest.raises(d2lrnn.TrainingDivergedError, match="the perplexity in validation became NaN in epoch 1"):
-        d2lrnn.train_and_predict(make(), corpus, quiet())
+        d2lrnn.train_and_predict(Told(make(), [math.nan]), corpus, quiet())

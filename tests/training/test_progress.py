@@ -1,35 +1,34 @@
 """What a run says while it goes on: lines in a log file, a bar in a terminal."""
 
+import itertools
 import re
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
-from tiny import training_of
+from tiny import RAIN, rain, tiny_model, training_of
 
 import d2lrnn
-from d2lrnn import Corpus, History, ModelConfig, NextToken, TrainConfig, Vocab, build_model
+from d2lrnn import History, NextToken, TrainConfig
 from d2lrnn.training import progress
 from d2lrnn.training.history import Position
 
-TEXT = "the rain in spain stays mainly in the plain " * 4
-VOCAB = Vocab(TEXT)
-CORPUS = Corpus("rain", VOCAB, VOCAB.encode(TEXT), valid=VOCAB.encode(TEXT[:30]))
+CORPUS = rain(times=4, valid=RAIN[:30])
 
 
 def run(corpus=CORPUS, **options):
     """Train for three epochs of four batches."""
-    d2lrnn.set_seed(1)
-    model = build_model(ModelConfig("gluon", "gru", 8), corpus.vocab_size)
+    model = tiny_model(corpus.vocab_size, seed=1, cell="gru")
     config = TrainConfig(**{"num_epochs": 3, "batch_size": 4, "num_steps": 10, "pred_period": 3, "lr": 1.0, **options})
     return d2lrnn.train_and_predict(model, corpus, config, training_of(model, config, line_period=0))
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The clock of the progress, which stands until it is set."""
+    """The machine's clock, which stands until it is set."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
     return clock
 
 
@@ -111,7 +110,7 @@ class TestLines:
         ]
 
     def test_a_run_on_a_plain_list_of_batches(self, capsys, monkeypatch):
-        model = build_model(ModelConfig("gluon", "gru", 8), CORPUS.vocab_size)
+        model = tiny_model(CORPUS.vocab_size, cell="gru")
         batches = list(d2lrnn.data_iter_consecutive(CORPUS.train, 4, 10))
         training_of(model, TrainConfig(num_epochs=2, batch_size=4, num_steps=10), line_period=0).run(lambda: batches)
         lines = capsys.readouterr().out.splitlines()
@@ -143,8 +142,8 @@ class TestBar:
 
     def test_in_a_run_the_reports_stand_above_it(self, capsys, clock, monkeypatch):
         pretend_a_terminal(monkeypatch)
-        ticking = iter(range(1, 1000))
-        progress.time.perf_counter = lambda: 10.0 * next(ticking)
+        ticking = itertools.count(1)
+        monkeypatch.setattr(time, "perf_counter", lambda: 10.0 * next(ticking))
         history = run(prefixes=("the",), pred_len=3)
         out, err = capsys.readouterr()
         shares = re.findall(r"epoch (\d), (\d+)%", err)
