@@ -33,6 +33,7 @@ VERSION = 3  # of the format that is written; format 2 is read too
 BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of a run beside its log
 TEXT = "text"  # what a language model's vocabulary is called
 _META = "meta.json"
+_PARAMETERS = "parameters/"  # stands before the names of the parameters
 _TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
@@ -148,9 +149,11 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
             for name, vocab in checkpoint.vocabularies.items()
         },
     }
+    arrays = {_META: numpy.array(json.dumps(meta))}
+    arrays |= {_PARAMETERS + name: array for name, array in checkpoint.parameters.items()}
+    arrays |= {} if training is None else {_TRAINING + name: array for name, array in training.arrays.items()}
     payload = io.BytesIO()
-    memory = {} if training is None else {_TRAINING + name: array for name, array in training.arrays.items()}
-    numpy.savez(payload, **{_META: numpy.array(json.dumps(meta))}, **checkpoint.parameters, **memory)
+    numpy.savez(payload, **arrays)
     body = payload.getvalue()
     with whole_file(path) as file:
         file.write(_KIND + b"%d\n" % VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
@@ -173,6 +176,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if version == 2:
             meta = upgraded(meta)
         memory = {name[len(_TRAINING) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_TRAINING)}
+        if version > 2:  # in format 2 the parameters' own names stand there
+            arrays = {name[len(_PARAMETERS) :]: array for name, array in arrays.items()}
         return Checkpoint(
             None if meta["model_config"] is None else ModelConfig.from_dict(meta["model_config"]),
             {name: Vocab.from_list(vocab["tokens"], vocab["level"]) for name, vocab in meta["vocabularies"].items()},

@@ -129,6 +129,15 @@ def test_a_model_on_the_gpu_comes_back_on_the_cpu(needs_gpu, tmp_path, tiny_corp
         assert (param.data().asnumpy() == named_parameters(model)[name].data().asnumpy()).all()
 
 
+def test_parameters_may_have_any_name(tmp_path):
+    """A model of one's own may call its parameters as the file calls something else."""
+    names = ["file", "meta.json", "training/state.0", "parameters/W", "W q"]
+    arrays = {name: numpy.full(2, float(i), "float32") for i, name in enumerate(names)}
+    kept = Checkpoint(None, {}, TRAINED, "made up", arrays)
+    found = load_checkpoint(save_checkpoint(tmp_path / "model.d2lrnn", kept)).parameters
+    assert list(found) == names and all((found[name] == arrays[name]).all() for name in names)
+
+
 # What is refused
 
 
@@ -230,7 +239,7 @@ class Trap:
 
 
 def test_nothing_is_unpickled(saved):
-    write_arrays(saved, {**contents(saved), "W_xh": numpy.array([Trap()], dtype=object)})
+    write_arrays(saved, {**contents(saved), "parameters/W_xh": numpy.array([Trap()], dtype=object)})
     with pytest.raises(CheckpointError, match="model.d2lrnn: .*allow_pickle"):
         load_checkpoint(saved)
     assert not Trap.sprung
@@ -249,9 +258,10 @@ def test_nothing_is_unpickled(saved):
     ids=["missing", "transposed", "too small", "float64", "int32", "superfluous"],
 )
 def test_parameters_that_do_not_fit_are_refused_by_name(saved, change, names):
-    arrays = contents(saved)
-    change(arrays)
-    write_arrays(saved, arrays)
+    arrays, prefix = contents(saved), "parameters/"
+    parameters = {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
+    change(parameters)
+    write_arrays(saved, {**arrays, **{prefix + name: array for name, array in parameters.items()}})
     checkpoint = load_checkpoint(saved)
     with pytest.raises(CheckpointError, match=f"the parameters {names} do not fit the model ModelConfig"):
         checkpoint.build_model()
