@@ -9,14 +9,12 @@ from typing import Any, TypeVar
 
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END, tokenize
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
-
-# What samples start from when no --prefix is given; for other corpora, their own first tokens.
-PREFIXES = {"sample": ("分开", "不分开"), "jaychou": ("分开", "不分开"), "ptb": ("the company", "it is")}
 
 
 def given_in(args: argparse.Namespace, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
@@ -51,6 +49,6 @@ def prefixes_from(args: argparse.Namespace, corpus: Corpus) -> tuple[str, ...]:
     vocab = corpus.vocab
     if LINE_END in vocab:
         return (LINE_END,) * 3
-    usual = PREFIXES.get(corpus.name, ())
+    usual = CORPORA[corpus.name].prefixes if corpus.name in CORPORA else ()
     known = tuple(text for text in usual if all(token in vocab for token in tokenize(text, vocab.level)))
     return known or (vocab.decode(corpus.train[:4]),)

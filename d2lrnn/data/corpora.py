@@ -11,6 +11,7 @@ from d2lrnn.data.files import Source
 from d2lrnn.data.vocabulary import EOS
 
 BOOK_CHARS = 10_000  # the book trains on the first 10,000 characters of the lyrics
+BOOK_PREFIXES = ("分开", "不分开")  # what the book's samples start from
 
 
 def letters_alone(text: str) -> str:
@@ -34,6 +35,7 @@ class NamedCorpus:
     other_levels: bool = True  # whether another level may be asked for
     lines: str = "asked"  # whether line ends are kept: "never", "always", or if "asked" for
     max_tokens: int | None = None  # the most that load_corpus keeps unless told otherwise; None: all
+    prefixes: tuple[str, ...] = ()  # what samples start from when nobody says; (): the first tokens of the text
 
     @property
     def has_splits(self) -> bool:
@@ -46,7 +48,9 @@ CORPORA = table_of(
     CORPUS_NAMES,
     {
         "sample": NamedCorpus(
-            Source("lyrics_zh.txt", elsewhere="it is part of d2lrnn, so install d2lrnn again"), ("lyrics_zh.txt",)
+            Source("lyrics_zh.txt", elsewhere="it is part of d2lrnn, so install d2lrnn again"),
+            ("lyrics_zh.txt",),
+            prefixes=BOOK_PREFIXES,
         ),
         "jaychou": NamedCorpus(
             Source(
@@ -56,6 +60,7 @@ CORPORA = table_of(
             ),
             ("jaychou_lyrics.txt",),
             max_tokens=BOOK_CHARS,
+            prefixes=BOOK_PREFIXES,
         ),
         "ptb": NamedCorpus(
             Source(
@@ -68,6 +73,7 @@ CORPORA = table_of(
             level="word",
             other_levels=False,
             lines="never",
+            prefixes=("the company", "it is"),
         ),
         "timemachine": NamedCorpus(
             Source("timemachine.txt", "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516"),
