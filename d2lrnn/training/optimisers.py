@@ -11,6 +11,17 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.parameters import data_and_grad, trainable
 
+LEAST_NORMAL = 2.0**-126  # the least number above 0 that float32 holds with all its digits
+
+
+def as_float32(value: float) -> float:
+    """Return a factor as an operator of MXNet takes it: 0 in place of what is too small for a normal float32.
+
+    MXNet refuses such a number with "Out of range value".  A learning rate that halves in each epoch comes there
+    after some 126 epochs; a step with it would change nothing.
+    """
+    return value if abs(value) >= LEAST_NORMAL else 0.0
+
 
 def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -> None:
     """Take one step of minibatch stochastic gradient descent: ``param -= lr * grad / batch_size`` (d2l section 3.4).
@@ -25,7 +36,7 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
     for param in trainable(params):
         data, grad = data_and_grad(param, device)
         weight = data.as_nd_ndarray()
-        mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=lr, wd=0, rescale_grad=1 / batch_size, out=weight)
+        mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=as_float32(lr), wd=0, rescale_grad=1 / batch_size, out=weight)
 
 
 class SGD:
@@ -45,10 +56,11 @@ class SGD:
     def __call__(self, lr: float, scale: float = 1.0) -> None:
         """Take a step with the learning rate ``lr``."""
         self.steps += 1
+        factors = {"lr": lr, "wd": self.weight_decay, "rescale_grad": scale}
+        options = {name: as_float32(value) for name, value in factors.items()}
         for param in self.params:
             data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
-            options = {"lr": lr, "wd": self.weight_decay, "rescale_grad": scale}
             mx.nd.sgd_update(weight, grad.as_nd_ndarray(), out=weight, **options)
 
     @property
@@ -72,13 +84,14 @@ class Adam(SGD):
         """Take a step with the learning rate ``lr``."""
         self.steps += 1
         unbiased = lr * math.sqrt(1 - self.BETA2**self.steps) / (1 - self.BETA1**self.steps)
-        options = {"beta1": self.BETA1, "beta2": self.BETA2, "epsilon": self.EPSILON, "wd": 0, "rescale_grad": scale}
+        options = {"beta1": self.BETA1, "beta2": self.BETA2, "epsilon": self.EPSILON, "wd": 0}
+        options |= {"lr": as_float32(unbiased), "rescale_grad": as_float32(scale)}
         for param, mean, variance in zip(self.params, self._mean, self._variance):
             data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
             if self.weight_decay:
                 weight *= 1 - lr * self.weight_decay
-            mx.nd.adam_update(weight, grad.as_nd_ndarray(), mean, variance, lr=unbiased, out=weight, **options)
+            mx.nd.adam_update(weight, grad.as_nd_ndarray(), mean, variance, out=weight, **options)
 
     @property
     def memory(self) -> dict[str, list]:

@@ -360,6 +360,28 @@ def test_the_named_configurations_are_the_tutorials(name):
     assert learning_rate(training, max_max_epoch, 0) == pytest.approx(last, rel=1e-12)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_learning_rate_too_small_for_float32_changes_nothing(optimizer):
+    """MXNet's operators refuse it; a rate that float32 just holds with all digits still moves a parameter."""
+    for lr, moved in ((2.0**-124, True), (1.07e-38, False), (5e-324, False), (0.0, False)):
+        param = mx.np.zeros(3)
+        param.attach_grad()
+        param.grad[:] = 1.0
+        update = make_update([param], optimizer)
+        update(lr)
+        assert (param.asnumpy() != 0).all() == moved, lr
+        update(1.0, scale=1e-40)
+        assert numpy.isfinite(param.asnumpy()).all()
+
+
+def test_a_run_whose_learning_rate_has_fallen_to_nothing_goes_on():
+    """Halved in each epoch it is below float32's numbers after 126 epochs, and is 0 from then on."""
+    config = quiet(num_epochs=140, lr_schedule="decay", lr_decay=0.5, batch_size=2, num_steps=60)
+    history = d2lrnn.train_and_predict(make(), CORPUS, config)
+    assert len(history.epochs) == 140 and history.perplexity[-1] == history.perplexity[-2]
+    assert history.lr[-1] < 2.0**-126
+
+
 class TestAveraging:
     """NT-ASGD, with a validation that says what the test wants."""
 
