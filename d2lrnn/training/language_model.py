@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 from d2lrnn.config.generation import Sampling
@@ -132,9 +131,8 @@ def train_and_predict(
         with training.average.in_place():
             if corpus.valid is not None and "valid_perplexity" not in history.epochs[-1]:
                 found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
-                if math.isnan(found):
-                    training.diverged(f"the perplexity in validation became NaN in epoch {epoch}")
                 history.epochs[-1]["valid_perplexity"] = found
+                training.check_validation()  # before the model writes: it could not
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
                 for prefix, sample in _samples(model, corpus, config):

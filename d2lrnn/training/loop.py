@@ -121,6 +121,7 @@ class Training:
                         self._run_epoch(make_batches, bar, on_segment)
                     if on_epoch is not None:
                         on_epoch(self.position.epoch, history)
+                    self.check_validation()
                     self._maybe_average()
                     self.position, self.carried = Position(self.position.epoch + 1), None
                     if on_segment is not None:
@@ -185,6 +186,17 @@ class Training:
         if reason:
             self.diverged(reason)
         return found
+
+    def check_validation(self) -> None:
+        """End the run if the measure in validation is NaN; the epoch is then one without validation.
+
+        Raises:
+            TrainingDivergedError: in that case.
+        """
+        epoch, name = self.history.epochs[-1], self.history.valid_measure
+        if math.isnan(epoch.get(name, 0.0)):
+            del epoch[name]
+            self.diverged(f"the {self.objective.measure} in validation became NaN in epoch {self.position.epoch}")
 
     def _take_step(self, batch: tuple, share: float) -> None:
         """Take a step on a batch; ``share``, 0 to 1, is the share of the epoch's batches that came before it."""

@@ -106,6 +106,16 @@ def test_a_loss_that_is_no_number_ends_the_run():
         Training(model, config, objective).run(lambda: [(X, mx.np.full(Y.shape, numpy.nan))])
 
 
+def test_a_measure_in_validation_that_is_no_number_ends_the_run():
+    model, objective, config, make_batches, _ = task("classify")
+
+    def measure(epoch, history):
+        history.epochs[-1]["valid_accuracy"] = 0.5 if epoch == 1 else float("nan")
+
+    with pytest.raises(ArithmeticError, match="the accuracy in validation became NaN in epoch 2: training stopped"):
+        Training(model, config, objective).run(make_batches, measure)
+
+
 def test_a_model_that_no_configuration_describes_must_be_made_by_hand(tmp_path):
     run("forecast", tmp_path)
     last = load_checkpoint(tmp_path / LAST)
