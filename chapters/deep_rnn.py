@@ -28,8 +28,8 @@ from d2lrnn.models import stack_from
 # %% [markdown]
 # ## From scratch
 #
-# `Stack` runs the cells of `d2lrnn/cells.py` layer over layer. Only the first layer sees the whole vocabulary; the
-# second has `num_hiddens` inputs.
+# `Stack` runs the cells of `d2lrnn/cells/steps.py` layer over layer. Only the first layer sees the whole vocabulary;
+# the second has `num_hiddens` inputs.
 
 
 # %%

@@ -50,7 +50,7 @@ def one_hot(lesson):
 # ## Parameters, state, and the equations
 #
 # All weights start as small random numbers, the biases and the state $\mathbf{H}_0$ as zeros. `rnn_step` in
-# `d2lrnn/cells.py` is the first equation, and `rnn` in `d2lrnn/scratch.py` repeats it over the time steps.
+# `d2lrnn/cells/steps.py` is the first equation, and `rnn` in `d2lrnn/models/scratch.py` repeats it over the time steps.
 
 
 # %%

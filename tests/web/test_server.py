@@ -234,7 +234,7 @@ def test_what_is_being_written_ends_with_the_server():
         ),
         (403, "this is not evil.example", {"method": "GET", "path": "/none", "Host": "evil.example"}),
         (404, "there is no /page.html here", {"method": "GET", "path": "/page.html"}),
-        (404, "there is no /../page_server.py here", {"method": "GET", "path": "/../page_server.py"}),
+        (404, "there is no /../server.py here", {"method": "GET", "path": "/../server.py"}),
         (405, "405 Method Not Allowed", {"method": "GET"}),
         (405, "405 Method Not Allowed", {"method": "OPTIONS"}),
     ],
