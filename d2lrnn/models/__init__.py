@@ -1,7 +1,6 @@
 """From ids to outputs: models from scratch, the same models compiled, and models on Gluon."""
 
 from d2lrnn.models.build import build_model as build_model
-from d2lrnn.models.build import stack_from as stack_from
 from d2lrnn.models.compiled import FastRNNModel as FastRNNModel
 from d2lrnn.models.compiled import side_by_side as side_by_side
 from d2lrnn.models.gluon import Encoder as Encoder
@@ -37,6 +36,8 @@ from d2lrnn.models.scratch import init_lstm_state as init_lstm_state
 from d2lrnn.models.scratch import init_rnn_state as init_rnn_state
 from d2lrnn.models.scratch import lstm as lstm
 from d2lrnn.models.scratch import rnn as rnn
+from d2lrnn.models.shapes import parameter_shapes as parameter_shapes
+from d2lrnn.models.shapes import stack_from as stack_from
 from d2lrnn.models.stack import Layers as Layers
 from d2lrnn.models.stack import Stack as Stack
 from d2lrnn.models.stack import output_layer as output_layer

@@ -8,18 +8,11 @@ from d2lrnn._runtime import mx
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.compiled import FastRNNModel
-from d2lrnn.models.gluon.facts import gluon_cell
 from d2lrnn.models.gluon.layers import RecurrentStack, rnn_layer
 from d2lrnn.models.gluon.model import RNNModel
 from d2lrnn.models.parameters import set_values
 from d2lrnn.models.scratch import RNNModelScratch
-from d2lrnn.models.stack import Stack
-
-
-def stack_from(config: ModelConfig) -> Stack:
-    """Return the layers that a configuration describes; for kind ``gluon``, with the cell that Gluon computes."""
-    cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
-    return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
+from d2lrnn.models.shapes import stack_from
 
 
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells.declaration import cell_named
 from d2lrnn.errors import D2lrnnError
 
 # Gluon's name of each kind of a cell's parameters; Gluon has no peepholes, so c2h_weight is a name of ours.
@@ -48,6 +49,44 @@ def gluon_cell(cell: str) -> str:
 def is_fused(layer) -> bool:
     """Return whether a layer is a fused layer of ``gluon.rnn``."""
     return hasattr(layer, "_mode")
+
+
+def shapes_by_kind(
+    cell: str, input_size: int, num_hiddens: int, num_projections: int | None = None, fused: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each kind of parameter in one direction of a layer, all gates in one array.
+
+    Args:
+        cell: a name in ``CELLS``.
+        input_size: size of the inputs.
+        num_hiddens: hidden units of the direction.
+        num_projections: width of a projected cell's hidden state.
+        fused: whether the layer is a fused one, which has two biases whatever the cell has.
+
+    Returns:
+        shapes by ``W_x``, ``W_h`` and so on, in the layer's order.
+    """
+    record = cell_named(cell)
+    kinds = record.kinds | ({"c_": record.stacked} if fused else {})
+    shapes = {}
+    for kind, letters in kinds.items():
+        *rest, columns = record.param_shape(kind, input_size, num_hiddens, num_projections)
+        shapes[kind] = (len(letters) * columns, *rest)
+    return shapes
+
+
+def name_in_layer(cell: str, kind: str, direction: str, bidirectional: bool) -> str:
+    """Return what :func:`names_of` calls a parameter of a layer of :func:`d2lrnn.models.gluon.layers.rnn_layer`.
+
+    Args:
+        cell: a name in ``CELLS``; Gluon has names of its own for the parameters of the fused layers.
+        kind: a key of ``GLUON_NAMES``.
+        direction: ``l``, or ``r`` for the direction from the right.
+        bidirectional: whether the layer has both directions.
+    """
+    if cell not in FUSED_CELLS:
+        return f"{direction}0_{GLUON_NAMES[kind]}"
+    return f"_unfused.0.{f'{direction}_cell.' * bidirectional}{GLUON_NAMES[kind]}"
 
 
 def facts_of(layer) -> LayerFacts:

@@ -8,7 +8,7 @@ from d2lrnn.config.model import Dropout
 from d2lrnn.data.lines import check_counted
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
-from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell, is_fused
+from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell, is_fused, name_in_layer, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs
 from d2lrnn.models.gluon.unrolled import Identity, UnrolledLayer
 
@@ -44,6 +44,22 @@ def rnn_layer(
     if cell == "rnn_relu":
         return rnn.RNN(num_hiddens, activation="relu", h2h_weight_initializer=Identity(), **options)
     return (rnn.LSTM if cell == "lstm" else rnn.GRU)(num_hiddens, **options)
+
+
+def layer_shapes(
+    cell: str, num_hiddens: int, input_size: int, bidirectional: bool = False, num_projections: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of :func:`rnn_layer`, by the names in the layer; no layer is made.
+
+    Arguments are those of :func:`rnn_layer`, but the size of the inputs has to be known.
+    """
+    cell = gluon_cell(cell)
+    shapes = shapes_by_kind(cell, input_size, num_hiddens, num_projections, fused=cell in FUSED_CELLS)
+    return {
+        name_in_layer(cell, kind, direction, bidirectional): shape
+        for direction in ("lr" if bidirectional else "l")
+        for kind, shape in shapes.items()
+    }
 
 
 class RecurrentStack(StepGraphs):

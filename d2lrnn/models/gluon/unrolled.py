@@ -10,7 +10,7 @@ from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
-from d2lrnn.models.gluon.facts import GLUON_NAMES
+from d2lrnn.models.gluon.facts import GLUON_NAMES, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs, num_steps_of
 
 
@@ -56,11 +56,9 @@ class UnrolledLayer(StepGraphs):
         self.num_hiddens, self.num_projections, self.input_size = num_hiddens, num_projections, input_size
         self.num_directions, self.num_layers = 2 if bidirectional else 1, 1
         for direction in "lr"[: self.num_directions]:
-            for kind, letters in record.kinds.items():
-                *rest, columns = record.param_shape(kind, input_size, num_hiddens, num_projections)
+            for kind, shape in shapes_by_kind(cell, input_size, num_hiddens, num_projections).items():
                 name = f"{direction}0_{GLUON_NAMES[kind]}"
                 init = Identity() if kind == "W_h" and record.identity else None
-                shape = (len(letters) * columns, *rest)
                 setattr(self, name, self.params.get(name, shape=shape, init=init, allow_deferred_init=True))
 
     def __repr__(self) -> str:

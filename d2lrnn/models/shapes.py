@@ -1,0 +1,46 @@
+"""The names and shapes of a model's parameters, worked out from its settings: nothing is made."""
+
+from __future__ import annotations
+
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.models.gluon.facts import gluon_cell
+from d2lrnn.models.gluon.layers import layer_shapes
+from d2lrnn.models.stack import Stack
+
+
+def stack_from(config: ModelConfig) -> Stack:
+    """Return the layers that a configuration describes; for kind ``gluon``, with the cell that Gluon computes."""
+    cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
+    return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
+
+
+def parameter_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of ``build_model(config, vocab_size)``, without making the model.
+
+    Args:
+        config: the model's settings.
+        vocab_size: the size of the vocabulary.
+
+    Returns:
+        shapes by the names of :func:`d2lrnn.models.parameters.named_parameters`, in the order of the model's
+        parameters; all parameters are float32.
+    """
+    stack = stack_from(config)
+    if config.kind != "gluon":
+        return dict(zip(stack.param_names, stack.param_shapes(vocab_size, config.num_hiddens)))
+    return _gluon_shapes(config, vocab_size, stack.layers.width(config.num_hiddens))
+
+
+def _gluon_shapes(config: ModelConfig, vocab_size: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of a model on Gluon, whose recurrent layers have outputs of a width."""
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, config.embed_size or 0)}
+    num_inputs = config.embed_size or vocab_size
+    for layer in range(config.num_layers):
+        prefix = f"rnn.layers.{layer}." if config.num_layers > 1 else "rnn."
+        sizes = (config.num_hiddens, num_inputs, config.bidirectional, config.num_projections)
+        shapes |= {prefix + name: shape for name, shape in layer_shapes(config.cell, *sizes).items()}
+        num_inputs = width
+    num_outputs = config.num_outputs or vocab_size
+    shapes |= {"dense.weight": (num_outputs, width), "dense.bias": (num_outputs,)}
+    absent = {"embedding.weight": not config.embed_size, "dense.weight": config.tie_weights}
+    return {name: shape for name, shape in shapes.items() if not absent.get(name)}

@@ -1,0 +1,39 @@
+"""The names and shapes of parameters that are worked out are those that a model has."""
+
+from itertools import product
+
+import pytest
+
+from d2lrnn import CELLS, CONFIGS, Cell, ModelConfig, build_model, named_parameters
+from d2lrnn.models import parameter_shapes
+
+VOCAB_SIZE = 7
+MINE = Cell(max, max, gates="abc", products=("ca", "b"), num_states=3, num_biases=2)  # a model is made, but never run
+
+
+def shapes_of(model):
+    return {name: param.shape for name, param in named_parameters(model).items()}
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "mine"])
+def test_the_shapes_are_those_of_the_model(cell, monkeypatch):
+    monkeypatch.setitem(CELLS, "mine", MINE)
+    projections = {"num_projections": 3} if CELLS[cell].projected else {}
+    width = projections.get("num_projections", 5)
+    more = [{}, {"num_outputs": 4}, {"embed_size": 6}, {"embed_size": width, "tie_weights": True}]
+    for kind, num_layers, bidirectional, extra in product(("scratch", "fast", "gluon"), (1, 2, 3), (False, True), more):
+        if kind == "gluon" or "embed_size" not in extra:
+            if not (bidirectional and "tie_weights" in extra):
+                config = ModelConfig(kind, cell, 5, num_layers, bidirectional, **projections, **extra)
+                expected = shapes_of(build_model(config, VOCAB_SIZE))
+                assert list(parameter_shapes(config, VOCAB_SIZE).items()) == list(expected.items()), config
+
+
+def test_sizes_that_no_machine_holds_cost_nothing():
+    config = ModelConfig("gluon", "lstm", 2**31 - 1, embed_size=2**31 - 1)
+    assert parameter_shapes(config, 2**31 - 1)["rnn._unfused.0.h2h_weight"] == (4 * (2**31 - 1), 2**31 - 1)
+
+
+def test_the_named_configurations():
+    shapes = parameter_shapes(CONFIGS["large"].model, 10_000)
+    assert sum(rows * (rest[0] if rest else 1) for rows, *rest in shapes.values()) == 66_034_000
