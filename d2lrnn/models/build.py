@@ -12,7 +12,7 @@ from d2lrnn.models.gluon.layers import RecurrentStack, rnn_layer
 from d2lrnn.models.gluon.model import RNNModel
 from d2lrnn.models.parameters import set_values
 from d2lrnn.models.scratch import RNNModelScratch
-from d2lrnn.models.shapes import stack_from
+from d2lrnn.models.shapes import check_size, stack_from
 
 
 def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
@@ -28,7 +28,12 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
 
     Returns:
         an :class:`RNNModelScratch`, :class:`FastRNNModel` or :class:`RNNModel`.
+
+    Raises:
+        D2lrnnError: if ``vocab_size`` is no size, or the model's parameters and gradients do not fit in memory.
+        DeviceError: for a device that is not there.
     """
+    check_size(config, vocab_size)
     stack = stack_from(config)
     model: Any
     if config.kind == "fast":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from d2lrnn.checks import MAX_SIZE, check_memory, check_whole
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import gluon_cell
 from d2lrnn.models.gluon.layers import layer_shapes
 from d2lrnn.models.stack import Stack
@@ -12,6 +16,9 @@ def stack_from(config: ModelConfig) -> Stack:
     """Return the layers that a configuration describes; for kind ``gluon``, with the cell that Gluon computes."""
     cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
     return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
+
+
+BYTES = 2 * 4  # of a parameter: its value and its gradient in float32
 
 
 def parameter_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -29,6 +36,29 @@ def parameter_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[in
     if config.kind != "gluon":
         return dict(zip(stack.param_names, stack.param_shapes(vocab_size, config.num_hiddens)))
     return _gluon_shapes(config, vocab_size, stack.layers.width(config.num_hiddens))
+
+
+def check_size(config: ModelConfig, vocab_size: int) -> None:
+    """Check that a model can be made: that its parameters can be counted and fit in memory with their gradients.
+
+    MXNet counts the numbers of an array in 32 bits, and a fused layer's array holds all parameters of the layer.
+
+    Args:
+        config: the model's settings.
+        vocab_size: the size of the vocabulary.
+
+    Raises:
+        D2lrnnError: with the number of parameters, if they are too many, or if ``vocab_size`` is no size.
+    """
+    check_whole("vocab_size", vocab_size, most=MAX_SIZE)
+    count = sum(math.prod(shape) for shape in parameter_shapes(config, vocab_size).values())
+    what, remedy = (
+        f"a model of {count:,} parameters",
+        "make num_hiddens, num_layers, embed_size or the vocabulary smaller",
+    )
+    if count > MAX_SIZE:
+        raise D2lrnnError(f"{what} cannot be made: expected at most {MAX_SIZE:,}; {remedy}")
+    check_memory(what, BYTES * count, remedy)
 
 
 def _gluon_shapes(config: ModelConfig, vocab_size: int, width: int) -> dict[str, tuple[int, ...]]:

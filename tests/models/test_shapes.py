@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from d2lrnn import CELLS, CONFIGS, Cell, ModelConfig, build_model, named_parameters
+from d2lrnn import CELLS, CONFIGS, Cell, D2lrnnError, ModelConfig, build_model, named_parameters
 from d2lrnn.models import parameter_shapes
 
 VOCAB_SIZE = 7
@@ -32,6 +32,31 @@ def test_the_shapes_are_those_of_the_model(cell, monkeypatch):
 def test_sizes_that_no_machine_holds_cost_nothing():
     config = ModelConfig("gluon", "lstm", 2**31 - 1, embed_size=2**31 - 1)
     assert parameter_shapes(config, 2**31 - 1)["rnn._unfused.0.h2h_weight"] == (4 * (2**31 - 1), 2**31 - 1)
+
+
+GIB = 2**30
+SMALLER = "make num_hiddens, num_layers, embed_size or the vocabulary smaller"
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_hiddens", "memory", "complaint"),
+    [
+        ("gluon", 10**6, 2**60, "4,000,043,000,007 parameters cannot be made: expected at most 2,147,483,647; "),
+        ("scratch", 20_000, 8 * GIB, "1,600,780,007 parameters would take 11.9 GiB of memory, and there are 8.0: "),
+        ("fast", 2_000, 100_000_000, "16,078,007 parameters would take 0.1 GiB of memory, and there are 0.1: "),
+    ],
+)
+def test_a_model_that_does_not_fit_is_not_begun(kind, num_hiddens, memory, complaint, monkeypatch):
+    monkeypatch.setattr("d2lrnn.checks.memory", lambda: memory)
+    with pytest.raises(D2lrnnError) as caught:
+        build_model(ModelConfig(kind, num_hiddens=num_hiddens), VOCAB_SIZE)
+    assert str(caught.value) == f"a model of {complaint}{SMALLER}"
+
+
+@pytest.mark.parametrize("vocab_size", [0, -1, 2.0, True, None, 2**31])
+def test_a_vocabulary_has_a_size(vocab_size):
+    with pytest.raises(D2lrnnError, match="^vocab_size is .*: expected "):
+        build_model(ModelConfig(num_hiddens=2), vocab_size)
 
 
 def test_the_named_configurations():
