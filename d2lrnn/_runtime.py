@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from d2lrnn._threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
+
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
 
 
@@ -197,7 +199,9 @@ def _import_mxnet():
         import mxnet
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
-    _leave_openmp_to_the_engine()
+    np_mode_in_every_thread(mxnet, _leave_openmp_to_the_engine)
+    names_for_all_threads(mxnet)
+    one_graph_at_a_time(mxnet)
     mxnet.npx.set_np()
     return mxnet
 

@@ -12,14 +12,15 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "device", "_runtime"}
+GROUND = {"checks", "errors", "device", "_runtime", "_threads"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
     "errors": set(),
     "checks": {"errors"},
     "_launch": set(),
-    "_runtime": set(),
+    "_threads": set(),
+    "_runtime": {"_threads"},
     "device": {"errors", "_runtime"},
     "cells": {"checks", "errors", "_runtime"},
     "config": {"checks", "errors", "cells.declaration"},

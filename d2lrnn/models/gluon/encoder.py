@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn._threads import GRAPHS
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.batches import check_batch
 from d2lrnn.data.lines import check_counted
@@ -115,8 +116,9 @@ class Encoder(WatchfulGraphs):
             outputs, state = super().__call__(X, list(state), None, counted)
             return outputs, tuple(state)
         counted = self.check(X, state, counted)
-        self.look_for_new_memory()
-        outputs, state = self.call_graph(super().__call__, X, state, counted)
+        with GRAPHS:
+            self.look_for_new_memory()
+            outputs, state = self.call_graph(super().__call__, X, state, counted)
         return outputs, tuple(state)
 
     def check(self, X, state: tuple, counted):
@@ -253,8 +255,9 @@ class WithHead(WatchfulGraphs):
     def run(self, X, state: tuple, counted=None):
         """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
         counted = self.encoder.check(X, state, counted)
-        self.look_for_new_memory()
-        return self.encoder.call_graph(super().__call__, X, state, counted)
+        with GRAPHS:
+            self.look_for_new_memory()
+            return self.encoder.call_graph(super().__call__, X, state, counted)
 
     def repack(self) -> None:
         """Put the parameters of each fused layer together."""

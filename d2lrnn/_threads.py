@@ -1,0 +1,83 @@
+"""What MXNet 1.9.1 keeps for one thread alone, given to all; and one lock for its compiled graphs.
+
+This file imports no MXNet: :mod:`d2lrnn._runtime` hands the module over.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+# Held while a graph is compiled or called, by whatever thread.  Gluon's blocks keep what they compile, and the names in
+# it, in attributes of their own: two threads that make the first call of one block would spoil both.  Holding the lock
+# for every call costs nothing that could be had: MXNet computes in one worker thread, whoever calls.
+GRAPHS = threading.RLock()
+
+
+class _InEachThread(threading.local):
+    """An attribute ``value`` of each thread, the same in all of them until a thread sets its own.
+
+    Args:
+        value: at first, in every thread.
+        begin: called once in every thread, before the thread first reads ``value``.
+    """
+
+    def __init__(self, value: Any, begin: Callable[[], object] = lambda: None) -> None:  # Python's, for each thread
+        self.value = value
+        begin()
+
+
+def np_mode_in_every_thread(mxnet: Any, begin: Callable[[], object]) -> None:
+    """Switch np mode on in all threads; ``npx.set_np()`` does so in the calling thread alone.
+
+    ``npx.reset_np()`` switches np mode off in the thread that calls it, as MXNet documents.  MXNet's own setting for
+    the shapes of all threads would end with that call; so each thread also sets its own, when it first asks for the
+    mode.
+
+    Args:
+        mxnet: the module.
+        begin: what else every thread has to do.
+    """
+    set_shape, util = mxnet.base._LIB.MXSetIsNumpyShape, mxnet.util
+    THIS_THREAD, ALL_THREADS = 1, 2
+    previous = mxnet.base.ctypes.c_int()
+
+    def begin_thread() -> None:
+        set_shape(THIS_THREAD, mxnet.base.ctypes.byref(previous))
+        begin()
+
+    set_shape(ALL_THREADS, mxnet.base.ctypes.byref(previous))
+    util._NumpyArrayScope._current = _InEachThread(util._NumpyArrayScope(True), begin_thread)
+
+
+def names_for_all_threads(mxnet: Any) -> None:
+    """Let all threads count Gluon's names (``lstm0_``, ``lstm1_``) together, so that blocks of two threads can be one.
+
+    Gluon tells parameters by their names, and refuses a block whose parts have parameters of one name.
+    """
+    manager = mxnet.name.NameManager
+
+    class Shared(manager):  # type: ignore[valid-type, misc]
+        lock = threading.Lock()
+
+        def get(self, name: str | None, hint: str) -> str:
+            with self.lock:
+                return super().get(name, hint)
+
+    manager._current = _InEachThread(Shared())
+
+
+def one_graph_at_a_time(mxnet: Any) -> None:
+    """Let every block of Gluon's hold :data:`GRAPHS` while its graph is compiled and called."""
+    block = mxnet.gluon.HybridBlock
+    call = block._call_cached_op
+
+    @functools.wraps(call)
+    def locked(self: Any, *args: Any) -> Any:
+        with GRAPHS:
+            return call(self, *args)
+
+    if not hasattr(call, "__wrapped__"):  # not locked yet
+        block._call_cached_op = locked
