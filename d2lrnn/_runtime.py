@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from d2lrnn._copies import copy_with_gradients
 from d2lrnn._threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
 
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
@@ -202,6 +203,7 @@ def _import_mxnet():
     np_mode_in_every_thread(mxnet, _leave_openmp_to_the_engine)
     names_for_all_threads(mxnet)
     one_graph_at_a_time(mxnet)
+    copy_with_gradients(mxnet)
     mxnet.npx.set_np()
     return mxnet
 

@@ -12,7 +12,7 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "device", "_runtime", "_threads"}
+GROUND = {"checks", "errors", "device", "_runtime", "_threads", "_copies"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "checks": {"errors"},
     "_launch": set(),
     "_threads": set(),
-    "_runtime": {"_threads"},
+    "_copies": set(),
+    "_runtime": {"_copies", "_threads"},
     "device": {"errors", "_runtime"},
     "cells": {"checks", "errors", "_runtime"},
     "config": {"checks", "errors", "cells.declaration"},

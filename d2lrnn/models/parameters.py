@@ -6,7 +6,7 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.facts import is_frozen, names_of
+from d2lrnn.models.gluon.facts import is_frozen, is_tied_to_gradient, names_of
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -52,6 +52,11 @@ def trainable(params) -> list:
 def is_trainable(param) -> bool:
     """Return whether a parameter has a gradient; True for every array from scratch, which cannot be frozen."""
     return not _is_gluons(param) or not is_frozen(param)
+
+
+def has_gradient(param) -> bool:
+    """Return whether backward computes the gradient of a parameter that is trained."""
+    return is_tied_to_gradient(param) if _is_gluons(param) else param.grad is not None
 
 
 def is_overwritten(param) -> bool:

@@ -6,6 +6,7 @@ Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,6 +121,10 @@ class RNNModelScratch:
         self.vocab_size, self.num_hiddens, self.ctx = vocab_size, num_hiddens, as_ctx(ctx)
         self.params = get_params(vocab_size, num_hiddens, self.ctx)
         self._init_state, self.forward_fn = init_state, forward_fn
+
+    def __copy__(self):
+        """Return an independent model: one that shared its parameters would be trained with the original."""
+        return copy.deepcopy(self)
 
     @property
     def stack(self) -> Stack:

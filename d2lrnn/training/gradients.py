@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.parameters import data_and_grad, trainable
+from d2lrnn.models.parameters import data_and_grad, has_gradient, trainable
+
+
+def check_gradients(params: dict[str, Any]) -> None:
+    """Refuse parameters that training would leave as they are, because no gradient reaches them.
+
+    Args:
+        params: those that are to be trained, by name: arrays, or Gluon parameters that are not frozen.
+
+    Raises:
+        D2lrnnError: with the name of the first such parameter.
+    """
+    for name, param in params.items():
+        if not has_gradient(param):
+            raise D2lrnnError(
+                f"the parameter {name} has no gradient, so training would not change it: call attach_grad() of an "
+                "array, initialize() of a model on Gluon; set grad_req = 'null' where a Gluon parameter is to stay"
+            )
 
 
 def gradient_norm(params: Iterable, ctx: ContextLike = None):

@@ -17,7 +17,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.training.divergence import TrainingDivergedError, why_lost
-from d2lrnn.training.gradients import gradient_norm
+from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.objective import Objective
 from d2lrnn.training.optimisers import Average, learning_rate, make_update
@@ -52,6 +52,10 @@ class Training:
     :meth:`snapshot` returns what that takes.  A run can be halted where its random numbers are seeded anew: before each
     epoch, and after every ``segment`` batches of it.
 
+    Python, NumPy and MXNet have one generator each for the whole process.  So of two trainings at the same time, in two
+    threads, each takes the random numbers of the other: both learn, but only what draws no random numbers (consecutive
+    batches without dropout) gives the same numbers again.
+
     Args:
         model: the model, trained in place; it keeps :class:`d2lrnn.models.protocol.Model`.
         config: how to train; its ``prefixes`` and ``pred_len`` do not matter here.
@@ -66,6 +70,9 @@ class Training:
         params: the parameters that are trained, by name.
         update: the optimiser.
         average: the mean of the parameters, once ``averaging`` has begun.
+
+    Raises:
+        D2lrnnError: if a parameter that is to be trained has no gradient.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Training:
         self.position = Position()
         self.carried: tuple | None = None
         self.params = trainable_parameters(model)
+        check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
         self.average = Average(self.params.values())
 

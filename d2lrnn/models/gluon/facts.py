@@ -166,6 +166,16 @@ def is_frozen(param) -> bool:
     return param.grad_req == "null"
 
 
+def is_tied_to_gradient(param) -> bool:
+    """Return whether backward will find the gradient of a Gluon parameter that is not frozen.
+
+    A parameter that waits for the size of its inputs counts as tied: Gluon makes its gradient with its array.
+    """
+    if param._data is None:
+        return bool(param._deferred_init)
+    return all(array.grad is not None for array in param._data)
+
+
 def names_of(block) -> dict[str, Any]:
     """Return a block's parameters by name; names do not depend on how many blocks were made before.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
@@ -61,6 +62,10 @@ class Packed:
             params[kind] for kinds in (("W_x", "W_h"), ("b_", "c_")) for params in by_layer for kind in kinds
         ]
         self._whole: dict = {}  # by device
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes to copy; the parameters of a copy are still to be packed."""
+        return {**vars(self), "_whole": {}}
 
     def array(self, ctx):
         """Return the whole array on a device, with its gradient; :meth:`pack` must have been called before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextvars import ContextVar
 from typing import Any
 
@@ -29,6 +30,15 @@ class StepGraphs(mx.gluon.HybridBlock):
         super().__init__()
         # By the number of steps and which arguments are given; the graph that was used last stands last.
         self._graphs: dict[tuple, tuple] = {}
+
+    def __copy__(self):
+        """Return an independent model: one that shared its parameters would be trained with the original."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes to copy; a copy compiles its own graphs."""
+        nothing: dict[str, Any] = {"_graphs": {}, "_cached_graph": (), "_cached_op": None, "_cached_op_args": []}
+        return {**vars(self), **nothing}
 
     @property
     def unrolls(self) -> bool:
@@ -90,6 +100,10 @@ class WatchfulGraphs(StepGraphs):
     def __init__(self) -> None:
         super().__init__()
         self._seen: list = []  # the arrays of all parameters at the last call
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes to copy; in a copy, all parameters lie in other arrays."""
+        return {**super().__getstate__(), "_seen": []}
 
     def look_for_new_memory(self) -> None:
         """Throw the graphs away if a parameter lies in other arrays than at the last call."""
