@@ -12,11 +12,12 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "device", "_runtime", "_threads", "_copies"}
+GROUND = {"checks", "errors", "visible", "device", "_runtime", "_threads", "_copies"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
-    "errors": set(),
+    "visible": set(),
+    "errors": {"visible"},
     "checks": {"errors"},
     "_launch": set(),
     "_threads": set(),
@@ -56,7 +57,8 @@ LESS = {
         "checks",
         "errors",
     },
-    "cli.options": {"config", "errors"},
+    "cli.options": {"config", "errors", "visible"},
+    "cli.output": {"cli.options", "visible"},
     "cli.imports": {"cli.options", "errors", "_runtime"},
     "cli.parser": {"cli.options", "config", "errors"},
 }

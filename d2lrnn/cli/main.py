@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from d2lrnn.cli.imports import import_first, imports_in
-from d2lrnn.cli.options import prepare_stdout
+from d2lrnn.cli.output import visible_output
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.errors import D2lrnnError
 
@@ -27,6 +27,7 @@ COMMANDS = {
 }
 
 
+@visible_output()
 def main(argv: Sequence[str] | None = None, **options: Any) -> int:
     """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C.
 
@@ -34,7 +35,6 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         argv: the arguments; None: those that Python was started with.
         options: what the command's function takes beside its arguments, such as the ``pace`` of ``train``.
     """
-    prepare_stdout()
     argv = sys.argv[1:] if argv is None else argv
     imports = imports_in(argv)
     try:

@@ -15,6 +15,7 @@ from d2lrnn.config.fields import CORPUS_NAMES, LEVELS, setting
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.visible import in_a_line
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers", "num_projections")  # what the book sets, and what cells need
 
@@ -75,7 +76,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Exit with status 2 and one line; the usage, which argparse would print, fills a screen."""
-        self.exit(2, f"{self.prog}: error: {message} (all options: --help)\n")
+        if message.endswith("expected one argument"):
+            message += "; a value that begins with - needs =, as in --prefix=-x"
+        self.exit(2, f"{self.prog}: error: {in_a_line(message)} (all options: --help)\n")
+
+    def _get_values(self, action, arg_strings):
+        """Read the value of an option as it was given: argparse of Python 3.9 to 3.12 takes away the value "--"."""
+        if action.option_strings and len(arg_strings) == 1:
+            value = self._get_value(action, arg_strings[0])
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
 
     def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
         for action in self._actions:

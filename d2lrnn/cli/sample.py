@@ -10,6 +10,7 @@ from typing import Any
 
 from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
+from d2lrnn.cli.output import text_output
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
@@ -154,9 +155,10 @@ def sample(args: argparse.Namespace) -> int:
     for found, text in zip(samples, texts):
         lines = copies.lines_of(text) if copies else [text]
         blocks.append("\n".join(lines + (_log_probs_of(found, run.vocab) if request.log_probs else [])))
-    print(("\n\n" if any("\n" in text for text in texts) else "\n").join(blocks))
+    out = text_output()
+    print(("\n\n" if any("\n" in text for text in texts) else "\n").join(blocks), file=out)
     if copies and len(samples) > 1:
-        print(_variety_of(samples, run.vocab))
+        print(_variety_of(samples, run.vocab), file=out)
     return 0
 
 

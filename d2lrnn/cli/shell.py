@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from d2lrnn.visible import visible
 
 
 def command(*words: str, imports: Sequence[str] = ()) -> str:
@@ -16,7 +19,30 @@ def command(*words: str, imports: Sequence[str] = ()) -> str:
         imports: the values of ``--import`` that the command needs too.
     """
     added = [word for name in imports for word in option("--import", name)]
-    return shlex.join([_python(), "-m", "d2lrnn", *words, *added])
+    return joined([_python(), "-m", "d2lrnn", *words, *added])
+
+
+def joined(words: Iterable[str], shown: Callable[[str], str] = visible) -> str:
+    """Return words as a shell reads them, none of which is changed by the function that shows them.
+
+    Args:
+        words: of a command.
+        shown: :func:`d2lrnn.visible.visible`; for an error, :func:`d2lrnn.visible.in_a_line`.
+    """
+    return " ".join(shlex.quote(word) if shown(word) == word else _escaped(word, shown) for word in words)
+
+
+def _escaped(word: str, shown: Callable[[str], str]) -> str:
+    r"""Return a word with characters that cannot be shown as bash, zsh and ksh read them, such as ``$'a\033'``."""
+    try:
+        bytes_of = {c: os.fsencode(c) for c in word if shown(c) != c}
+    except UnicodeEncodeError:  # half a surrogate pair, which no command line can hold
+        return shlex.quote(shown(word))
+    pieces = (
+        "".join(f"\\{byte:03o}" for byte in bytes_of[c]) if c in bytes_of else f"\\{c}" if c in "'\\" else c
+        for c in word
+    )
+    return f"$'{''.join(pieces)}'"
 
 
 def option(name: str, value: str) -> list[str]:
@@ -25,8 +51,8 @@ def option(name: str, value: str) -> list[str]:
 
 
 def argument(path: Path) -> str:
-    """Return a path as a word that is not taken for an option."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
+    """Return a path as a word that is taken for no option and for no user's home."""
+    return f"./{path}" if str(path).startswith(("-", "~")) else str(path)
 
 
 def _python() -> str:

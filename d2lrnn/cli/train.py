@@ -13,7 +13,7 @@ from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
 from d2lrnn.cli.options import option_of
-from d2lrnn.cli.shell import argument, command, option
+from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
 from d2lrnn.config.training import TrainConfig
@@ -37,6 +37,7 @@ from d2lrnn.training.history import Position
 from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
 from d2lrnn.training.loop import Training, set_seed
 from d2lrnn.training.objective import NextToken
+from d2lrnn.visible import in_a_line
 
 # The settings that decide which batches an epoch has.
 BATCH_SETTINGS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
@@ -210,10 +211,10 @@ def _say_where_to_go_on(run: RunFolder, imports: Sequence[str]) -> None:
     """Print the command that goes on with a run that was stopped, if a position was kept."""
     if run.kept:
         where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
-        resume = command("train", *option("--resume", str(run.folder)), imports=imports)
+        resume = command("train", *option("--resume", argument(run.folder)), imports=imports)
         print(f"go on with it: {resume}  # {where}")
 
 
 def _resume(folder: Path) -> str:
     """Return the option that goes on with the run in a folder."""
-    return shlex.join(option("--resume", str(folder)))
+    return joined(option("--resume", argument(folder)), in_a_line)

@@ -14,6 +14,7 @@ from d2lrnn.training.history import History
 from d2lrnn.training.language_model import train_and_predict
 from d2lrnn.training.loop import set_seed
 from d2lrnn.training.objective import format_measure
+from d2lrnn.visible import visible
 
 
 def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, config: TrainConfig) -> dict[str, History]:
@@ -25,7 +26,7 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
     histories: dict[str, History] = {}
     for name, model in models.items():
         if config.verbose:
-            print(f"training {name}")
+            print(visible(f"training {name}"))
         histories[name] = train_and_predict(model, corpus, config)
         if histories[name].stopped:
             break

@@ -10,16 +10,17 @@ from typing import Any
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.objective import Objective, format_measure
+from d2lrnn.visible import visible
 
 LINE_PERIOD = 60.0  # seconds between the lines of a log file within an epoch
 
 
 def say(config: TrainConfig, line: str) -> None:
-    """Print a line, without disturbing the bar."""
+    """Print a line as it can be shown (:func:`d2lrnn.visible.visible`), without disturbing the bar."""
     if config.verbose:
         from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
 
-        tqdm.write(line)
+        tqdm.write(visible(line))
 
 
 def in_notebook() -> bool:

@@ -1,7 +1,9 @@
 """Commands as they are printed: a user pastes them, and they do what is said."""
 
 import argparse
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train
 from d2lrnn.cli.parser import make_parser
-from d2lrnn.cli.shell import argument, command, option
+from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.runs.log import LOG, read_log
+from d2lrnn.visible import in_a_line, visible
 
 SMALL = "--num-hiddens 4 --embed-size 4 --batch-size 2 --num-steps 5 --num-epochs 1 --pred-len 3".split()
 
@@ -22,6 +25,96 @@ def test_what_is_printed_is_read_as_it_was_meant(text):
     assert printed.endswith(" --import a.py --import 'my b.py'")
     args = make_parser().parse_args(shlex.split(printed)[3:])
     assert (args.run, args.prefix) == (Path(text), [text])
+
+
+# What every option of text takes by =, and what printed commands give again.
+NASTY = [
+    "--",
+    "-x",
+    "----",
+    "=",
+    " ",
+    "a b",
+    "'",
+    '"',
+    "\n",
+    "a\nb\t",
+    "$(x)",
+    "`x`",
+    "",
+    "-1",
+    "我们",
+    "~",
+    "~nobody/x",
+]
+NASTY += ["--help", "--prefix=a", "\\", "*", "!", "#", "\x1b[2J", "\x07'\\x", "\u202eexe", "\udce9", "é\udc80"]
+
+
+def text_options():
+    """Yield each option that takes any text: its command, its name, where its value goes, what it makes of a text."""
+    (commands,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name, parser in commands.choices.items():
+        for action in parser._actions:
+            if action.option_strings and action.nargs is None and not action.choices and action.type in (None, Path):
+                yield name, action.option_strings[0], action.dest, action.type or str
+
+
+OPTIONS = list(text_options())
+
+
+def test_there_are_options_of_text():
+    found = {(name, text) for name, text, *_ in OPTIONS}
+    assert {("train", "--prefix"), ("sample", "--without"), ("sample", "--stop"), ("play", "--host")} <= found
+    assert {("train", "--out"), ("train", "--import"), ("show", "--prefix"), ("evaluate", "--corpus")} <= found
+
+
+@pytest.mark.parametrize(("name", "text", "dest", "kind"), OPTIONS, ids=lambda value: str(value))
+def test_every_option_takes_every_text(name, text, dest, kind):
+    parser, run = make_parser(), {"train": [], "compare": []}.get(name, ["r"])
+    for value in NASTY:
+        for words in ([f"{text}={value}"], option(text, value)):
+            assert vars(parser.parse_args([name, *run, *words]))[dest] in (kind(value), [kind(value)])
+
+
+def words_of(printed):
+    """Return the words of a command as bash reads them."""
+    found = subprocess.run(["bash", "-c", f"printf '%s\\0' {printed}"], capture_output=True, check=True).stdout
+    return list(map(os.fsdecode, found.split(b"\0")[:-1]))
+
+
+def test_what_is_printed_can_be_pasted_whatever_the_values_are():
+    meant = [["sample", argument(Path(text)), *option("--prefix", text), *option("--import", text)] for text in NASTY]
+    lines, in_errors = [joined(words) for words in meant], [joined(words, in_a_line) for words in meant]
+    assert [visible(line) for line in lines] == lines and [in_a_line(line) for line in in_errors] == in_errors
+    words = [word for line in meant for word in line]
+    assert words_of(" ".join(lines)) == words_of(" ".join(in_errors)) == words
+    parser = make_parser()
+    for text, line, words in zip(NASTY, lines, meant):
+        if visible(text) == text:
+            assert shlex.split(line) == words
+        args = parser.parse_args(words)
+        assert (args.run, args.prefix, args.imports) == (Path(text), [text], [text])
+
+
+def test_what_no_command_line_can_hold_is_shown():
+    assert joined(["a", "\ud800'"]) == r"""a '\ud800'"'"''"""
+
+
+@pytest.mark.parametrize("name", ["-x", "--", "--prefix"])
+def test_folders_that_are_named_like_options(name):
+    parser = make_parser()
+    for words in (["./" + name], ["--", name]):
+        assert parser.parse_args(["sample", *words]).run == Path(name)
+        assert parser.parse_args(["plot", *words, "b"]).runs == [Path(name), Path("b")]
+
+
+def test_a_value_that_is_taken_for_an_option_is_told_how_to_be_written(capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["sample", "r", "--prefix", "----"])
+    assert "--prefix: expected one argument; a value that begins with - needs =, as in" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["sample", "r", "a\x1b\n"])
+    assert r"unrecognized arguments: a\x1b\n (all options: --help)" in capsys.readouterr().err
 
 
 def test_the_examples_of_the_help_can_be_pasted():
