@@ -7,9 +7,9 @@ import sys
 import unicodedata
 
 import pytest
-from tiny import quiet, rain, save_model, tiny_model
+from tiny import quiet, save_model, tiny_model
 
-from d2lrnn import D2lrnnError, FileError, load_corpus, train_and_predict
+from d2lrnn import Corpus, D2lrnnError, FileError, Vocab, load_corpus, train_and_predict
 from d2lrnn.cli import main as cli
 from d2lrnn.cli.output import text_output, visible_output
 from d2lrnn.errors import naming
@@ -57,10 +57,9 @@ def test_a_path_that_the_encoding_of_paths_lacks():
 
 def test_what_training_prints_can_be_seen(capsys):
     """In Python and in notebooks too, where no command line stands between."""
-    corpus = rain(9)
-    object.__setattr__(
-        corpus, "vocab", corpus.vocab.from_list([f"\x1b{i:x}" for i in range(corpus.vocab_size)], "word")
-    )
+    text = "\x1b0 \x1b1 \x1b2 " * 40
+    vocab = Vocab(text, "word")
+    corpus = Corpus("escapes", vocab, vocab.encode(text))
     config = quiet(num_epochs=1, verbose=True, prefixes=("\x1b0",), pred_len=3, pred_period=1)
     train_and_predict(tiny_model(corpus.vocab_size), corpus, config)
     train_side_by_side({"a\x1b": tiny_model(corpus.vocab_size)}, corpus, config)
