@@ -29,21 +29,8 @@ def test_what_is_printed_is_read_as_it_was_meant(text):
 
 # What every option of text takes by =, and what printed commands give again.
 NASTY = ["--", "-x", "----", "-1", "--help", "--prefix=a", "=", "", " ", "a b", "'", '"', "\\", "\n", "a\nb\t"]
-NASTY += [
-    "$(x)",
-    "`x`",
-    "*",
-    "!",
-    "#",
-    "~",
-    "~nobody/x",
-    "我们",
-    "\x1b[2J",
-    "\x07'\\x",
-    "\u202eexe",
-    "\udce9",
-    "é\udc80",
-]
+NASTY += ["$(x)", "`x`", "*", "!", "#", "~", "~nobody/x", "我们"]
+NASTY += ["\x1b[2J", "\x07'\\x", "\u202eexe", "\udce9", "é\udc80"]
 
 
 def text_options():
