@@ -60,16 +60,17 @@ def draw_curves(
     drawn = [value for values in curves.values() for value in values]
     if not drawn:
         raise D2lrnnError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
-    labels_of, families = legible(list(curves))
+    (x_label, y_label, *names), families = legible([*labels, *curves])
+    lines: list = []
     for i, (name, values) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
         solid = "-" if dashed is not None else LINE_STYLES[i % len(LINE_STYLES)]
-        panel.plot(range(1, len(values) + 1), values, label=labels_of[i], linestyle=solid, **style)
+        lines += panel.plot(range(1, len(values) + 1), values, label=names[i], linestyle=solid, **style)
         if dashed and name in dashed:
             panel.plot(range(1, len(dashed[name]) + 1), dashed[name], linestyle="--", **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
-    panel.set_xlabel(labels[0])
-    panel.set_ylabel(labels[1])
+    panel.set_xlabel(x_label, fontfamily=families, parse_math=False)
+    panel.set_ylabel(y_label, fontfamily=families, parse_math=False)
     drawn += [value for name in curves for value in (dashed or {}).get(name, ())]
     shown = [value for value in drawn if 0 < value < math.inf]
     if log and shown and max(shown) > 3 * min(shown):
@@ -80,7 +81,15 @@ def draw_curves(
             digits = "235" if high > 8 * low else "2345678"
             panel.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else "")
     if len(curves) > 1:
-        panel.legend(frameon=False, prop={"family": families})
+        _add_legend(panel, lines, names, families)
+
+
+def _add_legend(panel, lines: Sequence, names: Sequence[str], families: list[str]) -> None:
+    """Add a legend with each line's name as it is; Matplotlib would leave out "_a" and read "$a$" as a formula."""
+    legend = panel.legend(lines, ["-"] * len(lines), frameon=False, prop={"family": families})
+    for text, name in zip(legend.get_texts(), names):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def save_figure(figure, path: str | Path | None):

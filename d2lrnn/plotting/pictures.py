@@ -139,7 +139,8 @@ def plot_gates(
     figure, panels = new_figure(title, len(gates), size, stacked=True)
     for panel, (letter, gate) in zip(panels, gates.items()):
         image = panel.imshow(gate[:, units].T, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        panel.set_title(f"{GATE_NAMES.get(letter, 'gate')} {letter}", fontsize=10, loc="left")
+        (name,), families_of = legible([f"{GATE_NAMES.get(letter, 'gate')} {letter}"])
+        panel.set_title(name, fontsize=10, loc="left", fontfamily=families_of, parse_math=False)
         panel.set_xticks(range(0, len(tokens), step), labels[::step], fontfamily=families, parse_math=False)
         panel.tick_params(axis="x", length=0, rotation=90 if longest > 2 else 0)
         panel.set_yticks(range(len(units)), units, fontsize=7)

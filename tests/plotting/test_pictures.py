@@ -138,6 +138,50 @@ def test_names_that_are_not_ascii(tmp_path, words):
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [words, "gluon"]
 
 
+def named(first, name):
+    """Return a history of this name, which judges by a measure that is called the same."""
+    return History([{name: first, "grad_norm": 0.5}, {name: 2.0, "grad_norm": 0.25}], measure=name)
+
+
+NAMES = (r"$\frac$", "$a_b$", "_hidden", "_", "_child1", "", "{}%s", "$")
+
+
+@pytest.mark.parametrize("plot", [plot_history, plot_comparison])
+def test_names_are_shown_as_they_are(tmp_path, plot):
+    r"""Matplotlib would draw $a_b$ as a formula, fail at $\frac$, and leave _hidden out of the legend."""
+    runs = {name: named(3.0 + i, NAMES[0]) for i, name in enumerate(NAMES)}
+    for history in runs.values():
+        for epoch in history.epochs:
+            epoch["tokens_per_second"] = 9.0
+    figure = plot(runs, tmp_path / "picture.png", ", ".join(NAMES))
+    assert figure.get_suptitle() == ", ".join(NAMES)
+    assert figure.axes[0].get_ylabel() == rf"training {NAMES[0]}"
+    for panel in figure.axes:
+        legend = panel.get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == list(NAMES)
+        assert [line.get_color() for line in legend.get_lines()] == [line.get_color() for line in panel.lines]
+        texts = [*legend.get_texts(), panel.xaxis.label, panel.yaxis.label, figure._suptitle]
+        assert not [text.get_text() for text in texts if text.get_parse_math()]
+
+
+def test_a_curve_in_validation_takes_no_name_from_another():
+    valid = history_of([3.0, 2.0], [0.5, 0.4])
+    for epoch, found in zip(valid.epochs, (9.0, 8.0)):
+        epoch["valid_perplexity"] = found
+    panel = plot_history({"_a": valid, "_b": history_of([7.0, 6.0], [0.5, 0.4])}).axes[0]
+    drawn = [(line.get_color(), line.get_linestyle()) for line in panel.lines]
+    assert drawn == [(COLOURS[0], "-"), (COLOURS[0], "--"), (COLOURS[1], "-")]
+    legend = panel.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["_a", "_b"]
+    assert [line.get_color() for line in legend.get_lines()] == list(COLOURS[:2])
+
+
+def test_gates_of_a_cell_of_ones_own_may_have_any_letter(tmp_path):
+    figure = plot_gates({"$": numpy.random.random((2, 3)), "歌": numpy.random.random((2, 3))}, ["$\\frac$", "_"])
+    figure.savefig(tmp_path / "gates.png")
+    assert figure.axes[0].get_title("left") == "gate $"
+
+
 # What may come next
 
 
