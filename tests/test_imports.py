@@ -12,7 +12,7 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "visible", "device", "_runtime", "_threads", "_copies"}
+GROUND = {"checks", "errors", "visible", "device", "_runtime", "_threads", "_copies", "nd_arrays"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
@@ -23,8 +23,10 @@ MAY_IMPORT = {
     "_threads": set(),
     "_copies": set(),
     "_runtime": {"_copies", "_threads"},
+    "nd_arrays": {"errors", "_runtime"},
+    "version": set(),
     "device": {"errors", "_runtime"},
-    "cells": {"checks", "errors", "_runtime"},
+    "cells": {"checks", "errors", "_runtime", "nd_arrays"},
     "config": {"checks", "errors", "cells.declaration"},
     "data": {"config.fields", *GROUND},
     "models": {"cells", "config", "data", *GROUND},

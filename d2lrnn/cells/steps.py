@@ -7,6 +7,7 @@ that their steps name.  To add a cell of your own, see :func:`add_cell` and ``ch
 from __future__ import annotations
 
 from d2lrnn._runtime import mx
+from d2lrnn.nd_arrays import refuse_nd
 
 np, npx = mx.np, mx.npx
 
@@ -111,5 +112,10 @@ def lstm_peephole_projected_step(X, state, params):
 
 
 def dot(X, W):
-    """Return the matrix product X W, where X is a matrix or one step of :class:`d2lrnn.models.inputs.Inputs`."""
+    """Return the matrix product X W, where X is a matrix or one step of :class:`d2lrnn.models.inputs.Inputs`.
+
+    Raises:
+        D2lrnnError: for an array of mxnet.nd; the steps of the cells take arrays of mxnet.np alone.
+    """
+    refuse_nd(X, W)
     return X.dot(W)

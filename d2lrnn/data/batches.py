@@ -42,11 +42,20 @@ def data_iter_random(corpus_indices, batch_size: int, num_steps: int, ctx: Conte
 
     The corpus is cut into ``(len - 1) // num_steps`` windows that do not overlap.  Ids at the end of the corpus that
     do not fill a window are left out.  Windows at the end of the epoch that do not fill a batch are left out too; they
-    differ from epoch to epoch, since the order comes from NumPy's global generator.
+    differ from epoch to epoch, since the order comes from NumPy's global generator.  For example, with the ids of a
+    text that is as long as one batch::
+
+        >>> from d2lrnn import data_iter_random
+        >>> for X, Y in data_iter_random(range(7), batch_size=2, num_steps=3):
+        ...     print(sorted(X.tolist()), sorted(Y.tolist()))
+        [[0, 1, 2], [3, 4, 5]] [[1, 2, 3], [4, 5, 6]]
+
+    X and Y are arrays of mxnet.np.  All functions that have the book's name take them as they are; where code of your
+    own goes on in mxnet.nd, write ``X.as_nd_ndarray()``, which copies nothing.
 
     Args:
-        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array (whole floats, as np.arange
-            gives them, too).
+        corpus_indices: the ids, one-dimensional: a list, a NumPy array or an MXNet array of mxnet.np or mxnet.nd (whole
+            floats, as np.arange gives them, too).
         batch_size: windows in a batch.
         num_steps: ids in a window.
         ctx: the device of the batches, as for :func:`d2lrnn.device.as_ctx`.
@@ -77,7 +86,15 @@ def data_iter_consecutive(corpus_indices, batch_size: int, num_steps: int, ctx: 
 
     The corpus is cut into ``batch_size`` rows of ``len // batch_size`` ids; batch ``i`` holds the ids
     ``i * num_steps`` to ``(i + 1) * num_steps - 1`` of every row.  Ids that do not fill the rows, and those that a
-    row has after the last full batch, are left out.
+    row has after the last full batch, are left out.  For example::
+
+        >>> from d2lrnn import data_iter_consecutive
+        >>> for X, Y in data_iter_consecutive(range(14), batch_size=2, num_steps=3):
+        ...     print(X.tolist(), Y.tolist())
+        [[0, 1, 2], [7, 8, 9]] [[1, 2, 3], [8, 9, 10]]
+        [[3, 4, 5], [10, 11, 12]] [[4, 5, 6], [11, 12, 13]]
+
+    X and Y are arrays of mxnet.np, as :func:`data_iter_random` explains.
 
     Args:
         corpus_indices: as for :func:`data_iter_random`.
@@ -162,17 +179,7 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
                 f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
                 f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
             )
-    check_ids(_from_mxnet(X), vocab_size, "X")
-
-
-def _from_mxnet(array) -> numpy.ndarray:
-    """Return an MXNet array's numbers; floats that are whole and exact, as np.arange gives them, become int32."""
-    ids = array.asnumpy()
-    if ids.dtype.kind == "f":
-        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # from here on, a float may have been rounded
-        if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
-            return ids.astype(numpy.int32)
-    return ids
+    check_ids(X, vocab_size, "X")
 
 
 def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
@@ -180,8 +187,6 @@ def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise D2lrnnError(f"{name} is {value!r}: expected a positive whole number")
-    if isinstance(corpus_indices, mx.nd.NDArray):
-        corpus_indices = _from_mxnet(corpus_indices)
     ids = check_ids(corpus_indices, None, "corpus_indices")
     if ids.ndim != 1:
         raise D2lrnnError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")

@@ -29,7 +29,8 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
     """Return ids as int32, or refuse them before MXNet can clip or round them in silence.
 
     Args:
-        ids: whole numbers, of any shape: a list or a NumPy array.
+        ids: whole numbers, of any shape: a list, a NumPy array or an MXNet array (whole floats, as mxnet.np.arange
+            gives them, too).
         vocab_size: ids must be below this; None leaves the vocabulary open.
         what: what to call the ids in an error.
 
@@ -40,7 +41,7 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
         D2lrnnError: for anything but whole numbers, and for ids that are negative or not below vocab_size.
     """
     try:
-        array = numpy.asarray(ids)
+        array = _from_mxnet(ids) if hasattr(ids, "asnumpy") else numpy.asarray(ids)
     except ValueError as error:  # what NumPy raises for rows of unequal length
         raise D2lrnnError(f"{what} cannot be made an array of whole numbers: {error}") from error
     if array.size == 0 and not isinstance(ids, numpy.ndarray):
@@ -58,6 +59,16 @@ def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndar
             f"0 to {limit - 1}, into which MXNet would clip it in silence; is it from another vocabulary?"
         )
     return numpy.asarray(array, dtype=numpy.int32, order="C")
+
+
+def _from_mxnet(array: Any) -> numpy.ndarray:
+    """Return an MXNet array's numbers; floats that are whole and exact become int32."""
+    ids = array.asnumpy()
+    if ids.dtype.kind == "f":
+        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # from here on, a float may have been rounded
+        if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
+            return ids.astype(numpy.int32)
+    return ids
 
 
 def tokenize(text: str, level: str = "char") -> list[str]:

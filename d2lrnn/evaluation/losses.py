@@ -8,6 +8,7 @@ import math
 from d2lrnn._runtime import mx
 from d2lrnn.data.batches import check_batch
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.nd_arrays import takes_nd
 
 
 @functools.cache
@@ -18,6 +19,7 @@ def _compiled_loss():
     return loss
 
 
+@takes_nd
 def cross_entropy(logits, Y, counted=None):
     """Return the mean cross-entropy of a batch in nats, an array of shape ().
 

@@ -18,6 +18,7 @@ from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
+from d2lrnn.nd_arrays import takes_nd
 
 
 def side_by_side(F, stack: Stack, params: Sequence, n: int) -> list:
@@ -168,6 +169,7 @@ class FastRNNModel(RNNModelScratch):
     def __init__(self, vocab_size: int, num_hiddens: int, ctx: ContextLike, stack: Stack) -> None:
         super().__init__(vocab_size, num_hiddens, ctx, stack.get_params, stack.init_state, stack)
 
+    @takes_nd
     def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits; arguments, results and errors as for :class:`d2lrnn.models.scratch.RNNModelScratch`."""
         check_batch(X, self.vocab_size, state)

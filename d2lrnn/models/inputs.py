@@ -7,23 +7,38 @@ from typing import NamedTuple
 
 from d2lrnn._runtime import mx
 from d2lrnn.data.batches import check_batch
+from d2lrnn.nd_arrays import as_nd, as_np, is_nd
 
 npx, np = mx.npx, mx.np
 
 
 def to_onehot(X, size: int) -> list:
-    """Turn ids into one-hot matrices, one for each time step.
+    """Turn ids into one-hot matrices, one for each time step (d2l-zh v1, section 6.4.1).
+
+    Row i of matrix t has a single 1, in column ``X[i, t]``.  For example::
+
+        >>> from mxnet import np
+        >>> from d2lrnn import to_onehot
+        >>> inputs = to_onehot(np.array([[0, 2], [1, 0]], dtype="int32"), 3)
+        >>> len(inputs), inputs[0].shape
+        (2, (2, 3))
+        >>> inputs[0]
+        array([[1., 0., 0.],
+               [0., 1., 0.]])
 
     Args:
-        X: ids of shape (batch_size, num_steps), of an integer type.
+        X: ids of shape (batch_size, num_steps), of an integer type; or an nd array, which may also be one row of ids,
+            of shape (num_steps,).
         size: the size of the vocabulary.
 
     Returns:
-        num_steps matrices of shape (batch_size, size).
+        num_steps matrices of shape (batch_size, size); nd arrays if X is one.
 
     Raises:
         D2lrnnError: for an id outside 0 .. size - 1; MXNet would make a row of zeros of such an id.
     """
+    if is_nd(X):
+        return as_nd(to_onehot(as_np(X if X.ndim != 1 else X.reshape((1, -1))), size))
     check_batch(X, size)
     return OneHot(X.T, size)
 

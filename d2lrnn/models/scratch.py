@@ -1,7 +1,8 @@
 """The book's recurrent networks from scratch: the cells of :mod:`d2lrnn.cells.steps` over all time steps, in layers.
 
 Source: *Dive into Deep Learning*, d2l-zh v1, sections 6.4 (RNN), 6.7 (GRU), 6.8 (LSTM), 6.9 (deep) and 6.10
-(bidirectional).  Inputs and outputs are num_steps matrices.  A state is a tuple.  Every function returns new arrays.
+(bidirectional).  Inputs and outputs are num_steps matrices.  A state is a tuple.  Every function returns new arrays:
+nd arrays if inputs, state or params are nd arrays, else np arrays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs, OneHot
 from d2lrnn.models.stack import Stack, output_layer, unroll
+from d2lrnn.nd_arrays import as_nd, as_np, has_nd, takes_nd
 
 np = mx.np
 
@@ -28,10 +30,24 @@ def _language_model(step: Callable, inputs: Sequence, state: tuple, params: Sequ
     return output_layer(outputs, W_hq, b_q), state
 
 
+@takes_nd
 def rnn(inputs, state, params):
-    """Compute the outputs of the simple recurrent network.
+    """Compute the outputs of the simple recurrent network (d2l-zh v1, section 6.4.3).
 
-    Each cell of the book has such a function; ``Stack(cell)`` computes the same for every cell in ``CELLS``.
+    At each time step, from the input X and the state H::
+
+        H = tanh(X W_xh + H W_hh + b_h)
+        Y = H W_hq + b_q
+
+    Each cell of the book has such a function; ``Stack(cell)`` computes the same for every cell in ``CELLS``.  For
+    example, two rows of three ids, of a vocabulary of five::
+
+        >>> from mxnet import np
+        >>> from d2lrnn import get_rnn_params, init_rnn_state, rnn, to_onehot
+        >>> inputs = to_onehot(np.array([[0, 1, 2], [3, 4, 0]], dtype="int32"), 5)
+        >>> outputs, state = rnn(inputs, init_rnn_state(2, 8), get_rnn_params(5, 8))
+        >>> len(outputs), outputs[0].shape, state[0].shape
+        (3, (2, 5), (2, 8))
 
     Args:
         inputs: num_steps matrices of shape (batch_size, vocab_size).
@@ -39,23 +55,106 @@ def rnn(inputs, state, params):
         params: as :func:`get_rnn_params` returns them.
 
     Returns:
-        num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+        the outputs Y, num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
     """
     return _language_model(rnn_step, inputs, state, params)
 
 
+@takes_nd
 def gru(inputs, state, params):
-    """Compute the outputs of the book's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_params`."""
+    """Compute the outputs of the book's GRU, whose reset gate comes before the product (d2l-zh v1, section 6.7).
+
+    At each time step, from the input X and the state H (``*`` multiplies number by number)::
+
+        Z = sigmoid(X W_xz + H W_hz + b_z)          the update gate
+        R = sigmoid(X W_xr + H W_hr + b_r)          the reset gate
+        H_tilda = tanh(X W_xh + (R * H) W_hh + b_h)
+        H = Z * H + (1 - Z) * H_tilda
+        Y = H W_hq + b_q
+
+    For example, two rows of three ids, of a vocabulary of five::
+
+        >>> from mxnet import np
+        >>> from d2lrnn import get_gru_params, gru, init_gru_state, to_onehot
+        >>> inputs = to_onehot(np.array([[0, 1, 2], [3, 4, 0]], dtype="int32"), 5)
+        >>> outputs, (H,) = gru(inputs, init_gru_state(2, 8), get_gru_params(5, 8))
+        >>> len(outputs), outputs[0].shape, H.shape
+        (3, (2, 5), (2, 8))
+
+    Args:
+        inputs: num_steps matrices of shape (batch_size, vocab_size).
+        state: ``(H,)``, of shape (batch_size, num_hiddens).
+        params: as :func:`get_gru_params` returns them.
+
+    Returns:
+        the outputs Y, num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+    """
     return _language_model(gru_step, inputs, state, params)
 
 
+@takes_nd
 def gru_reset_after(inputs, state, params):
-    """Compute the outputs of Gluon's GRU; shapes as for :func:`rnn`, params of :func:`get_gru_reset_after_params`."""
+    """Compute the outputs of the GRU of Gluon and cuDNN, whose reset gate comes after the product.
+
+    At each time step, from the input X and the state H (``*`` multiplies number by number)::
+
+        Z = sigmoid(X W_xz + b_z + H W_hz + c_z)    the update gate
+        R = sigmoid(X W_xr + b_r + H W_hr + c_r)    the reset gate
+        H_tilda = tanh(X W_xh + b_h + R * (H W_hh + c_h))
+        H = Z * H + (1 - Z) * H_tilda
+        Y = H W_hq + b_q
+
+    For example, one row of one id, of a vocabulary of five::
+
+        >>> from mxnet import np
+        >>> from d2lrnn import get_gru_reset_after_params, gru_reset_after, init_gru_state, to_onehot
+        >>> inputs, state = to_onehot(np.array([[3]], dtype="int32"), 5), init_gru_state(1, 8)
+        >>> outputs, (H,) = gru_reset_after(inputs, state, get_gru_reset_after_params(5, 8))
+        >>> len(outputs), outputs[0].shape, H.shape
+        (1, (1, 5), (1, 8))
+
+    Args:
+        inputs: num_steps matrices of shape (batch_size, vocab_size).
+        state: ``(H,)``, of shape (batch_size, num_hiddens).
+        params: as :func:`get_gru_reset_after_params` returns them.
+
+    Returns:
+        the outputs Y, num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+    """
     return _language_model(gru_reset_after_step, inputs, state, params)
 
 
+@takes_nd
 def lstm(inputs, state, params):
-    """Compute the outputs of the LSTM; shapes as for :func:`rnn`, but the state is ``(H, C)``."""
+    """Compute the outputs of the long short-term memory (d2l-zh v1, section 6.8).
+
+    At each time step, from the input X, the state H and the memory C (``*`` multiplies number by number)::
+
+        I = sigmoid(X W_xi + H W_hi + b_i)          the input gate
+        F = sigmoid(X W_xf + H W_hf + b_f)          the forget gate
+        O = sigmoid(X W_xo + H W_ho + b_o)          the output gate
+        C_tilda = tanh(X W_xc + H W_hc + b_c)
+        C = F * C + I * C_tilda
+        H = O * tanh(C)
+        Y = H W_hq + b_q
+
+    For example, two rows of three ids, of a vocabulary of five::
+
+        >>> from mxnet import np
+        >>> from d2lrnn import get_lstm_params, init_lstm_state, lstm, to_onehot
+        >>> inputs = to_onehot(np.array([[0, 1, 2], [3, 4, 0]], dtype="int32"), 5)
+        >>> outputs, (H, C) = lstm(inputs, init_lstm_state(2, 8), get_lstm_params(5, 8))
+        >>> len(outputs), outputs[0].shape, H.shape, C.shape
+        (3, (2, 5), (2, 8), (2, 8))
+
+    Args:
+        inputs: num_steps matrices of shape (batch_size, vocab_size).
+        state: ``(H, C)``, both of shape (batch_size, num_hiddens).
+        params: as :func:`get_lstm_params` returns them.
+
+    Returns:
+        the outputs Y, num_steps matrices of shape (batch_size, vocab_size), the logits; and the new state.
+    """
     return _language_model(lstm_step, inputs, state, params)
 
 
@@ -106,7 +205,7 @@ class RNNModelScratch:
         init_state: a function of ``(batch_size, num_hiddens, ctx)`` that returns a tuple, such as
             :func:`init_lstm_state`.
         forward_fn: a function of ``(inputs, state, params)`` that returns outputs and state, such as :func:`lstm` or a
-            :class:`Stack`.
+            :class:`Stack`.  If ``get_params`` returns nd arrays, it gets nd arrays.
     """
 
     def __init__(
@@ -119,7 +218,8 @@ class RNNModelScratch:
         forward_fn: Callable,
     ) -> None:
         self.vocab_size, self.num_hiddens, self.ctx = vocab_size, num_hiddens, as_ctx(ctx)
-        self.params = get_params(vocab_size, num_hiddens, self.ctx)
+        params = get_params(vocab_size, num_hiddens, self.ctx)
+        self.params, self._calls_with_nd = as_np(params), has_nd(params)
         self._init_state, self.forward_fn = init_state, forward_fn
 
     def __copy__(self):
@@ -157,7 +257,7 @@ class RNNModelScratch:
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
-        return self._init_state(batch_size, self.num_hiddens, ctx or self.ctx)
+        return as_np(self._init_state(batch_size, self.num_hiddens, ctx or self.ctx))
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters by name, arrays with gradients.
@@ -169,6 +269,7 @@ class RNNModelScratch:
             return dict(zip(self.stack.param_names, self.params))
         return {f"params.{i}": param for i, param in enumerate(self.params)}
 
+    @takes_nd
     def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits.
 
@@ -187,7 +288,9 @@ class RNNModelScratch:
         """
         check_batch(X, self.vocab_size, state)
         inputs = OneHot(X.T, self.vocab_size)
-        if counted is None:
+        if counted is None and self._calls_with_nd:
+            outputs, state = as_np(self.forward_fn(*as_nd((inputs, state, self.params))))
+        elif counted is None:
             outputs, state = self.forward_fn(inputs, state, self.params)
         else:
             counted = check_counted(counted, X.shape, state[0].dtype)

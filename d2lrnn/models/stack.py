@@ -12,6 +12,7 @@ from d2lrnn.cells.steps import dot
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs, StepInput, columns, or_zeros
+from d2lrnn.nd_arrays import refuse_nd, takes_nd
 
 np = mx.np
 
@@ -44,6 +45,7 @@ def unroll(step: Callable, inputs: Sequence, state: tuple, params: Sequence, cou
 
 def _biases_as_rows(params: Sequence, batch_size: int) -> list:
     """Repeat each bias for all rows of a batch, once for all steps, so that no step's gradient is a sum over rows."""
+    refuse_nd(*params)
     return [np.broadcast_to(p, (batch_size, len(p))) if p.ndim == 1 else p for p in params]
 
 
@@ -131,6 +133,7 @@ class Layers:
         widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
         return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)
 
+    @takes_nd
     def __call__(self, inputs: Sequence, state: tuple, params: Sequence, counted=None):
         """Compute the outputs of the last layer.
 
@@ -235,6 +238,7 @@ class Stack:
         """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""
         return self.layers.init_state(batch_size, num_hiddens, ctx)
 
+    @takes_nd
     def __call__(self, inputs: Sequence, state: tuple, params: Sequence, counted=None):
         """Compute logits and the new state, as :func:`rnn` does for one layer.
 

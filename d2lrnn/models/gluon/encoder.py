@@ -18,6 +18,7 @@ from d2lrnn.models.gluon.facts import facts_of, is_fused, parameters_by_kind, se
 from d2lrnn.models.gluon.fused import Packed
 from d2lrnn.models.gluon.graphs import WatchfulGraphs
 from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
+from d2lrnn.nd_arrays import takes_nd
 
 nn = mx.gluon.nn
 
@@ -95,6 +96,7 @@ class Encoder(WatchfulGraphs):
         device = as_ctx(ctx) if ctx is not None else weight.list_ctx()[0]
         return tuple(self.rnn.begin_state(batch_size=batch_size, ctx=device, dtype=weight.dtype))
 
+    @takes_nd
     def __call__(self, X, state: tuple, counted=None) -> tuple:
         """Compute the outputs of the last layer.
 
@@ -252,6 +254,7 @@ class WithHead(WatchfulGraphs):
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
         return self.encoder.begin_state(batch_size, ctx)
 
+    @takes_nd
     def run(self, X, state: tuple, counted=None):
         """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
         counted = self.encoder.check(X, state, counted)

@@ -11,6 +11,7 @@ from d2lrnn.models.gluon.equations import run_equations
 from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell, is_fused, name_in_layer, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs
 from d2lrnn.models.gluon.unrolled import Identity, UnrolledLayer
+from d2lrnn.nd_arrays import takes_nd
 
 rnn, nn = mx.gluon.rnn, mx.gluon.nn
 
@@ -111,6 +112,7 @@ class RecurrentStack(StepGraphs):
         """Return the zero state, layer by layer ``H``, or ``H, C``, each (num_directions, batch_size, width)."""
         return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
 
+    @takes_nd
     def __call__(self, X, state, counted=None):
         """Pass inputs through all layers.
 

@@ -12,6 +12,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
 from d2lrnn.models.gluon.facts import GLUON_NAMES, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs, num_steps_of
+from d2lrnn.nd_arrays import takes_nd
 
 
 class UnrolledLayer(StepGraphs):
@@ -74,6 +75,7 @@ class UnrolledLayer(StepGraphs):
         widths = CELLS[self.cell].state_widths(self.num_hiddens, self.num_projections)
         return [(self.num_directions, batch_size, width) for width in widths]
 
+    @takes_nd
     def __call__(self, X, state: list, counted=None) -> tuple:
         """Take the cell over all time steps.
 
