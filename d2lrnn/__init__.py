@@ -2,25 +2,36 @@
 
 import importlib as _importlib
 import sys as _sys
+from types import ModuleType as _ModuleType
 from typing import Any as _Any
 
 from d2lrnn._launch import is_command_line as _is_command_line
+from d2lrnn._launch import is_from_import as _is_from_import
+from d2lrnn.book_names import answer as _answer
+from d2lrnn.version import VERSION as __version__  # noqa: F401
 
 
 def __getattr__(name: str) -> _Any:
-    """Import all public names when the command line asks for the first of them; the comment below says why."""
-    if not name.startswith("_") and "_complete" not in globals():
+    """Import all public names when the command line asks for the first of them; the comment below says why.
+
+    For a name that only the book has, the error says what d2lrnn calls it.
+    """
+    if (name == "__all__" or not name.startswith("_")) and "_complete" not in globals():
         globals()["_complete"] = True
         _importlib.reload(_sys.modules[__name__])
         if name in globals():
             return globals()[name]
+    if _answer(name):
+        # Python replaces the AttributeError of a name in `from d2lrnn import ...` by a sentence of its own.
+        raise (ImportError if _is_from_import() else AttributeError)(_answer(name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# `python -m d2lrnn` imports this file before d2lrnn/__main__.py.  The command line does not use these names: a command
-# imports what it needs itself, so --help and a wrong option need not wait for MXNet.  But a reader's own file that the
-# command line imports (--import) may ask for a public name.  Then __getattr__ runs this file again, and the condition
-# holds.  The groups stand in the order of the road from a text to a picture; pyproject.toml keeps isort away from them.
+# `python -m d2lrnn` and the command `d2lrnn` import this file first.  The command line does not use these names: a
+# command imports what it needs itself, so --help and a wrong option need not wait for MXNet.  But a reader's own file
+# that the command line imports (--import) may ask for a public name.  Then __getattr__ runs this file again, and the
+# condition holds.  The groups stand in the order of the road from a text to a picture; pyproject.toml keeps isort away
+# from them.
 if not _is_command_line() or "_complete" in globals():
     _complete = True
 
@@ -166,3 +177,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
     from d2lrnn.plotting import plot_next as plot_next
+
+    __all__ = [
+        _name for _name, _value in globals().items() if not (_name.startswith("_") or isinstance(_value, _ModuleType))
+    ]

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,11 @@ MAY_IMPORT = {
     "_runtime": {"_copies", "_threads"},
     "nd_arrays": {"errors", "_runtime"},
     "version": set(),
+    "book_names": {"errors"},
     "device": {"errors", "_runtime"},
     "cells": {"checks", "errors", "_runtime", "nd_arrays"},
     "config": {"checks", "errors", "cells.declaration"},
-    "data": {"config.fields", *GROUND},
+    "data": {"config.fields", "book_names", *GROUND},
     "models": {"cells", "config", "data", *GROUND},
     "evaluation": {"models", "data", "config", *GROUND},
     "generation": {"models", "data", "config", *GROUND},
@@ -38,6 +40,7 @@ MAY_IMPORT = {
     "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors"},
     "cli": {
         *("web", "plotting", "runs", "training", "generation", "evaluation", "models", "data", "config", "cells"),
+        "version",
         *GROUND,
     },
     "__main__": {"cli.main"},
@@ -51,6 +54,7 @@ LESS = {
     "data.files": {"errors"},
     "data.corpora": {"data.vocabulary", "data.files", "config.fields"},
     "data.datasets": {
+        "book_names",
         "data.vocabulary",
         "data.corpora",
         "data.corpus",
@@ -62,7 +66,7 @@ LESS = {
     "cli.options": {"config", "errors", "visible"},
     "cli.output": {"cli.options", "visible"},
     "cli.imports": {"cli.options", "errors", "_runtime"},
-    "cli.parser": {"cli.options", "config", "errors"},
+    "cli.parser": {"cli.options", "config", "errors", "version"},
 }
 MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}
 # Neither of the two ways to write a model leans on the other.
@@ -144,9 +148,11 @@ def test_every_file_is_short():
 
 
 def test_every_public_name_is_documented():
-    names = {name for name in inside(imports(FILES["__init__"].read_text())) if not name.startswith("_launch")}
+    own = ("_launch", "version", "book_names")  # what __init__ itself needs
+    names = {name for name in inside(imports(FILES["__init__"].read_text())) if not name.startswith(own)}
     names = {name.rpartition(".")[2] for name in names}
     assert {"lstm", "RNNModel", "train_and_predict", "load_corpus", "CELLS"} <= names
+    assert len(d2lrnn.__all__) == len(names) and set(d2lrnn.__all__) == names
     for name in names:
         if not name.isupper():
             doc = getattr(d2lrnn, name).__doc__
@@ -189,6 +195,40 @@ def test_help_and_wrong_options_do_not_wait_for_mxnet(arguments, status):
     assert result.returncode == status
     assert "d2lrnn" in imported
     assert not imported & {"mxnet", "numpy", "tqdm", "pooch", "matplotlib"}
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The file that an installation writes for the command ``d2lrnn``."""
+    project = (PACKAGE.parent / "pyproject.toml").read_text()
+    module, function = re.search(r'^\[project.scripts\]\nd2lrnn = "([\w.]+):(\w+)"$', project, re.MULTILINE).groups()
+    file = tmp_path / "bin" / "d2lrnn"
+    file.parent.mkdir()
+    file.write_text(
+        f"import sys\nfrom {module} import {function}\nif __name__ == '__main__':\n    sys.exit({function}())\n"
+    )
+    return str(file)
+
+
+def test_the_command_d2lrnn_does_not_wait_for_mxnet_either(command):
+    result = python("-X", "importtime", command, "--help")
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
+    assert result.returncode == 0 and result.stdout.startswith("usage: ")
+    assert "d2lrnn" in imported and not imported & {"mxnet", "numpy", "tqdm", "pooch", "matplotlib"}
+
+
+def test_a_file_that_the_command_d2lrnn_imports_gets_all_of_d2lrnn(command, tmp_path):
+    (tmp_path / "mine.py").write_text("from d2lrnn import *\nprint(train, len(CELLS))")
+    result = python(command, "--import", str(tmp_path / "mine.py"), "plot", "nothing")
+    assert result.stdout.startswith("<function train at ") and result.stdout.endswith(" 8\n")
+    assert result.stderr.startswith("d2lrnn: ") and result.returncode == 1
+
+
+@pytest.mark.parametrize("where", [["-m", "d2lrnn"], None], ids=["python -m", "command"])
+def test_version(where, command):
+    result = python(*(where or [command]), "--version")
+    assert (result.stdout, result.stderr) == (f"d2lrnn {d2lrnn.__version__}\n", "")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", d2lrnn.__version__)
 
 
 def test_another_package_that_is_run_gets_all_of_d2lrnn(tmp_path):

@@ -21,6 +21,7 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.version import VERSION
 
 
 def make_parser() -> Parser:
@@ -38,6 +39,7 @@ def make_parser() -> Parser:
         "  python -m d2lrnn train --corpus my.txt --out runs/my   # your own text\n"
         "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does",
     )
+    parser.add_argument("--version", action="version", version=f"d2lrnn {VERSION}")
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
@@ -187,6 +188,8 @@ def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise D2lrnnError(f"{name} is {value!r}: expected a positive whole number")
+    if isinstance(corpus_indices, Corpus):
+        raise D2lrnnError("corpus_indices is a Corpus: expected the ids of one of its splits, such as corpus.train")
     ids = check_ids(corpus_indices, None, "corpus_indices")
     if ids.ndim != 1:
         raise D2lrnnError(f"corpus_indices has shape {ids.shape}: expected one dimension, the ids of a text in a row")

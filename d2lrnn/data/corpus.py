@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy
@@ -13,6 +14,10 @@ from d2lrnn.errors import D2lrnnError
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as ids (int32, one dimension, read-only) and their vocabulary.
+
+    It can be taken apart as the book does it (d2l-zh v1, section 6.3)::
+
+        corpus_indices, char_to_idx, idx_to_char, vocab_size = load_data_jay_lyrics()
 
     Raises:
         D2lrnnError: if a split is not one row of ids of the vocabulary, or is empty.
@@ -34,6 +39,10 @@ class Corpus:
                 raise D2lrnnError(f"{what} has shape {ids.shape}: expected one dimension, not empty")
             ids.setflags(write=False)
             object.__setattr__(self, split, ids)
+
+    def __iter__(self) -> Iterator:
+        """Give ``train``, the ids by token, the tokens by id, and the vocabulary's size, in the book's order."""
+        return iter((self.train, self.vocab.token_to_idx, self.vocab.idx_to_token, self.vocab_size))
 
     @property
     def vocab_size(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy
 
+from d2lrnn.book_names import refuse_batches
 from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, ends_as_words
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, decode, fetch, read_texts, reading
@@ -131,6 +132,7 @@ def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None =
     return _load_named("couplets", data_dir, max_chars)
 
 
+@refuse_batches
 def load_data_time_machine(
     max_tokens: int | None = None, data_dir: PathLike | None = None, level: str = "char"
 ) -> Corpus:

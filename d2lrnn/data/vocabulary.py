@@ -191,6 +191,25 @@ class Vocab:
             message += "; write <unk> in its place"
         return message
 
+    def __getattr__(self, name: str) -> Any:
+        """Say what a name of d2l 0.17's vocabulary is called here."""
+        said = {
+            "to_tokens": "vocab.decode(ids) is their text, and vocab.idx_to_token[i] the token of one id",
+            "token_freqs": "collections.Counter(tokens).most_common() has them",
+            "unk": "an unknown token is an UnknownTokenError, unless the text itself has <unk>",
+        }
+        more = f", a name of the book: {said[name]}" if name in said else ""
+        raise AttributeError(f"a Vocab has no {name}{more}")
+
+    def __getitem__(self, tokens: Any) -> Any:
+        """Say how ids are looked up, which d2l 0.17 does in brackets."""
+        raise D2lrnnError(
+            f"vocab[{tokens!r}] is not how ids are looked up here: vocab.encode(tokens) has those of a text or of "
+            "tokens, and vocab.token_to_idx[token] that of one"
+        )
+
+    __iter__ = None  # or Python would try vocab[0], vocab[1] and so on
+
     def __len__(self) -> int:
         return len(self.idx_to_token)
 
