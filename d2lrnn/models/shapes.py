@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from d2lrnn.cells.registry import CELLS
 from d2lrnn.checks import MAX_SIZE, check_memory, check_whole
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.errors import D2lrnnError
@@ -74,3 +75,20 @@ def _gluon_shapes(config: ModelConfig, vocab_size: int, width: int) -> dict[str,
     shapes |= {"dense.weight": (num_outputs, width), "dense.bias": (num_outputs,)}
     absent = {"embedding.weight": not config.embed_size, "dense.weight": config.tie_weights}
     return {name: shape for name, shape in shapes.items() if not absent.get(name)}
+
+
+def state_shapes(config: ModelConfig, batch_size: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the state of ``build_model(config, vocab_size)``, without making the model.
+
+    Args:
+        config: the model's settings.
+        batch_size: rows of a batch.
+
+    Returns:
+        the shapes of the arrays of ``model.begin_state(batch_size)``; all are float32.
+    """
+    stack = stack_from(config)
+    widths = CELLS[stack.cell].state_widths(config.num_hiddens, config.num_projections) * config.num_layers
+    if config.kind == "gluon":
+        return [(stack.num_directions, batch_size, width) for width in widths]
+    return [(batch_size, width) for width in widths * stack.num_directions]

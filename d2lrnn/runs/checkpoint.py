@@ -12,7 +12,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy
 
@@ -24,8 +24,11 @@ from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError, UnknownCellError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
+from d2lrnn.runs.archive import ArchiveError, Kind, Member, members_of, read_array, read_text
+from d2lrnn.runs.contents import check_arrays, check_meta, check_parameters, check_same
 from d2lrnn.runs.format2 import upgraded
-from d2lrnn.runs.whole_file import whole_file
+from d2lrnn.runs.schema import parse
+from d2lrnn.runs.whole_file import open_file, whole_file
 from d2lrnn.training.snapshot import Snapshot
 
 _KIND = b"d2lrnn checkpoint "
@@ -34,6 +37,7 @@ BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of 
 TEXT = "text"  # what a language model's vocabulary is called
 _META = "meta.json"
 _PARAMETERS = "parameters/"  # stands before the names of the parameters
+_WRONG = "the checkpoint's contents are not what they should be"
 _TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
@@ -99,12 +103,12 @@ class Checkpoint:
             CheckpointError: if the parameters do not fit the model; then the model is unchanged.
         """
         targets = named_parameters(model)
-        expected = {name: (target.shape, numpy.dtype(target.dtype)) for name, target in targets.items()}
-        found = {name: (array.shape, array.dtype) for name, array in self.parameters.items()}
-        if found != expected:
-            names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-            what = self.model_config or type(model).__name__
-            raise CheckpointError(f"{self._where}the parameters {', '.join(names)} do not fit the model {what}")
+        expected = {name: Kind(target.shape, numpy.dtype(target.dtype)) for name, target in targets.items()}
+        found = {name: Kind(array.shape, array.dtype) for name, array in self.parameters.items()}
+        try:
+            check_same(found, expected, self.model_config or type(model).__name__)
+        except D2lrnnError as error:
+            raise CheckpointError(f"{self._where}{error}") from error
         for name, target in targets.items():
             set_values(target, self.parameters[name])
         return model
@@ -163,61 +167,100 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
+    Nothing that the file says is believed before it is checked: its description by the table in
+    :mod:`d2lrnn.runs.contents`, its arrays by the names and shapes that follow from the description.
+
     Raises:
-        FileError: if the file cannot be read.
-        CheckpointError: if the file is no checkpoint, damaged, or of another format version.
+        FileError: if the file cannot be read, or is no file but a FIFO or a device.
+        CheckpointError: if the file is no checkpoint, damaged, made up, or of another format version.
     """
     path = Path(path)
-    version, body = _verified_body(path)
-    try:
-        with numpy.load(io.BytesIO(body), allow_pickle=False) as archive:
-            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
-        meta = json.loads(str(arrays.pop(_META)))
-        if version == 2:
-            meta = upgraded(meta)
-        memory = {name[len(_TRAINING) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_TRAINING)}
-        if version > 2:  # in format 2 the parameters' own names stand there
-            arrays = {name[len(_PARAMETERS) :]: array for name, array in arrays.items()}
-        return Checkpoint(
-            None if meta["model_config"] is None else ModelConfig.from_dict(meta["model_config"]),
-            {name: Vocab.from_list(vocab["tokens"], vocab["level"]) for name, vocab in meta["vocabularies"].items()},
-            TrainConfig.from_dict(meta["train_config"]),
-            meta["corpus"],
-            arrays,
-            dict(meta["origin"]),
-            None if meta["training"] is None else Snapshot.from_facts(meta["training"], memory),
-            dict(meta.get("reached", {})),
-            path,
-        )
-    except UnknownCellError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except Exception as error:  # the checksum fits, so somebody made or edited the file: any error is possible
-        reason = error if isinstance(error, D2lrnnError) else repr(error)
-        raise CheckpointError(f"{path}: the checkpoint's contents are not what they should be: {reason}") from error
+    with open_file(path) as file, naming(path):
+        version, digest = _head(file, path)
+        begin = file.tell()
+        try:
+            members = members_of(file)
+        except ArchiveError as error:
+            raise _damaged(path, str(error)) from error
+        found = _digest(file, begin)
+        if found != digest:
+            raise _damaged(path, f"its SHA-256 is {found}, expected {digest}")
+        try:
+            return _read(file, version, members, path)
+        except UnknownCellError as error:
+            raise CheckpointError(f"{path}: {_short(error)}") from error
+        except D2lrnnError as error:  # the checksum fits, so somebody made or edited the file
+            raise CheckpointError(f"{path}: {_WRONG}: {_short(error)}") from error
 
 
-def _verified_body(path: Path) -> tuple[int, bytes]:
-    """Return a file's format version, and its body after the two lines; check the body's SHA-256.
-
-    Raises:
-        FileError, CheckpointError: as :func:`load_checkpoint`.
-    """
-    with naming(path):
-        content = path.read_bytes()
-    if not content.startswith(_KIND):
+def _head(file: IO[bytes], path: Path) -> tuple[int, str]:
+    """Return the format version and the SHA-256 that a file's first two lines tell; no more than these are read."""
+    if file.read(len(_KIND)) != _KIND:
         raise CheckpointError(
             f"{path} is not a d2lrnn checkpoint: expected it to begin with {_KIND.strip().decode()!r}"
         )
-    head, _, rest = content.partition(b"\n")
-    version = head[len(_KIND) :]
-    if version not in (b"2", b"%d" % VERSION):
-        shown = version[:20].decode(errors="replace").strip()
+    version = file.readline(20)
+    if version not in (b"2\n", b"%d\n" % VERSION):
+        shown = version.decode(errors="replace").strip()
         raise CheckpointError(f"{path} has format version {shown!r}, this d2lrnn reads '2' and '{VERSION}'")
-    digest, _, body = rest.partition(b"\n")
-    found = hashlib.sha256(body).hexdigest()
-    if found.encode() != digest:
-        raise CheckpointError(
-            f"{path} is damaged: its SHA-256 is {found}, expected {digest[:64].decode(errors='replace')}; "
-            "was it cut off while it was copied? Take another copy, or train again"
-        )
-    return int(version), body
+    digest = file.readline(65)
+    if len(digest) < 65 or not digest.endswith(b"\n"):
+        raise _damaged(path, "its second line is no SHA-256")
+    return int(version), digest[:-1].decode(errors="replace")
+
+
+def _digest(file: IO[bytes], begin: int) -> str:
+    """Return the SHA-256 of what a file holds from ``begin`` on; little of it is in memory at a time."""
+    file.seek(begin)
+    digest = hashlib.sha256()
+    while piece := file.read(2**20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read(file: IO[bytes], version: int, members: dict[str, Member], path: Path) -> Checkpoint:
+    """Return the checkpoint of a file that has these members.
+
+    Raises:
+        D2lrnnError: if the members are not those of a checkpoint.
+    """
+    if _META not in members:
+        raise ArchiveError(f"there is no {_META} among {len(members)} arrays")
+    meta = parse(read_text(file, members.pop(_META)))
+    meta = upgraded(meta) if version == 2 else meta
+    check_meta(meta)
+    model_config = None if meta["model_config"] is None else ModelConfig.from_dict(meta["model_config"])
+    train_config = TrainConfig.from_dict(meta["train_config"])
+    vocabularies = {name: Vocab.from_list(v["tokens"], v["level"]) for name, v in meta["vocabularies"].items()}
+    memory = _named(members, _TRAINING)
+    parameters = _named(members, _PARAMETERS if version > 2 else "")  # in format 2 they have their own names
+    if members:
+        raise ArchiveError(f"there are {len(members)} arrays that no checkpoint has, such as {next(iter(members))!r}")
+    kinds = {name: member.kind for name, member in parameters.items()}
+    check_parameters(kinds, model_config, len(vocabularies[TEXT]) if TEXT in vocabularies else None)
+    check_arrays(
+        {name: member.kind for name, member in memory.items()}, meta["training"], kinds, (model_config, train_config)
+    )
+    arrays, memory_arrays = (
+        {name: read_array(file, member) for name, member in named.items()} for named in (parameters, memory)
+    )
+    training = None if meta["training"] is None else Snapshot.from_facts(meta["training"], memory_arrays)
+    reached, origin = meta.get("reached", {}), meta["origin"]
+    return Checkpoint(model_config, vocabularies, train_config, meta["corpus"], arrays, origin, training, reached, path)
+
+
+def _named(members: dict[str, Member], prefix: str) -> dict[str, Member]:
+    """Take the members whose names begin with a prefix out of ``members``, and return them by the rest of the name."""
+    return {name[len(prefix) :]: members.pop(name) for name in list(members) if name.startswith(prefix)}
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged: {reason}; was it cut off while it was copied? Take another copy, or train again"
+    )
+
+
+def _short(error: D2lrnnError, most: int = 500) -> str:
+    """Return an error's message as one line; a value of a made-up file may be long."""
+    message = " ".join(str(error).split())
+    return message if len(message) <= most else f"{message[:most]}..."

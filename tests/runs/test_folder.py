@@ -434,22 +434,29 @@ def test_damaged_checkpoints_are_refused_and_change_nothing(here, finished, caps
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda facts, arrays: facts.pop("position"), "the run's history or position is not what it should be"),
-        (lambda facts, arrays: facts["position"].update(chapter=3), "the run's history or position is not what it"),
-        (lambda facts, arrays: facts["steps"].update(update="many"), "the run's history or position is not what it"),
-        (lambda facts, arrays: facts["position"].update(batch="3"), "the run's history or position is not what it"),
+        (lambda facts, arrays: facts.pop("position"), "training.position is missing"),
+        (lambda facts, arrays: facts["position"].update(chapter=3), "training.position.chapter is unknown: expected "),
+        (lambda facts, arrays: facts["steps"].update(update="many"), "training.steps.update is 'many': expected a w"),
+        (lambda facts, arrays: facts["position"].update(batch="3"), "training.position.batch is '3': expected a whole"),
+        (lambda facts, arrays: facts["history"].update(perplexity=[3.0]), "training.history.perplexity is unknown"),
+        (lambda facts, arrays: facts["history"].update(measure="accuracy"), "history.epochs[0].accuracy is missing"),
         (
-            lambda facts, arrays: facts["history"].update(perplexity=[3.0]),
-            "the run's history or position is not what it",
+            lambda facts, arrays: arrays.update({"state.0": numpy.zeros((1, 4, 9), "float32")}),
+            "the training's arrays state.0 do not fit the model",
         ),
         (
-            lambda facts, arrays: facts["history"].update(measure="accuracy"),
-            "the run is judged by its accuracy, expected",
+            lambda facts, arrays: arrays.pop("mean.dense.bias"),
+            "the training's arrays mean and variance are not of the same parameters",
         ),
-        (lambda facts, arrays: arrays.update({"state.0": numpy.zeros((1, 4, 9), "float32")}), "carried state is of an"),
-        (lambda facts, arrays: arrays.pop("mean.dense.bias"), "the run's memory is of another model or optimizer"),
-        (lambda facts, arrays: arrays.update({"mean.x": numpy.zeros(3)}), "memory is of another model or optimizer"),
-        (lambda facts, arrays: arrays.update({"mean.dense.bias": numpy.zeros(3)}), "memory is of another model or opt"),
+        (lambda facts, arrays: arrays.update({"mean.x": numpy.zeros(3)}), "the training's arrays mean.x do not fit"),
+        (
+            lambda facts, arrays: arrays.update({"mean.dense.bias": numpy.zeros(3)}),
+            "the training's arrays mean.dense.bias do not fit",
+        ),
+        (
+            lambda facts, arrays: [arrays.pop(f"{kind}.dense.bias") for kind in ("mean", "variance")],
+            "the run's memory is of another model or optimizer",
+        ),
     ],
 )
 def test_an_edited_position_is_refused_and_changes_nothing(here, finished, capsys, edit, message):
