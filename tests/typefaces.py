@@ -7,17 +7,23 @@ from matplotlib import font_manager
 from d2lrnn.plotting import fonts
 
 
-def only_usual_fonts(monkeypatch):
-    """Let Matplotlib know no font but its usual one, while the test lasts; to be followed by :func:`forget_fonts`."""
+def only_usual_fonts(monkeypatch, packaged=False):
+    """Let Matplotlib know no font but its usual one, while the test lasts; to be followed by :func:`forget_fonts`.
+
+    ``packaged``: whether the font that comes with the environment is there too.
+    """
     usual = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", usual)
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
+    if not packaged:
+        monkeypatch.setattr(fonts, "FONT_PACKAGE", "no_such_package")
     forget_fonts()
 
 
 def forget_fonts():
     """Let new fonts be looked for again, and each family's file be found anew."""
     fonts._add_new_fonts.cache_clear()
+    fonts._add_packaged_font.cache_clear()
     font_manager.fontManager._findfont_cached.cache_clear()
 
 

@@ -1,12 +1,17 @@
-"""Fonts that can write a text: Matplotlib's own has no Chinese, and draws a box for a character that it lacks."""
+"""Fonts that can write a text: Matplotlib's own has no Chinese, and draws a box for a character that it lacks.
+
+An installed font with Chinese is taken where there is one; else Noto Sans SC, which comes with the environment.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import itertools
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 # Beginnings of the names of fonts with Chinese characters, the best one for labels first.  (One file holds the Noto
 # Sans CJK fonts of all countries.  Matplotlib sees only the first of them, called JP, which has all characters.)
@@ -24,8 +29,12 @@ PREFERRED = (
 )
 
 
+# A package of requirements.txt that holds nothing but fonts (SIL Open Font License 1.1), and the file that is used.
+FONT_PACKAGE, FONT_FILE = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
+
+
 def legible(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return texts that the installed fonts can write, and the font families to write them in.
+    """Return texts that the fonts can write, and the font families to write them in.
 
     A character that no font has becomes its code point, such as U+6708, with a warning once a process.  A character
     that cannot be seen, such as a line end, becomes its code point too.
@@ -46,7 +55,8 @@ def legible(texts: Sequence[str]) -> tuple[list[str], list[str]]:
 def _warn() -> None:
     warnings.warn(
         "no installed font has some of the characters: they are written as their code points, such as U+6708; for "
-        "Chinese ones install a font (Debian, Ubuntu: apt-get install fonts-noto-cjk, or fonts-wqy-microhei)",
+        "Chinese ones install a font (Debian, Ubuntu: apt-get install fonts-noto-cjk, or fonts-wqy-microhei; or, from "
+        f"Python 3.10 on, pip install {FONT_PACKAGE.replace('_', '-')})",
         stacklevel=3,
     )
 
@@ -76,7 +86,7 @@ def _families_for(characters: set[str]) -> tuple[list[str], set[str]]:
 def _best_font(characters: set[str]) -> str | None:
     """Return the first font that has all of the characters, else the one that has most of them, else None."""
     best, most = None, 0
-    for name in itertools.chain(_known_fonts(), _new_fonts()):
+    for name in itertools.chain(_known_fonts(), _new_fonts(), _packaged_fonts()):
         count = len(characters & _characters_of(name))
         if count > most:
             best, most = name, count
@@ -109,6 +119,22 @@ def _add_new_fonts() -> None:
     for path in sorted({*font_manager.findSystemFonts()} - known):
         with contextlib.suppress(Exception):  # as Matplotlib does: a broken font may raise anything
             font_manager.fontManager.addfont(path)
+
+
+def _packaged_fonts() -> Iterator[str]:
+    """Yield the families of all fonts, with the one that comes with the environment."""
+    _add_packaged_font()
+    yield from _known_fonts()
+
+
+@functools.cache
+def _add_packaged_font() -> None:
+    from matplotlib import font_manager
+
+    spec = importlib.util.find_spec(FONT_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        with contextlib.suppress(Exception):  # as for fonts that were installed
+            font_manager.fontManager.addfont(str(Path(folder, FONT_FILE)))
 
 
 def _characters_of(family: str) -> frozenset[str]:

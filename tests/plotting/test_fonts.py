@@ -1,6 +1,7 @@
 """Texts that fonts can write and texts that they cannot, with the fonts of this machine and with others."""
 
 import shutil
+import sys
 import warnings
 
 import matplotlib
@@ -9,6 +10,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from typefaces import font_file, forget_fonts, only_usual_fonts
 
+import d2lrnn
 from d2lrnn.plotting import fonts
 from d2lrnn.plotting.figures import new_figure, save_figure
 from d2lrnn.plotting.fonts import legible
@@ -97,6 +99,57 @@ def test_what_the_best_font_lacks_is_a_code_point(installed):
     fonts._warn.cache_clear()
     with pytest.warns(UserWarning, match="no installed font has some"):
         assert legible([MOON + STAR]) == (["月U+661F"], [*OWN, "Alpha"])
+
+
+# The font that comes with the environment
+
+
+@pytest.fixture
+def packaged(installed, monkeypatch, tmp_path):
+    """Let there be a package of that name with a font of these characters, and no Chinese font beside it."""
+
+    def package(characters):
+        installed()
+        monkeypatch.setattr(fonts, "FONT_PACKAGE", "fonts_of_a_test")
+        (tmp_path / "fonts_of_a_test").mkdir()
+        (tmp_path / "fonts_of_a_test" / "__init__.py").write_text("raise AssertionError('the package is not run')")
+        if characters:
+            font_file(tmp_path / "fonts_of_a_test" / fonts.FONT_FILE, "Noto Sans SC", characters)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return package
+
+
+def test_the_packaged_font_is_taken_where_no_other_has_a_character(packaged):
+    packaged("月星")
+    assert legible([MOON, STAR]) == ([MOON, STAR], [*OWN, "Noto Sans SC"])
+
+
+def test_an_installed_font_is_taken_before_the_packaged_one(packaged, tmp_path):
+    packaged("月星")
+    font_manager.fontManager.addfont(font_file(tmp_path / "Alpha.ttf", "Alpha", MOON))
+    assert legible([MOON]) == ([MOON], [*OWN, "Alpha"])
+
+
+def test_a_packaged_font_that_is_gone_is_no_error(packaged):
+    packaged("")
+    fonts._warn.cache_clear()
+    with pytest.warns(UserWarning, match="no installed font has some"):
+        assert legible([MOON]) == (["U+6708"], OWN)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the package with the font needs Python 3.10")
+def test_the_environment_brings_a_font_for_the_corpora(monkeypatch, tmp_path):
+    text = "分开 我们，的了。雨 銀河漢字"
+    only_usual_fonts(monkeypatch, packaged=True)
+    try:
+        assert legible([text]) == ([text], [*OWN, "Noto Sans SC"])
+        characters = {c for c in d2lrnn.load_corpus("sample").vocab.idx_to_token if not c.isspace()}
+        assert characters <= fonts._characters_of("Noto Sans SC") | fonts._characters_of(OWN[0])
+        drawn(text, [*OWN, "Noto Sans SC"], tmp_path)
+    finally:
+        monkeypatch.undo()
+        forget_fonts()
 
 
 # With real fonts
