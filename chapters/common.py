@@ -185,7 +185,6 @@ def show(models: Mapping[str, Any], histories: Mapping, lesson: Lesson, name: st
     """
     picture = lesson.out / f"{name}.png"
     status = compare.report_comparison(dict(histories), picture, lesson.title(title))
-    display_in_notebook(picture)
     width = max(map(len, histories))
     for prefix in dict.fromkeys(lesson.training.prefixes):
         print(f"\nwhat each writes after {prefix!r}")

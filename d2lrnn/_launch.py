@@ -1,9 +1,10 @@
-"""Tell how this Python was started; imports neither MXNet nor NumPy."""
+"""Tell how this Python was started and who asks; imports neither MXNet nor NumPy."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
 def is_command_line() -> bool:
@@ -24,3 +25,15 @@ def is_command_line() -> bool:
 def is_from_import() -> bool:
     """Return whether the caller's caller, a module's ``__getattr__``, is asked for a name of ``from ... import``."""
     return sys._getframe(2).f_code.co_name == "_handle_fromlist"
+
+
+def notebook_shell() -> Any:
+    """Return IPython's shell if this runs in a Jupyter kernel, else None."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if hasattr(shell, "kernel") else None
+
+
+def in_notebook() -> bool:
+    """Return whether this runs in a Jupyter kernel."""
+    return notebook_shell() is not None

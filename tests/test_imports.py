@@ -13,7 +13,7 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "visible", "device", "_runtime", "_threads", "_copies", "nd_arrays"}
+GROUND = {"checks", "errors", "visible", "device", "_launch", "_runtime", "_threads", "_copies", "nd_arrays"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {

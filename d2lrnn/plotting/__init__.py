@@ -4,6 +4,7 @@ from d2lrnn.plotting.figures import COLOURS as COLOURS
 from d2lrnn.plotting.figures import draw_curves as draw_curves
 from d2lrnn.plotting.figures import new_figure as new_figure
 from d2lrnn.plotting.figures import save_figure as save_figure
+from d2lrnn.plotting.figures import show_figure as show_figure
 from d2lrnn.plotting.inspection import EmbeddingMap as EmbeddingMap
 from d2lrnn.plotting.inspection import embedding_map as embedding_map
 from d2lrnn.plotting.inspection import gate_activations as gate_activations

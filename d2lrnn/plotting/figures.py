@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from d2lrnn._launch import notebook_shell
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.plotting.fonts import legible
 
@@ -123,3 +126,29 @@ def save_figure(figure, path: str | Path | None):
                     raise
                 raise D2lrnnError(f"{path}: this format needs TeX: {error}") from error
     return figure
+
+
+def show_figure(figure):
+    """Show a figure below the cell of a notebook, and return it; elsewhere return it alone.
+
+    A notebook shows what the last line of a cell returns.  If that is the figure that the cell has shown already,
+    nothing is shown; in a later cell it is shown again.
+    """
+    if notebook_shell() is not None:
+        _display(figure)
+        figure._ipython_display_ = functools.partial(_display_again, figure, notebook_shell().execution_count)
+    return figure
+
+
+def _display(figure) -> None:
+    from IPython.display import Image, display
+
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    display(Image(picture.getvalue()))
+
+
+def _display_again(figure, cell: int) -> None:
+    """Show a figure that the cell with this number has shown, unless that cell still runs."""
+    if notebook_shell() is None or notebook_shell().execution_count != cell:
+        _display(figure)

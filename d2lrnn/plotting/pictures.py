@@ -10,7 +10,7 @@ import numpy
 
 from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.plotting.figures import COLOURS, GREY, draw_curves, new_figure, save_figure
+from d2lrnn.plotting.figures import COLOURS, GREY, draw_curves, new_figure, save_figure, show_figure
 from d2lrnn.plotting.fonts import legible
 from d2lrnn.plotting.inspection import EmbeddingMap
 from d2lrnn.training.history import History
@@ -27,7 +27,7 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
         title: above the picture.
 
     Returns:
-        the Matplotlib figure.
+        the Matplotlib figure; a notebook shows it below the cell, once.
 
     Raises:
         D2lrnnError: if there is no run with a finished epoch.
@@ -37,7 +37,7 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
     grad_norm = {name: history.grad_norm for name, history in histories.items()}
     labels = ("epoch", "mean gradient norm before clipping")
     draw_curves(panels[1], grad_norm, labels, log=True, dashed={} if validation else None)
-    return save_figure(figure, path)
+    return show_figure(save_figure(figure, path))
 
 
 def plot_comparison(histories: Mapping[str, History], path: str | Path | None = None, title: str = ""):
@@ -47,7 +47,7 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
     speed = {name: history.tokens_per_second for name, history in histories.items()}
     draw_curves(panels[1], speed, ("epoch", "tokens per second"))
     panels[1].set_ylim(bottom=0)
-    return save_figure(figure, path)
+    return show_figure(save_figure(figure, path))
 
 
 def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
@@ -95,7 +95,7 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
     panel.margins(x=0.12)
     panel.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     panel.set_xlabel("probability")
-    return save_figure(figure, path)
+    return show_figure(save_figure(figure, path))
 
 
 def plot_gates(
@@ -148,7 +148,7 @@ def plot_gates(
         panel.set_ylabel("hidden unit")
         panel.grid(visible=False)
     figure.colorbar(image, ax=panels, ticks=(0, 0.5, 1), label="activation: 0 shut, 1 open", aspect=40, pad=0.02)
-    return save_figure(figure, path)
+    return show_figure(save_figure(figure, path))
 
 
 def varied_units(gates: Sequence[numpy.ndarray], count: int) -> numpy.ndarray:
@@ -188,7 +188,7 @@ def plot_embedding(embedding: EmbeddingMap, path: str | Path | None = None, titl
         axis.set_label_text(f"{which} principal component, {100 * share:.0f} % of the variance")
     dots = _write_at_points(panel, embedding.points, *token_labels(embedding.tokens))
     panel.scatter(*embedding.points[dots].T, s=7, color=GREY, zorder=1)
-    return save_figure(figure, path)
+    return show_figure(save_figure(figure, path))
 
 
 def _write_at_points(panel, points: numpy.ndarray, labels: Sequence[str], families: list[str]) -> list[int]:

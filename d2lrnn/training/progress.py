@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from d2lrnn._launch import in_notebook
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.objective import Objective, format_measure
@@ -21,13 +22,6 @@ def say(config: TrainConfig, line: str) -> None:
         from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
 
         tqdm.write(visible(line))
-
-
-def in_notebook() -> bool:
-    """Return whether this runs in a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return hasattr(shell, "kernel")
 
 
 class ProgressBar:
