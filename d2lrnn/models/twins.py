@@ -78,6 +78,7 @@ def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
     )
 
 
+@numpy.errstate(over="ignore", invalid="ignore")  # who uses the sums says that they are no numbers
 def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
     """Add each gate's second bias, if there is one, to the first and set it to 0, unless the cell itself has both."""
     cell = CELLS[stack.cell]

@@ -30,6 +30,16 @@ class EmbeddingMap(NamedTuple):
     shares: tuple[float, float]  # the share of the vectors' variance along each of the two axes, 0 to 1
 
 
+def check_finite(what: str, values: numpy.ndarray) -> None:
+    """Check that all values are numbers, such as those of a picture.
+
+    Raises:
+        D2lrnnError: if they are not.
+    """
+    if not numpy.isfinite(values).all():
+        raise D2lrnnError(f"{what} hold NaN or infinity: did the model diverge in training?")
+
+
 def next_token_probabilities(
     prefix: str, model: LanguageModel, vocab: Vocab, count: int = 10
 ) -> list[tuple[str, float]]:
@@ -76,7 +86,8 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
 
     Raises:
         D2lrnnError: for an empty text, a vocabulary of another size, or a layer that is not there; for a cell without
-            gates, or with gates of another form; for a bidirectional model, or a model whose equations are not known.
+            gates, or with gates of another form; for a bidirectional model, or a model whose equations are not known;
+            for gates that are not numbers.
         UnknownTokenError: for a character or word of the text that the vocabulary does not have.
     """
     check_vocab(model, vocab)
@@ -100,7 +111,10 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
             states.append(cell.step(x, states[-1], list(own.values()))[1])
         outputs = [state[0] for state in states[1:]]
     after = cell.peepholes_after or ""
-    return {gate: _activations(gate, X, states, own, gate in after).asnumpy() for gate in gates}
+    found = {gate: _activations(gate, X, states, own, gate in after).asnumpy() for gate in gates}
+    for activations in found.values():
+        check_finite("the gates", activations)
+    return found
 
 
 def _equations_of(model) -> tuple[Stack, list]:
@@ -179,8 +193,7 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
     check_vocab(model, vocab)
     check_whole("count", count, 3)
     vectors = _token_vectors(model)[:count].astype("float64")
-    if not numpy.isfinite(vectors).all():
-        raise D2lrnnError("the tokens' vectors hold NaN or infinity: did the model diverge in training?")
+    check_finite("the tokens' vectors", vectors)
     U, sizes, _ = numpy.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     points = numpy.pad(U * sizes, [(0, 0), (0, 2)])[:, :2]  # a vector of one number has no second component
     points *= numpy.where(points.max(axis=0) < -points.min(axis=0), -1, 1)  # SVD leaves the sign open

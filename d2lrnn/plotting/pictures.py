@@ -12,7 +12,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.plotting.figures import COLOURS, GREY, draw_curves, new_figure, save_figure, show_figure
 from d2lrnn.plotting.fonts import legible
-from d2lrnn.plotting.inspection import EmbeddingMap
+from d2lrnn.plotting.inspection import EmbeddingMap, check_finite
 from d2lrnn.training.history import History
 
 GATE_NAMES = {"i": "input gate", "f": "forget gate", "o": "output gate", "z": "update gate", "r": "reset gate"}
@@ -76,8 +76,9 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
         the Matplotlib figure.
 
     Raises:
-        D2lrnnError: if there is no token, or the probabilities sum up to more than 1.
+        D2lrnnError: if there is no token, or the probabilities are no numbers or sum up to more than 1.
     """
+    check_finite("the probabilities", numpy.array([probability for _, probability in probabilities]))
     rest = 1 - sum(probability for _, probability in probabilities)
     if not probabilities or rest < -1e-6:
         raise D2lrnnError(f"the probabilities sum up to {1 - rest:g}: expected those of at least one token, at most 1")
@@ -121,13 +122,15 @@ def plot_gates(
         the Matplotlib figure.
 
     Raises:
-        D2lrnnError: if there is no gate, or a gate has not a row for each token; if ``num_units`` is no whole number of
-            at least 1.
+        D2lrnnError: if there is no gate, or a gate has not a row for each token, or holds anything but numbers; if
+            ``num_units`` is no whole number of at least 1.
     """
     check_whole("num_units", num_units)
     if not gates or not tokens or any(gate.ndim != 2 or len(gate) != len(tokens) for gate in gates.values()):
         shapes = ", ".join(f"{letter} {gate.shape}" for letter, gate in gates.items()) or "none"
         raise D2lrnnError(f"gates are {shapes}, tokens {len(tokens)}: expected of each gate a row for each token")
+    for gate in gates.values():
+        check_finite("the gates", gate)
     units = varied_units(list(gates.values()), num_units)
     labels, families = token_labels(tokens)
     step = math.ceil(len(tokens) / 80)  # in a long text not all labels have room
@@ -177,7 +180,11 @@ def plot_embedding(embedding: EmbeddingMap, path: str | Path | None = None, titl
 
     Returns:
         the Matplotlib figure.
+
+    Raises:
+        D2lrnnError: if a point's coordinates are no numbers.
     """
+    check_finite("the points", embedding.points)
     width, height = numpy.ptp(embedding.points, axis=0) + 1e-9
     figure, (panel,) = new_figure(title, size=(9, min(max(9 * height / width, 5), 9)))
     panel.update_datalim(embedding.points)

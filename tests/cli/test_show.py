@@ -1,6 +1,7 @@
 """The command ``show``, from the arguments to the picture."""
 
 import inspect
+import math
 import re
 from functools import partial
 
@@ -22,8 +23,10 @@ from d2lrnn import (
     plot_next,
     predict,
 )
+from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import show as show_command
+from d2lrnn.models.parameters import get_values, named_parameters, set_values
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.runs.trained import load_run
 
@@ -32,9 +35,11 @@ from d2lrnn.runs.trained import load_run
 def save(tmp_path, tiny_corpus):
     """Keep a new model as if it had been trained; returns its folder."""
 
-    def save(prefixes=("the quick", "fox"), **shape):
+    def save(prefixes=("the quick", "fox"), change=None, **shape):
         config = ModelConfig(**{"num_hiddens": 20, "init_scale": 0.8, **shape})
         model = build_model(config, tiny_corpus.vocab_size)
+        for param in named_parameters(model).values() if change else ():
+            set_values(param, mx.np.array(change(get_values(param).asnumpy())))
         folder = tmp_path / "fox"
         save_checkpoint(
             folder / "model.d2lrnn", Checkpoint.of(model, config, TrainConfig(prefixes=prefixes), tiny_corpus)
@@ -154,6 +159,45 @@ def test_what_cannot_be_shown_is_said_in_a_line(save, show, shape, options, comp
     assert status == 1
     assert line.startswith("d2lrnn: ") and re.search(complaint, line)
     assert [path.name for path in folder.iterdir()] == ["model.d2lrnn"]
+
+
+NO_NUMBERS = "hold NaN or infinity: did (it|the model) diverge in training"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ([], "the model's logits"),
+        (["--what", "gates"], "the model's logits"),
+        (["--what", "gates", "--prefix", "fox"], "the gates"),
+        (["--what", "embedding"], "the tokens' vectors"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["gluon", "scratch"])
+def test_a_model_that_is_lost_is_not_drawn(save, show, kind, options, what, value):
+    """As the command `sample` says it; one weight in seven is lost, so that some sums are of inf and -inf."""
+
+    def lose(weights):
+        weights.flat[::7], weights.flat[3::7] = value, -value
+        return weights
+
+    folder = save(kind=kind, change=lose)
+    status, out = show(folder, *options)
+    assert status == 1 and re.fullmatch(f"d2lrnn: {what} {NO_NUMBERS}.\\n", out)
+    assert [path.name for path in folder.iterdir()] == ["model.d2lrnn"]
+
+
+@pytest.mark.parametrize("options", [[], ["--prefix", "fox"]])
+def test_gates_of_weights_whose_sums_overflow(save, show, options):
+    """3e38 is a number of float32, and the sum of two such numbers is none."""
+
+    def enlarge(weights):
+        weights.flat[::7], weights.flat[3::7] = 3e38, -3e38
+        return weights
+
+    status, out = show(save(change=enlarge), "--what", "gates", *options)
+    assert status == 1 and re.search(NO_NUMBERS, out)
 
 
 def test_a_run_that_is_not_there(show, tmp_path):

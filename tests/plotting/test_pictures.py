@@ -10,6 +10,7 @@ from pictures import pixels
 from tiny import history_of
 from typefaces import forget_fonts, only_usual_fonts
 
+from d2lrnn import D2lrnnError
 from d2lrnn.plotting import fonts
 from d2lrnn.plotting.figures import COLOURS, GREY
 from d2lrnn.plotting.inspection import EmbeddingMap
@@ -208,6 +209,19 @@ def test_no_others_where_there_are_none():
 def test_no_probabilities(probabilities, found):
     with pytest.raises(ValueError, match=f"the probabilities sum up to {found}: expected"):
         plot_next(probabilities)
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+def test_what_is_no_number_is_not_drawn(lost):
+    gate = numpy.full((2, 3), 0.5)
+    gate[1, 2] = lost
+    for what, plot, arguments in (
+        ("probabilities", plot_next, [[("a", 0.5), ("b", lost)]]),
+        ("gates", plot_gates, [{"z": gate}, ["a", "b"]]),
+        ("points", plot_embedding, [EmbeddingMap(("a", "b"), gate[:, 1:], (0.5, 0.5))]),
+    ):
+        with pytest.raises(D2lrnnError, match=f"the {what} hold NaN or infinity: did the model diverge in training"):
+            plot(*arguments)
 
 
 # Gates
