@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+
+from wcwidth import iter_graphemes
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
@@ -83,7 +86,8 @@ def acrostic(
 
     Args:
         heads: for each text the characters that its lines begin with, at least one; marks and white space are left
-            out.  A text has a line for each head.  For several texts with the same heads, repeat the heads.
+            out.  A text has a line for each head.  A head may have several code points, such as a letter and its
+            accent: its line begins with all of them.  For several texts with the same heads, repeat the heads.
         form: how the lines follow one another, cut or repeated to as many lines (:meth:`Form.of_lines`).  Five heads
             in couplets, for example, give two couplets and one line, which ends with a full stop.
         model: as for :func:`compose`.
@@ -135,6 +139,7 @@ def _stream(
     """
     if sampling is not None and sampling.stop is not None:
         raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
+    forms, given = zip(*map(_by_code_points, forms, given))
     masks, unread = [], []  # unread: each row's characters that the vocabulary lacks, by place
     for form, row in zip(forms, given):
         unread.append({place: character for place, character in row.items() if character not in vocab})
@@ -175,5 +180,22 @@ def _check_known(characters: Iterable[str], vocab: Vocab) -> None:
 
 
 def _characters(text: str) -> list[str]:
-    """Return the characters of a text, without punctuation and white space."""
-    return [character for character in text if not is_mark(character)]
+    """Return what a reader sees as the characters of a text, without punctuation and white space.
+
+    Such a character may have several code points: a letter and its accent, a flag, a family of emoji.
+    """
+    return [character for character in iter_graphemes(text) if not is_mark(character[0])]
+
+
+def _by_code_points(form: Form, given: Mapping[int, str]) -> tuple[Form, dict[int, str]]:
+    """Return a form and the given characters with a place for each code point, which are what a vocabulary has.
+
+    A line is longer by the further code points of its characters, so that a reader sees as many characters in it.
+    """
+    lengths, placed, more = list(form.lengths), {}, 0
+    for place, character in sorted(given.items()):
+        for offset, code_point in enumerate(character):
+            placed[place + more + offset] = code_point
+        lengths[bisect(form.begins, place) - 1] += len(character) - 1
+        more += len(character) - 1
+    return Form(tuple(lengths), form.ends), placed

@@ -373,3 +373,39 @@ WORDS = Vocab.from_list(["，", "。", "\n", "spring"], "word")
 def test_errors_name_what_is_wrong(call, error, complaint):
     with pytest.raises(error, match=complaint):
         call(model_of(VERSE))
+
+
+# Characters of several code points
+
+FLAG, FAMILY, KEYCAP, HANGUL = "🇨🇳", "👩\u200d👩\u200d👧", "3\ufe0f\u20e3", "\u1112\u1161\u11ab"
+
+
+@pytest.mark.parametrize("head", ["花\u0301", FLAG, FAMILY, KEYCAP, HANGUL])
+@pytest.mark.parametrize("sampling", SETTINGS, ids=NAMES)
+def test_a_line_begins_with_all_code_points_of_its_head(head, sampling):
+    """The reader sees as many characters in the line as in every other line."""
+    vocab = Vocab.from_list(dict.fromkeys("，。\n春风花月夜山□3" + head))
+    model = model_of(vocab)
+    (sample,) = acrostic([f"春{head}，山"], COUPLET, model, vocab, sampling)
+    first, second, third = re.fullmatch("(.*)，(.*)。\n(.*)。", sample.text).groups()
+    assert (first[0], second[: len(head)], third[0]) == ("春", head, "山")
+    assert (len(first), len(second), len(third)) == (2, len(head) + 2, 2)
+    assert sample.text == vocab.decode(sample.ids)
+
+
+def test_a_line_begins_with_all_code_points_that_the_model_has_never_seen():
+    with pytest.raises(UnknownTokenError, match=r"unknown character '🇨' \(U\+1F1E8\) at position 0"):
+        acrostic([FLAG], COUPLET, model_of(VERSE), VERSE)
+    (sample,) = acrostic([f"{FLAG}花"], COUPLET, model_of(VERSE), VERSE, skip_unknown=True)
+    assert re.fullmatch(f"{FLAG}{LETTERS}，花{LETTERS}{{2}}。", sample.text)
+    assert len(sample.ids) == len(sample.text) == 8
+
+
+def test_an_opening_fills_the_lines_by_what_a_reader_sees():
+    """The accent stays with its letter, where the line ends too; a mark takes its accent along."""
+    vocab = Vocab.from_list("，。\n春风花月夜山□3\u0301")
+    for opening in ("月风\u0301，\u0301花\u0301山", "月风\u0301花\u0301山"):
+        (sample,) = compose([opening], COUPLET, model_of(vocab), vocab)
+        assert re.fullmatch(f"月风\u0301，花\u0301山{LETTERS}。", sample.text)
+    with pytest.raises(ValueError, match="has 6 characters: expected at most 5"):
+        compose(["春\u0301" * 6], COUPLET, model_of(vocab), vocab)
