@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Union
 
 from d2lrnn._launch import notebook_shell
 from d2lrnn.errors import D2lrnnError, naming
@@ -15,6 +16,8 @@ from d2lrnn.plotting.fonts import legible
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")  # of curves, in this order
 
 GREY = "#b4bbc2"  # of what is not singled out: the bar of all other tokens, tokens without a label
+
+DRAWN = 1e100  # the largest number that is drawn
 
 LINE_STYLES = ("-", "--", "-.", ":")  # where one curve covers another, the other shows in the gaps
 
@@ -41,17 +44,18 @@ def new_figure(title: str, num_panels: int = 1, size: tuple[float, float] | None
     return figure, panels
 
 
-Curves = Mapping[str, Sequence[float]]  # values by the name that the legend gives them
+# By the name that the legend gives it, a curve: values over 1, 2, 3 and so on, or by the number that each is over.
+Curves = Mapping[str, Union[Sequence[float], Mapping[int, float]]]
 
 
 def draw_curves(
     panel, curves: Curves, labels: tuple[str, str], log: bool = False, dashed: Curves | None = None
 ) -> None:
-    """Draw curves over 1, 2, 3 ... into a panel.
+    """Draw curves into a panel, such as measures over the epochs.
 
     Args:
         panel: one of :func:`new_figure`.
-        curves: values by the name that the legend gives them.
+        curves: values over 1, 2, 3 and so on, or by the number that each is over, by the name in the legend.
         labels: of the two axes.
         log: whether the vertical axis is logarithmic, if the values are far enough apart to label it well.
         dashed: further curves, each drawn dashed in the colour of the curve of its name.  The curves themselves are
@@ -60,7 +64,7 @@ def draw_curves(
     Raises:
         D2lrnnError: if none of the curves has a value.
     """
-    drawn = [value for values in curves.values() for value in values]
+    drawn = [value for curve in curves.values() for value in _points(curve)[1]]
     if not drawn:
         raise D2lrnnError("there is nothing to plot: no curve has a value; has a run finished an epoch?")
     (x_label, y_label, *names), families = legible([*labels, *curves])
@@ -68,13 +72,13 @@ def draw_curves(
     for i, (name, values) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": "o" if len(values) < 3 else ""}
         solid = "-" if dashed is not None else LINE_STYLES[i % len(LINE_STYLES)]
-        lines += panel.plot(range(1, len(values) + 1), values, label=names[i], linestyle=solid, **style)
+        lines += panel.plot(*_points(values), label=names[i], linestyle=solid, **style)
         if dashed and name in dashed:
-            panel.plot(range(1, len(dashed[name]) + 1), dashed[name], linestyle="--", **style)
+            panel.plot(*_points(dashed[name]), linestyle="--", **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlabel(x_label, fontfamily=families, parse_math=False)
     panel.set_ylabel(y_label, fontfamily=families, parse_math=False)
-    drawn += [value for name in curves for value in (dashed or {}).get(name, ())]
+    drawn += [value for name in curves for value in _points((dashed or {}).get(name, ()))[1]]
     shown = [value for value in drawn if 0 < value < math.inf]
     if log and shown and max(shown) > 3 * min(shown):
         panel.set_yscale("log")
@@ -93,6 +97,17 @@ def _add_legend(panel, lines: Sequence, names: Sequence[str], families: list[str
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
         text.set_text(name)
+
+
+def _points(curve: Sequence[float] | Mapping[int, float]) -> tuple[Sequence[int], Sequence[float]]:
+    """Return what a curve's values are over, and the values.
+
+    Values beyond DRAWN, where Matplotlib's arithmetic overflows, are left out as infinite ones are.
+    """
+    numbers, values = (
+        (curve.keys(), curve.values()) if isinstance(curve, Mapping) else (range(1, len(curve) + 1), curve)
+    )
+    return list(numbers), [value if abs(value) <= DRAWN else math.nan for value in values]
 
 
 def save_figure(figure, path: str | Path | None):

@@ -34,7 +34,7 @@ def plot_history(histories: Mapping[str, History], path: str | Path | None = Non
     """
     figure, panels = new_figure(title, 2)
     validation = _draw_measure(panels[0], histories, "{} (dashed: validation)")
-    grad_norm = {name: history.grad_norm for name, history in histories.items()}
+    grad_norm = {name: history.numbered("grad_norm") for name, history in histories.items()}
     labels = ("epoch", "mean gradient norm before clipping")
     draw_curves(panels[1], grad_norm, labels, log=True, dashed={} if validation else None)
     return show_figure(save_figure(figure, path))
@@ -44,7 +44,7 @@ def plot_comparison(histories: Mapping[str, History], path: str | Path | None = 
     """Draw the measure that runs are judged by over the epochs, and their speed; otherwise as :func:`plot_history`."""
     figure, panels = new_figure(title, 2)
     _draw_measure(panels[0], histories, "{}; dashed: in validation")
-    speed = {name: history.tokens_per_second for name, history in histories.items()}
+    speed = {name: history.numbered("tokens_per_second") for name, history in histories.items()}
     draw_curves(panels[1], speed, ("epoch", "tokens per second"))
     panels[1].set_ylim(bottom=0)
     return show_figure(save_figure(figure, path))
@@ -56,8 +56,8 @@ def _draw_measure(panel, histories: Mapping[str, History], label: str) -> bool:
     If one has, ``label`` is the vertical axis's, with {} for the measure.
     """
     first = next(iter(histories.values()), History())
-    curves = {name: history.trained for name, history in histories.items()}
-    validation = {name: history.valid for name, history in histories.items() if history.valid}
+    curves = {name: history.numbered(history.measure) for name, history in histories.items()}
+    validation = {name: history.numbered(history.valid_measure) for name, history in histories.items() if history.valid}
     label = label.format(first.measure) if validation else f"training {first.measure}"
     draw_curves(panel, curves, ("epoch", label), log=first.less_is_better, dashed=validation or None)
     return bool(validation)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, or_none, parse, record, text, whole
+from d2lrnn.runs.whole_file import open_file
 from d2lrnn.training.history import History
 
 LOG = "log.jsonl"  # in the folder of a run
+MAX_EPOCHS = 1_000_000
+MAX_LOG, MAX_LINES = 2**28, 2 * MAX_EPOCHS  # bytes and lines of a log
+MAX_LINE = 2**24  # bytes of a line: those of an epoch have some 300; in a head, the texts to begin with may be long
+
+# What a line must be, as far as it is read here: that of an epoch, with a number or null for each measure; any other.
+_EPOCH = record({"event": text, "epoch": whole(1, MAX_EPOCHS)}, others=or_none(any_number))
+_ENTRY = record({}, {"event": text, "epoch": whole(0), "measure": text, "less_is_better": flag}, others=anything)
 
 
 class RunError(D2lrnnError):
@@ -28,55 +37,86 @@ def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a run's log; a last line that a kill cut short is left out.
+    """Read a run's log line by line; a last line that a kill cut short is left out.
 
     Raises:
-        RunError: if the file is not there, or is no such log.
+        FileError: if the file cannot be read, or is no file but a FIFO or a device.
+        RunError: if there is no such file, or it is no such log.
     """
     with naming(path):
-        found = path.is_file()
+        found = path.exists()
     if not found:
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
     entries = []
-    with naming(path):
-        lines = path.read_text(errors="replace").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line:  # after the last line end
-            continue
-        try:
-            entry = json.loads(line)
-            if not isinstance(entry, dict) or not isinstance(entry.get("epoch", 0), int):
-                raise ValueError
-        except ValueError:
-            if number == len(lines):
-                break
-            raise RunError(f"{path}, line {number} is not a line of a run's log: {line[:50]!r}") from None
-        entries.append(entry)
+    with open_file(path) as file, naming(path):
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_LOG:
+            raise RunError(f"{path} has {size:,} bytes: expected a run's log, at most {MAX_LOG:,}")
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+            if number > MAX_LINES:
+                raise RunError(f"{path} has over {MAX_LINES:,} lines: expected a run's log, with one for each epoch")
+            if line == b"\n":
+                continue
+            try:
+                entries.append(_entry(line))
+            except MismatchError as error:
+                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                    break
+                start = line[:50].decode(errors="replace").rstrip("\n")
+                raise RunError(f"{path}, line {number} is not a line of a run's log: {start!r}: {error}") from None
     return entries
 
 
-def read_history(run: Path) -> History:
-    """Return the epochs of a run's log.
+def _entry(line: bytes) -> dict[str, Any]:
+    entry = parse(line.decode(errors="replace"))
+    check = _EPOCH if isinstance(entry, dict) and entry.get("event") == "epoch" else _ENTRY
+    check(entry)
+    return entry
+
+
+@dataclass(frozen=True)
+class LoggedEpochs:
+    """The epochs that a log tells of."""
+
+    history: History  # an epoch that the log does not tell of has no measures
+    missing: list[int]  # epochs, from 1 to the last one, without the measure that the run is judged by
+    doubled: list[int]  # epochs with several lines, of which the last one counts
+
+
+def read_epochs(run: Path) -> LoggedEpochs:
+    """Return the epochs of a run's log, and which are missing or there twice.
 
     Args:
         run: the folder of the run, or its log.
 
     Raises:
-        RunError: as :func:`read_log`; also if no epoch is over.
+        FileError, RunError: as :func:`read_log`; RunError also if no epoch is over.
     """
     with naming(run):
         path = run / LOG if run.is_dir() else run
-    history = History()
+    history, doubled = History(), set()
+    by_number: dict[int, dict[str, float]] = {}
     for entry in read_log(path):
         if entry.get("event") == "epoch":
-            numbers = {name: value for name, value in entry.items() if isinstance(value, (int, float))}
-            history.epochs.append({name: value for name, value in numbers.items() if name != "epoch"})
+            number = entry["epoch"]
+            if number in by_number:
+                doubled.add(number)
+            values = {name: value for name, value in entry.items() if name not in ("event", "epoch")}
+            by_number[number] = {name: value for name, value in values.items() if value is not None}
         else:  # the head names the measure; in old logs it does not, and the measure is the perplexity
             history.measure = entry.get("measure", history.measure)
             history.less_is_better = entry.get("less_is_better", history.less_is_better)
-    if not history.trained:
+    history.epochs = [by_number.get(number, {}) for number in range(1, max(by_number, default=0) + 1)]
+    known = history.numbered(history.measure)
+    if not known:
         raise RunError(f"{path} tells of no epoch yet: wait until the first one is over")
-    return history
+    missing = [number for number in range(1, len(history.epochs) + 1) if number not in known]
+    return LoggedEpochs(history, missing, sorted(doubled))
+
+
+def read_history(run: Path) -> History:
+    """Return the epochs of a run's log as a history; arguments and errors as for :func:`read_epochs`."""
+    return read_epochs(run).history
 
 
 def machine() -> dict[str, Any]:

@@ -38,7 +38,11 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         """Return a measure's values, one for each epoch that has it."""
-        return [epoch[name] for epoch in self.epochs if name in epoch]
+        return list(self.numbered(name).values())
+
+    def numbered(self, name: str) -> dict[int, float]:
+        """Return a measure's values by the number of the epoch, from 1, of the epochs that have it."""
+        return {number: epoch[name] for number, epoch in enumerate(self.epochs, 1) if name in epoch}
 
     @property
     def trained(self) -> list[float]:
@@ -58,7 +62,7 @@ class History:
     @property
     def validated(self) -> list[int]:
         """The epochs, from 1, that have the measure in validation."""
-        return [number for number, epoch in enumerate(self.epochs, 1) if self.valid_measure in epoch]
+        return list(self.numbered(self.valid_measure))
 
     @property
     def best_epoch(self) -> int:
