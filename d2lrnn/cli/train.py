@@ -27,6 +27,7 @@ from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.plotting.pictures import plot_history
+from d2lrnn.runs.agreement import check_position
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint
 from d2lrnn.runs.folder import USUAL_PACE, Pace, RunFolder
 from d2lrnn.runs.log import RunError
@@ -138,17 +139,24 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
         training.restore(checkpoint.training)
     except D2lrnnError as error:
         raise RunError(f"{checkpoint.path}: {error}") from error
-    batches_for(model, corpus, config)
+    num_batches = batches_for(model, corpus, config).num_batches
+    if not _changes_of_batches(config, checkpoint.train_config) and config.batches != "varied":
+        check_position(checkpoint, num_batches)
     run = RunFolder(folder, training, checkpoint, pace)
     _describe(model, checkpoint.shape, corpus, ctx)
     _settle_position(training, checkpoint.train_config)
     return _carry_out(args, run, training, corpus)
 
 
+def _changes_of_batches(config: TrainConfig, before: TrainConfig) -> list[str]:
+    """Return the names of the settings that have changed and decide which batches an epoch has."""
+    return [name for name in BATCH_SETTINGS if config.flat[name] != before.flat[name]]
+
+
 def _settle_position(training: Training, before: TrainConfig) -> None:
     """Begin the epoch anew if its batches have changed, and say where the run goes on."""
     config, epoch = training.config, training.position.epoch
-    changes = [name for name in BATCH_SETTINGS if config.flat[name] != before.flat[name]]
+    changes = _changes_of_batches(config, before)
     if changes and training.position.batch:
         training.position, training.carried = Position(epoch), None
         print(f"another {' and '.join(changes)}: epoch {epoch} of {config.num_epochs} begins anew")

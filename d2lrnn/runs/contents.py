@@ -76,7 +76,7 @@ STEPS = {"steps": record({"update": whole(), "average": whole()})}
 
 COMMON = {  # to both formats
     "model_config": anything,  # ModelConfig checks it
-    "train_config": anything,  # TrainConfig checks it
+    "train_config": record({}, {"prefixes": list_of(text)}, others=anything),  # TrainConfig checks the rest
     "corpus": path,  # the corpus's name or its file's
     "origin": origin,
 }

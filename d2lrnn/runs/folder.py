@@ -9,16 +9,19 @@ import math
 import os
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from d2lrnn.errors import naming
+from d2lrnn.runs.agreement import check_best, check_log
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.log import LOG, RunError, epoch_entry, machine, read_log
 from d2lrnn.runs.whole_file import remove_parts, whole_file
 from d2lrnn.training.history import Position
 from d2lrnn.training.loop import SEGMENT, Training
+from d2lrnn.training.progress import say
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,16 @@ class RunFolder:
 
         Raises:
             FileError: if the log cannot be read or written.
-            RunError, CheckpointError: if there is a log or a best model that cannot be read as such.
+            RunError, CheckpointError: if there is a log or a best model that cannot be read as such, or is of another
+                run.
         """
         history, resumed = self._training.history, self._training.update.steps > 0
+        best: dict[str, Any] = {}
         done, model_config = len(history.epochs), self._about.model_config
-        if resumed and (self.folder / BEST).exists():  # the best model may be of a later epoch than the position
-            self._has_best = True
-            reached = load_checkpoint(self.folder / BEST).reached
-            if self._valid in reached:
-                self._to_beat = self._sign * reached[self._valid]
+        entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
         if resumed:
+            check_log(self.folder, entries, self._about, history)
+            best = self._find_best(entries)
             self.kept = dataclasses.replace(self._training.position)
         event = {
             "event": "resume" if resumed else "begin",
@@ -116,7 +119,8 @@ class RunFolder:
             "corpus": self._about.corpus,
             "machine": machine(),
         }
-        entries = read_log(self.folder / LOG) if resumed and (self.folder / LOG).exists() else []
+        if best.get("epoch", 0) > done:  # its own line is left out
+            event["best"] = best
         repeated = {"test"} if self._training.over else set()  # the test follows at once, and is logged again
         entries = [entry for entry in entries if entry.get("epoch", 0) <= done and entry.get("event") not in repeated]
         logged = {entry.get("epoch") for entry in entries}
@@ -126,6 +130,27 @@ class RunFolder:
             remove_parts(self.folder / name)
         with whole_file(self.folder / LOG) as file:
             file.write(lines.encode())
+
+    def _find_best(self, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Take the best model that the folder holds as the one to beat, and return what it reached, or {}.
+
+        It may be of a later epoch than the position.  If it is missing, that is said.
+        """
+        history, path = self._training.history, self.folder / BEST
+        if path.exists():
+            best = load_checkpoint(path)
+            check_best(self.folder, best, self._about, history, entries)
+            self._has_best = True
+            if self._valid in best.reached:
+                self._to_beat = self._sign * best.reached[self._valid]
+            return best.reached
+        if history.valid:
+            say(
+                self._training.config,
+                f"{path} is missing, the best model, of epoch {history.best_epoch}: put it back and resume again, or "
+                "the best model from here on is kept",
+            )
+        return {}
 
     def log(self, **entry: Any) -> None:
         """Add a line to the log."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, or_none, parse, record, text, whole
-from d2lrnn.runs.whole_file import open_file
+from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, measure, or_none, parse, record, text, whole
+from d2lrnn.runs.whole_file import is_there, open_file
 from d2lrnn.training.history import History
 
 LOG = "log.jsonl"  # in the folder of a run
@@ -22,7 +22,19 @@ MAX_LINE = 2**24  # bytes of a line: those of an epoch have some 300; in a head,
 
 # What a line must be, as far as it is read here: that of an epoch, with a number or null for each measure; any other.
 _EPOCH = record({"event": text, "epoch": whole(1, MAX_EPOCHS)}, others=or_none(any_number))
-_ENTRY = record({}, {"event": text, "epoch": whole(0), "measure": text, "less_is_better": flag}, others=anything)
+_ENTRY = record(
+    {},
+    {
+        "event": text,
+        "epoch": whole(),
+        "measure": text,
+        "less_is_better": flag,
+        "best": record(
+            {}, {"epoch": whole()}, others=measure
+        ),  # of what epoch the best model is, if the log has it not
+    },
+    others=anything,
+)
 
 
 class RunError(D2lrnnError):
@@ -43,9 +55,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         FileError: if the file cannot be read, or is no file but a FIFO or a device.
         RunError: if there is no such file, or it is no such log.
     """
-    with naming(path):
-        found = path.exists()
-    if not found:
+    if not is_there(path):
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
     entries = []
     with open_file(path) as file, naming(path):

@@ -18,6 +18,7 @@ from d2lrnn.generation.search import Mask
 from d2lrnn.models.protocol import check_causal, check_vocab
 from d2lrnn.runs.checkpoint import BEST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
+from d2lrnn.runs.whole_file import is_there
 
 
 def name_of(run: Path) -> str:
@@ -36,13 +37,12 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
 
     Raises:
         RunError: if there is no such file.
-        CheckpointError: if the file is damaged.
+        CheckpointError: if the file is damaged or made up.
         FileError: if the file cannot be read.
     """
     with naming(run):
         path = run / name if run.is_dir() else run
-        found = path.is_file()
-    if not found:
+    if not is_there(path):
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or a checkpoint in it")
     return load_checkpoint(path)
 
