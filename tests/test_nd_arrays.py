@@ -9,7 +9,7 @@ import pytest
 import d2lrnn
 from d2lrnn import cells
 from d2lrnn._runtime import mx
-from d2lrnn.models import output_layer, unroll
+from d2lrnn.models import output_layer, set_values, unroll
 from d2lrnn.nd_arrays import as_nd, as_np, has_nd, is_nd, takes_nd
 from d2lrnn.training import gradient_norm
 
@@ -209,6 +209,58 @@ def test_a_model_of_functions_in_nd_trains_as_one_in_np(own, tiny_corpus):
         histories.append(d2lrnn.train_and_predict(model, corpus, config).trained)
         assert before != numbers(model.params)
     assert histories[1] == (pytest.approx(histories[0], rel=1e-5) if own else histories[0])
+
+
+class InNd:
+    """A language model of a reader's own, whose parameters and outputs are nd arrays."""
+
+    vocab_size, bidirectional = VOCAB_SIZE, False
+
+    def __init__(self, make):
+        self.make, self.params = make, params_of(d2lrnn.get_rnn_params, make)
+
+    def begin_state(self, batch_size, ctx=None):
+        return (self.make(numpy.zeros((batch_size, NUM_HIDDENS), "float32")),)
+
+    def parameters(self):
+        return dict(zip("abcde", self.params))
+
+    def __call__(self, X, state, counted=None):
+        outputs, state = d2lrnn.rnn(d2lrnn.to_onehot(X, VOCAB_SIZE), state, self.params)
+        return nd.concat(*outputs, dim=0) if is_nd(outputs[0]) else np.concatenate(outputs, axis=0), state
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_model_in_nd_does_all_that_one_in_np_does(optimizer):
+    ids = numpy.arange(121) % VOCAB_SIZE
+    vocab = d2lrnn.Vocab.from_list([chr(97 + i) for i in range(VOCAB_SIZE)])
+    config = d2lrnn.TrainConfig(num_epochs=3, batch_size=2, num_steps=6, lr=0.1, optimizer=optimizer, averaging=1,
+                                prefixes=("a",), pred_len=3, verbose=False)  # fmt: skip
+    dynamic, found = d2lrnn.Dynamic(gradient_tokens=50), []
+    for make in (np.array, nd.array):
+        model = InNd(make)
+        history = d2lrnn.train_and_predict(model, d2lrnn.Corpus("numbers", vocab, ids, ids[:50]), config)
+        texts = [d2lrnn.predict("a", 5, model, vocab), d2lrnn.generate(["b"], 5, model, vocab)[0].text]
+        perplexities = [
+            d2lrnn.evaluate(model, ids[:40]),
+            d2lrnn.evaluate_adaptively(model, ids[:40], dynamic=dynamic, train_ids=ids),
+        ]
+        set_values(model.params[0], numpy.ones((VOCAB_SIZE, NUM_HIDDENS), "float32"))
+        assert (model.params[0].asnumpy() == 1).all()
+        found.append((history.trained, history.valid, history.samples, texts, perplexities))
+    assert found[0] == found[1]
+
+
+def test_batches_in_nd_train_a_model():
+    def batches(form):
+        return [tuple(map(form, batch)) for batch in d2lrnn.data_iter_consecutive(list(range(30)), 2, 6)]
+
+    config = d2lrnn.TrainConfig(num_epochs=2, batch_size=2, num_steps=6, lr=1.0, verbose=False)
+    found = []
+    for form in (as_np, as_nd):
+        d2lrnn.set_seed(1)
+        found.append([d2lrnn.train(make(), lambda: batches(form), config).trained for make in MODELS.values()])  # noqa: B023
+    assert found[0] == found[1]
 
 
 def test_layers_and_stacks_take_nd():

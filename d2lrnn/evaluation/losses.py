@@ -39,6 +39,7 @@ def cross_entropy(logits, Y, counted=None):
     return (losses * weights).sum() / weights.sum()
 
 
+@takes_nd
 def token_losses(logits, Y):
     """Return the cross-entropy of each token in nats, of shape (num_steps * batch_size,).
 

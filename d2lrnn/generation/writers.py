@@ -19,6 +19,7 @@ from d2lrnn.models.compiled import StackGraph, side_by_side
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import equations_of, equations_stack
+from d2lrnn.nd_arrays import as_np
 
 np = mx.np
 
@@ -172,7 +173,7 @@ class ProtocolWriter:
     def logits(self, ids, state: list) -> tuple:
         """Return the logits (batch_size, vocab_size) of what follows ``ids`` (batch_size,), and the new state."""
         logits, new_state = self._model(ids.reshape(-1, 1), tuple(state))
-        return logits, list(new_state)
+        return as_np(logits), list(new_state)
 
     def step(self, ids, state: list) -> tuple:
         """Return the id that follows each of ``ids`` (batch_size,), and the new state."""

@@ -7,6 +7,7 @@ from typing import Any
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import is_frozen, is_tied_to_gradient, names_of
+from d2lrnn.nd_arrays import as_np
 
 
 def named_parameters(model) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def set_values(param, values) -> None:
     if _is_gluons(param):
         param.set_data(values)
     else:
-        param[:] = values
+        as_np(param)[:] = values
 
 
 def get_gradient(param):

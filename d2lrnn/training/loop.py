@@ -16,6 +16,7 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
+from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.divergence import TrainingDivergedError, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position
@@ -244,7 +245,7 @@ class Training:
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0
             self.update(config.lr if lr is None else lr, factor * clip)
-        return Step(loss.detach(), norm, state, score)
+        return Step(as_np(loss.detach()), norm, state, as_np(score))
 
     def _seed(self, batch: int) -> None:
         """Reseed Python, NumPy and MXNet from (seed, epoch, batch).
