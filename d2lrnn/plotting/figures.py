@@ -102,12 +102,10 @@ def _add_legend(panel, lines: Sequence, names: Sequence[str], families: list[str
 def _points(curve: Sequence[float] | Mapping[int, float]) -> tuple[Sequence[int], Sequence[float]]:
     """Return what a curve's values are over, and the values.
 
-    Values beyond DRAWN, where Matplotlib's arithmetic overflows, are left out as infinite ones are.
+    Values beyond DRAWN become infinite: Matplotlib leaves these out, and its arithmetic would overflow with the others.
     """
-    numbers, values = (
-        (curve.keys(), curve.values()) if isinstance(curve, Mapping) else (range(1, len(curve) + 1), curve)
-    )
-    return list(numbers), [value if abs(value) <= DRAWN else math.nan for value in values]
+    points = curve if isinstance(curve, Mapping) else dict(enumerate(curve, 1))
+    return list(points), [math.copysign(math.inf, v) if abs(v) > DRAWN else v for v in points.values()]
 
 
 def save_figure(figure, path: str | Path | None):

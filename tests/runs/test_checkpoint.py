@@ -205,7 +205,7 @@ def edit(meta, *keys, value=None):
         (("model_config", "num_hiddens"), "8", "num_hiddens|'<' not supported"),
         (("model_config", "heads"), 8, "heads"),
         (("train_config", "lr"), -1, "lr is -1"),
-        (("train_config", "prefixes"), 3, "int"),
+        (("train_config", "prefixes"), 3, "train_config.prefixes is 3: expected a list"),
         (("corpus",), None, "corpus"),
     ],
 )
