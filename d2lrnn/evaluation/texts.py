@@ -12,7 +12,7 @@ from d2lrnn.data.lines import pad_lines, rows_of_lines
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
-from d2lrnn.models.protocol import LanguageModel, check_causal
+from d2lrnn.models.protocol import LanguageModel, check_causal, wants_few_lengths
 
 
 def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35) -> float:
@@ -63,7 +63,7 @@ def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batc
     rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # like lengths: little padding
     loss_sum = 0.0
     for i in range(0, len(rows), batch_size):
-        X, Y, counted = pad_lines(rows[i : i + batch_size], end)
+        X, Y, counted = pad_lines(rows[i : i + batch_size], end, wants_few_lengths(model))
         loss_sum += _loss_sum(model, model.begin_state(len(X)), X, Y, counted)[0]
     return perplexity(loss_sum, sum(map(len, rows)))
 

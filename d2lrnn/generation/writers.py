@@ -5,7 +5,6 @@ A compiled writer is made once for a model and kept until a parameter changes; s
 
 from __future__ import annotations
 
-import functools
 import threading
 import weakref
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.parameter_copy import ParameterCopy
-from d2lrnn.models.compiled import StackGraph, side_by_side
+from d2lrnn.models.compiled import StackGraph, keep_graphs, side_by_side
 from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import equations_of, equations_stack
@@ -45,9 +44,7 @@ class _Logits(StackGraph):
         return self.run(F, F.np.expand_dims(ids, 0), state, weights, 1)
 
 
-_greedy = functools.lru_cache(maxsize=16)(_Greedy)
-
-_logits = functools.lru_cache(maxsize=16)(_Logits)
+_greedy, _logits = keep_graphs(_Greedy, limit=16), keep_graphs(_Logits, limit=16)
 
 
 class GreedyWriter:

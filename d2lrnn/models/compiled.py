@@ -6,11 +6,12 @@ They compute the same numbers from the same parameters as the models of :mod:`d2
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn._threads import GRAPHS
 from d2lrnn.cells.compiled import Weights, clear_padding, dot
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.data.batches import check_batch
@@ -64,6 +65,10 @@ class StackGraph(mx.gluon.HybridBlock):
     def __init__(self, stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int) -> None:
         super().__init__()
         self.stack, self.vocab_size, self.n, self.num_steps = stack, vocab_size, num_hiddens, num_steps
+        self.forget()
+
+    def forget(self) -> None:
+        """Give the memory of the compiled graph back; the next call compiles it anew."""
         self.hybridize(static_alloc=True, static_shape=True)
 
     def run(self, F, ids, state, weights, num_steps: int, counted=None):
@@ -130,6 +135,30 @@ class StackGraph(mx.gluon.HybridBlock):
         return products + F.npx.embedding(F.np.zeros_like(ids), F.np.expand_dims(b, 0), input_dim=1, output_dim=width)
 
 
+def keep_graphs(make: Callable[..., StackGraph], limit: int) -> Callable[..., Any]:
+    """Return a function that makes a graph for its arguments, and keeps those graphs that were asked for last.
+
+    Graphs hold no parameters, so models of one shape share them.  Compiling takes a fraction of a second.
+    ``functools.lru_cache`` would do, but a graph that it drops keeps its memory, tens of megabytes, until Python looks
+    for garbage: blocks of Gluon's refer to themselves.
+
+    Args:
+        make: makes a graph of arguments that can be compared.
+        limit: how many graphs are kept.
+    """
+    graphs: dict[tuple, StackGraph] = {}  # the one that was asked for last stands last
+
+    def graph_for(*shape: Any) -> StackGraph:
+        with GRAPHS:
+            graph = graphs.pop(shape) if shape in graphs else make(*shape)
+            graphs[shape] = graph
+            if len(graphs) > limit:
+                graphs.pop(next(iter(graphs))).forget()
+        return graph
+
+    return graph_for
+
+
 class _Forward(StackGraph):
     """From ids, state and the book's parameters to logits and state, over a fixed number of steps.
 
@@ -145,19 +174,15 @@ class _Forward(StackGraph):
         return self.run(F, ids, state, weights, self.num_steps, counted)
 
 
-@functools.lru_cache(maxsize=16)
-def _forward(stack: Stack, vocab_size: int, num_hiddens: int, num_steps: int, padded: bool) -> _Forward:
-    """Return the graph for models of a shape; ``padded``: whether this graph gets ``counted``.
-
-    Graphs hold no parameters, so models of one shape share them.  Compiling takes a fraction of a second.
-    """
-    return _Forward(stack, vocab_size, num_hiddens, num_steps)
+_forward = keep_graphs(_Forward, limit=32)  # enough for all lengths of varied batches with num_steps up to 95
+_padded_forward = keep_graphs(_Forward, limit=32)
 
 
 class FastRNNModel(RNNModelScratch):
     """An :class:`RNNModelScratch` whose stack is one compiled graph: the same numbers from the same parameters.
 
-    A graph is compiled for each number of steps, one with padding and one without, so use sequences of few lengths.
+    A graph is compiled for each number of steps, one with padding and one without, so use sequences of few lengths
+    (:attr:`d2lrnn.models.protocol.LanguageModel`, ``unrolls``).
 
     Args:
         vocab_size: the size of the vocabulary.
@@ -165,6 +190,8 @@ class FastRNNModel(RNNModelScratch):
         ctx: the device of the parameters.
         stack: the layers.
     """
+
+    unrolls = True
 
     def __init__(self, vocab_size: int, num_hiddens: int, ctx: ContextLike, stack: Stack) -> None:
         super().__init__(vocab_size, num_hiddens, ctx, stack.get_params, stack.init_state, stack)
@@ -174,6 +201,7 @@ class FastRNNModel(RNNModelScratch):
         """Compute logits; arguments, results and errors as for :class:`d2lrnn.models.scratch.RNNModelScratch`."""
         check_batch(X, self.vocab_size, state)
         counted = check_counted(counted, X.shape, state[0].dtype)
-        graph = _forward(self.stack, self.vocab_size, self.num_hiddens, X.shape[1], counted is not None)
+        graphs = _forward if counted is None else _padded_forward  # a graph always gets ``counted``, or never
+        graph = graphs(self.stack, self.vocab_size, self.num_hiddens, X.shape[1])
         logits, new_state = graph(X, list(state), self.params, *([] if counted is None else [counted]))
         return logits, tuple(new_state)

@@ -40,9 +40,10 @@ class Model(Protocol):
 class LanguageModel(Model, Protocol):
     """What training, evaluation and writing need of a language model; its outputs are logits.
 
-    Two more members are optional.  ``num_outputs`` is the size of the output layer, if that is not ``vocab_size``.
+    Three more members are optional.  ``num_outputs`` is the size of the output layer, if that is not ``vocab_size``.
     ``with_outputs(X, state)`` returns the logits, the outputs (num_steps * batch_size, width) that the logits are
-    computed from, and the new state; a neural cache needs this method.
+    computed from, and the new state; a neural cache needs this method.  ``unrolls`` says whether the model compiles a
+    graph for each number of steps, so that batches should have few different numbers of them.
     """
 
     vocab_size: int
@@ -58,6 +59,11 @@ class LanguageModel(Model, Protocol):
 def num_outputs_of(model: LanguageModel) -> int:
     """Return the size of a model's output layer."""
     return getattr(model, "num_outputs", model.vocab_size)
+
+
+def wants_few_lengths(model: Model) -> bool:
+    """Return whether a model compiles a graph for each number of steps, each with memory of its own."""
+    return getattr(model, "unrolls", False)
 
 
 def shows_outputs(model: Model) -> bool:

@@ -8,13 +8,13 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.batches import Batches, data_iter_consecutive, data_iter_random, data_iter_varied
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.lines import data_iter_lines
+from d2lrnn.data.lines import data_iter_lines, few_lengths
 from d2lrnn.data.vocabulary import LINE_END, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
 from d2lrnn.generation.prefixes import as_lines, encode_prefix
 from d2lrnn.generation.sampling import generate
-from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
+from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab, wants_few_lengths
 from d2lrnn.training.history import History, report_line
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken, Objective
@@ -65,7 +65,8 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     ctx = model.begin_state(1)[0].ctx
     if config.batches == "lines":
         end = line_end(corpus.vocab)
-        return data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
+        batches = data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
+        return few_lengths(batches, end) if wants_few_lengths(model) else batches
     samplers = {"consecutive": data_iter_consecutive, "random": data_iter_random, "varied": data_iter_varied}
     return samplers[config.batches](corpus.train, config.batch_size, config.num_steps, ctx)
 
