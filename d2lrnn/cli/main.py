@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from d2lrnn.cli.imports import import_first, imports_in
 from d2lrnn.cli.output import visible_output
 from d2lrnn.cli.parser import make_parser
+from d2lrnn.cli.streams import LOST, complain, discard, present
 from d2lrnn.errors import D2lrnnError
 
 # The function of each command, in the file of its name.
@@ -27,9 +26,12 @@ COMMANDS = {
 }
 
 
+@present()
 @visible_output()
 def main(argv: Sequence[str] | None = None, **options: Any) -> int:
     """Run the command line and return its exit status: 0, 1 after an error, 130 after Ctrl-C.
+
+    A training that another signal stopped ends with 128 and the signal's number: 143 after SIGTERM.
 
     Args:
         argv: the arguments; None: those that Python was started with.
@@ -44,43 +46,37 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         args.imports, args.argv = imports, list(argv)
         return run(args, **options)
     except D2lrnnError as error:  # the user can mend these; other exceptions are defects of d2lrnn
-        print(f"d2lrnn: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     except KeyboardInterrupt:
-        print("d2lrnn: interrupted", file=sys.stderr)
+        complain("interrupted")
         return 130
     except OSError as error:
-        # The program that read the output has ended, as `head` does, or the output is a file on a full disk.  For
-        # all other files d2lrnn raises a FileError, which is a D2lrnnError.
-        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
+        # Standard output is lost.  For all other files d2lrnn raises a FileError, which is a D2lrnnError.
+        if error.errno not in LOST or error.filename is not None:
             raise
-        _discard_stdout()
-        print(f"d2lrnn: {error}", file=sys.stderr)
+        discard(sys.stdout)
+        complain(str(error))
         return 1
 
 
 def run(args: argparse.Namespace, **options: Any) -> int:
-    """Run the command that the arguments name; return its exit status: 0, 1 after an error, 130 if training stopped."""
+    """Run the command that the arguments name, and return its exit status."""
     # MXNet is imported here, so that --help and an error in an option do not wait for it.
     from d2lrnn._runtime import mx
+    from d2lrnn.training.interrupts import none_dropped
 
     try:
         command = importlib.import_module(f"d2lrnn.cli.{args.command}")
-        return getattr(command, COMMANDS[args.command])(args, **options)
+        with none_dropped():
+            return getattr(command, COMMANDS[args.command])(args, **options)
     except MemoryError as error:
         reason = str(error) or "Python could not allocate it"
-        print(f"d2lrnn: there is not the memory for this, ask for less: {reason}", file=sys.stderr)
+        complain(f"there is not the memory for this, ask for less: {reason}")
         return 1
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
         if "alloc" not in reason.lower():
             raise
-        print(f"d2lrnn: MXNet has not the memory, take a smaller model or batch: {reason}", file=sys.stderr)
+        complain(f"MXNet has not the memory, take a smaller model or batch: {reason}")
         return 1
-
-
-def _discard_stdout() -> None:
-    """Drop the output that is not yet written, or Python would complain of it when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

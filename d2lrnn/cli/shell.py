@@ -57,5 +57,9 @@ def argument(path: Path) -> str:
 
 def _python() -> str:
     """Return what to call this Python from the current folder: ``.venv/bin/python``, or just ``python``."""
-    here, python = Path.cwd(), Path(sys.executable)
+    python = Path(sys.executable)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the current folder was removed: nothing can be called from there
+        return str(python)
     return str(python.relative_to(here)) if here in python.parents else "python"

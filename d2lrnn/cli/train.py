@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import math
 import shlex
-import sys
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
+from d2lrnn.cli.streams import complain, lasting_output
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS, NamedConfig
 from d2lrnn.config.training import TrainConfig
@@ -22,7 +23,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
-from d2lrnn.errors import D2lrnnError, FileError, naming
+from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.evaluation.losses import format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
@@ -35,9 +36,11 @@ from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus
 from d2lrnn.runs.trained import load_run
 from d2lrnn.training.divergence import TrainingDivergedError
 from d2lrnn.training.history import Position
+from d2lrnn.training.interrupts import on_first
 from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
-from d2lrnn.training.loop import Training, set_seed
+from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken
+from d2lrnn.training.seeds import set_seed
 from d2lrnn.visible import in_a_line
 
 # The settings that decide which batches an epoch has.
@@ -47,9 +50,18 @@ BATCH_SETTINGS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "va
 SCHEDULES = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 
+# The signals that stop a training.  SIGHUP comes when a terminal or a connection is closed.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
-    """Train a model, or go on with a run, and return the exit status."""
-    return _go_on(args, pace) if args.resume else _begin(args, pace)
+    """Train a model, or go on with a run, and return the exit status.
+
+    The first Ctrl-C, SIGTERM or SIGHUP stops the training after the present batch and keeps the position; a second one
+    ends it at once.  Whatever else ends the training, the position is kept first, if that is possible.
+    """
+    with lasting_output("the training goes on without it, and the log in the run's folder tells of it"):
+        return _go_on(args, pace) if args.resume else _begin(args, pace)
 
 
 def _begin(args: argparse.Namespace, pace: Pace) -> int:
@@ -73,9 +85,6 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
     origin = origin_of(corpus, given, options, args.data_dir)
     run = RunFolder(folder, training, Checkpoint.about(model_config, config, corpus, origin), pace)
-    for old in (LAST, BEST):
-        with naming(folder / old):
-            (folder / old).unlink(missing_ok=True)
     _describe(model, model_config, corpus, ctx)
     return _carry_out(args, run, training, corpus)
 
@@ -180,47 +189,73 @@ def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, cor
     """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
     model: Any = training.model
     config, failure = training.config, ""
+    signals: list[int] = []  # those that asked the training to stop
     run.begin(shlex.join(["python", "-m", "d2lrnn", *args.argv]))
-    try:
-        history = train_and_predict(model, corpus, config, training, run.keep)
-    except TrainingDivergedError as error:
-        history, failure = error.history, str(error)
-        if run.kept:
-            failure += f"; {run.folder / LAST} is the last position kept: go on with {_resume(run.folder)} --lr ..."
-    except FileError:
-        _say_where_to_go_on(run, args.imports)
-        raise
-    best_model = run.finish(bool(failure))
+
+    def halt(number: int) -> None:
+        signals.append(number)
+        training.halt("interrupted" if number == signal.SIGINT else "terminated")
+
+    with on_first(halt, *STOPPING):
+        try:
+            train_and_predict(model, corpus, config, training, run.keep)
+        except TrainingDivergedError as error:
+            failure = str(error)
+            if run.kept:
+                failure += f"; {run.folder / LAST} is the last position kept: go on with {_resume(run.folder)} --lr ..."
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt):  # the second Ctrl-C, which ends the training at once
+                run.rescue()
+            _say_where_to_go_on(run, training, args.imports)
+            raise
+        best_model = run.finish(bool(failure))
+    stopped = training.history.stopped or signals
+    _show_results(run, training, corpus, best_model)
+    if corpus.test is not None and not stopped:
+        _measure_test(run, training, corpus)
+    if best_model is not None and config.prefixes:
+        prefix = [] if LINE_END in config.prefixes[0] else option("--prefix", config.prefixes[0])
+        print(f"let it write:  {command('sample', argument(run.folder), *prefix, imports=args.imports)}")
+    if failure:
+        complain(failure)
+        return 1
+    if stopped:
+        _say_where_to_go_on(run, training, args.imports)
+    return 128 + (signals[0] if signals else signal.SIGINT) if stopped else 0
+
+
+def _show_results(run: RunFolder, training: Training, corpus: Corpus, best_model: Path | None) -> None:
+    """Print where the best model is, and draw the epochs that are over."""
+    history = training.finished
     if best_model is not None:
         print(f"model    {best_model}")
     if history.epochs:
         title = f"run {run.folder.name}, corpus {corpus.name}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")
-    if corpus.test is not None and not history.stopped:
-        best = load_run(run.folder)
-        found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, config)
-        epoch = best.reached.get("epoch", history.best_epoch)
-        run.log(event="test", perplexity=found, of_epoch=epoch)
-        print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
-    if best_model is not None and config.prefixes:
-        prefix = [] if LINE_END in config.prefixes[0] else option("--prefix", config.prefixes[0])
-        print(f"let it write:  {command('sample', argument(run.folder), *prefix, imports=args.imports)}")
-    if failure:
-        print(f"d2lrnn: {failure}", file=sys.stderr)
-        return 1
-    if history.stopped:
-        _say_where_to_go_on(run, args.imports)
-        return 130
-    return 0
 
 
-def _say_where_to_go_on(run: RunFolder, imports: Sequence[str]) -> None:
-    """Print the command that goes on with a run that was stopped, if a position was kept."""
-    if run.kept:
-        where = f"epoch {run.kept.epoch}, after {run.kept.batch} batches"
-        resume = command("train", *option("--resume", argument(run.folder)), imports=imports)
-        print(f"go on with it: {resume}  # {where}")
+def _measure_test(run: RunFolder, training: Training, corpus: Corpus) -> None:
+    """Print and log the perplexity of the best model on the corpus's test split."""
+    model: Any = training.model
+    best = load_run(run.folder)
+    found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, training.config)
+    epoch = best.reached.get("epoch", training.history.best_epoch)
+    run.log(event="test", perplexity=found, of_epoch=epoch)
+    print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
+
+
+def _say_where_to_go_on(run: RunFolder, training: Training, imports: Sequence[str]) -> None:
+    """Print the command that goes on with a run that was stopped, and what of the run is lost."""
+    kept, reached = run.kept, training.position
+    if kept is None:
+        print("no position is kept: the run was stopped before there was anything to keep")
+        return
+    where = f"epoch {kept.epoch}, after {kept.batch} batches"
+    if (kept.epoch, kept.batch) != (reached.epoch, reached.batch):
+        where += f"; what was learnt since then, up to epoch {reached.epoch}, batch {reached.batch}, is lost"
+    resume = command("train", *option("--resume", argument(run.folder)), imports=imports)
+    print(f"go on with it: {resume}  # {where}")
 
 
 def _resume(folder: Path) -> str:

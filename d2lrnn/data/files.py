@@ -78,7 +78,7 @@ def fetch(source: Source, data_dir: PathLike | None = None, timeout: float = 10.
 
     url, cache = source.base_url + source.filename, pooch.os_cache("d2lrnn")
     pooch.get_logger().setLevel("WARNING")  # the progress bar shows the download
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr is not None and sys.stderr.isatty(), timeout=timeout)
     try:
         return Path(pooch.retrieve(url, source.sha256, source.filename, cache, downloader=downloader))
     except (OSError, ValueError) as error:

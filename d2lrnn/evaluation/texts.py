@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy
 
@@ -15,7 +15,13 @@ from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.models.protocol import LanguageModel, check_causal, wants_few_lengths
 
 
-def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35) -> float:
+def evaluate(
+    model: LanguageModel,
+    ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    after_each: Callable[[], None] | None = None,
+) -> float:
     """Return a model's perplexity on a text; every token but the first is predicted once.
 
     The text is cut into ``batch_size`` rows.  Each row begins with the zero state, and the state is carried along the
@@ -27,6 +33,7 @@ def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35
         ids: the text, whole numbers in one dimension, at least two.
         batch_size: rows.
         num_steps: tokens of a row in one call of the model; the result does not depend on this number.
+        after_each: called after each call of the model, if it is given; what it raises ends the evaluation.
 
     Raises:
         LooksAheadError: for a bidirectional model.
@@ -39,10 +46,19 @@ def evaluate(model: LanguageModel, ids, batch_size: int = 1, num_steps: int = 35
     for window in windows(ids, batch_size, num_steps):
         loss, state = _loss_sum(model, state, *window)
         loss_sum += loss
+        if after_each is not None:
+            after_each()
     return perplexity(loss_sum, ids.size - 1)
 
 
-def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batch_size: int = 64) -> float:
+def evaluate_lines(
+    model: LanguageModel,
+    ids,
+    end: int,
+    num_lines: int = 1,
+    batch_size: int = 64,
+    after_each: Callable[[], None] | None = None,
+) -> float:
     """Return a model's perplexity on the lines of a text; every token, line ends too, is predicted once.
 
     A row holds ``num_lines`` lines.  Each row begins with the zero state and the token ``end``, as in
@@ -54,6 +70,7 @@ def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batc
         end: the id of the line end.
         num_lines: lines of a row, along which the state is carried.
         batch_size: rows in one call of the model; the result does not depend on this number.
+        after_each: as for :func:`evaluate`.
 
     Raises:
         LooksAheadError, D2lrnnError: as for :func:`evaluate`.
@@ -65,6 +82,8 @@ def evaluate_lines(model: LanguageModel, ids, end: int, num_lines: int = 1, batc
     for i in range(0, len(rows), batch_size):
         X, Y, counted = pad_lines(rows[i : i + batch_size], end, wants_few_lengths(model))
         loss_sum += _loss_sum(model, model.begin_state(len(X)), X, Y, counted)[0]
+        if after_each is not None:
+            after_each()
     return perplexity(loss_sum, sum(map(len, rows)))
 
 

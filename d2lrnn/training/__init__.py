@@ -12,7 +12,6 @@ from d2lrnn.training.history import Position as Position
 from d2lrnn.training.language_model import train as train
 from d2lrnn.training.language_model import train_and_predict as train_and_predict
 from d2lrnn.training.loop import Training as Training
-from d2lrnn.training.loop import set_seed as set_seed
 from d2lrnn.training.objective import NextToken as NextToken
 from d2lrnn.training.objective import Objective as Objective
 from d2lrnn.training.objective import Outcome as Outcome
@@ -21,4 +20,5 @@ from d2lrnn.training.optimisers import learning_rate as learning_rate
 from d2lrnn.training.optimisers import make_update as make_update
 from d2lrnn.training.optimisers import sgd as sgd
 from d2lrnn.training.progress import in_notebook as in_notebook
+from d2lrnn.training.seeds import set_seed as set_seed
 from d2lrnn.training.snapshot import Snapshot as Snapshot

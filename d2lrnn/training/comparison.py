@@ -12,8 +12,8 @@ from d2lrnn.models.protocol import LanguageModel
 from d2lrnn.models.twins import make_twins
 from d2lrnn.training.history import History
 from d2lrnn.training.language_model import train_and_predict
-from d2lrnn.training.loop import set_seed
 from d2lrnn.training.objective import format_measure
+from d2lrnn.training.seeds import set_seed
 from d2lrnn.visible import visible
 
 

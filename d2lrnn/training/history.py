@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from d2lrnn.training.objective import format_measure
 
@@ -35,6 +35,11 @@ class History:
         count = max(map(len, columns.values()), default=0)
         epochs = [{name: values[i] for name, values in columns.items() if i < len(values)} for i in range(count)]
         return cls(epochs, **more)
+
+    def until(self, epoch: int) -> History:
+        """Return a copy of the history as it was after an epoch, from 1; after epoch 0 it was empty."""
+        samples = [sample for sample in self.samples if sample[0] <= epoch]
+        return replace(self, epochs=[dict(measures) for measures in self.epochs[:epoch]], samples=samples)
 
     def __getitem__(self, name: str) -> list[float]:
         """Return a measure's values, one for each epoch that has it."""
@@ -115,6 +120,34 @@ class Position:
     seconds: float = 0.0
     lr: float = 0.0  # of the last batch
     score_sum: float = 0.0  # of the batches' scores, if the objective has any
+
+    def add(self, loss: float, score: float, count: int, norm: float) -> None:
+        """Add what a batch has shown: its mean loss, its score, over how many its loss is, its gradient's norm."""
+        self.loss_sum += loss * count
+        self.score_sum += score
+        self.count += count
+        self.norm_sum += norm
+
+    def as_epoch(self, measure: str, found: float, unit: str) -> dict[str, float]:
+        """Return what a history holds of the epoch: the measure's value, and what these sums tell."""
+        return {
+            measure: found,
+            "lr": self.lr,
+            "grad_norm": self.norm_sum / self.batch,
+            f"{unit}_per_second": self.count / self.seconds,
+            "seconds": self.seconds,
+        }
+
+
+class Step(NamedTuple):
+    """What one step has shown."""
+
+    loss: Any  # the mean loss, an array of shape ()
+    # The gradient's norm before clipping, of the summed loss with ``sum_over_steps``, else of the mean loss.  If the
+    # norm is NaN or infinite, the step changed no parameter.
+    norm: float
+    state: tuple  # after the batch
+    score: Any  # of the batch, as the objective returned it
 
 
 def report_line(epoch: int, history: History) -> str:

@@ -71,15 +71,24 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     return samplers[config.batches](corpus.train, config.batch_size, config.num_steps, ctx)
 
 
-def perplexity_on(model: LanguageModel, ids, vocab: Vocab, config: TrainConfig, batch_size: int = 1) -> float:
+def perplexity_on(
+    model: LanguageModel,
+    ids,
+    vocab: Vocab,
+    config: TrainConfig,
+    batch_size: int = 1,
+    after_each: Callable[[], None] | None = None,
+) -> float:
     """Return the perplexity on a text that is read as in training: line by line, or from end to end.
+
+    ``after_each``, if it is given, is called after each call of the model.
 
     Raises:
         LooksAheadError, D2lrnnError: as :func:`d2lrnn.evaluation.texts.evaluate`.
     """
     if config.batches == "lines":
-        return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size)
-    return evaluate(model, ids, batch_size, config.num_steps)
+        return evaluate_lines(model, ids, line_end(vocab), config.num_lines, config.batch_size, after_each)
+    return evaluate(model, ids, batch_size, config.num_steps, after_each)
 
 
 def line_end(vocab: Vocab) -> int:
@@ -112,7 +121,7 @@ def train_and_predict(
             ``training.average``; the model keeps its own.
         config: how to train, and which prefixes the samples start from; None: as the book trains its LSTM.
         training: a training of this model and config, which goes on from where it stands; None: a new one begins.
-        on_segment: called wherever the run can be halted; if ``training.position.batch`` is 0, an epoch is over.
+        on_segment: called wherever the run may be saved; if ``training.position.batch`` is 0, an epoch is over.
 
     Returns:
         the history: perplexity, gradient norm, speed and time of each epoch, and the samples.
@@ -131,13 +140,17 @@ def train_and_predict(
     def report(epoch: int, history: History) -> None:
         with training.average.in_place():
             if corpus.valid is not None and "valid_perplexity" not in history.epochs[-1]:
-                found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size)
+                halting = training.check_halt
+                found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size, halting)
                 history.epochs[-1]["valid_perplexity"] = found
                 training.check_validation()  # before the model writes: it could not
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
-                for prefix, sample in _samples(model, corpus, config):
-                    history.samples.append((epoch, prefix, sample))
+                samples = _samples(model, corpus, config)
+                # Those of this epoch are there already if an exception came between them and the end of this function.
+                before = [sample for sample in history.samples if sample[0] != epoch]
+                history.samples = before + [(epoch, prefix, sample) for prefix, sample in samples]
+                for _, sample in samples:
                     say(config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
 
     return training.run(make_batches, report, on_segment)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
+import signal
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
-
-import numpy
+from typing import NoReturn
 
 from d2lrnn._runtime import mx
 from d2lrnn.config.training import TrainConfig
@@ -19,39 +17,24 @@ from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.divergence import TrainingDivergedError, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
-from d2lrnn.training.history import History, Position
+from d2lrnn.training.history import History, Position, Step
+from d2lrnn.training.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.training.objective import Objective
 from d2lrnn.training.optimisers import Average, learning_rate, make_update
 from d2lrnn.training.progress import LINE_PERIOD, ProgressBar, say
+from d2lrnn.training.seeds import seed_batch
 from d2lrnn.training.snapshot import Snapshot
 
-SEGMENT = 50  # batches between two places where a run can be halted within an epoch
-
-
-class Step(NamedTuple):
-    """What one step has shown."""
-
-    loss: Any  # the mean loss, an array of shape ()
-    # The gradient's norm before clipping, of the summed loss with ``sum_over_steps``, else of the mean loss.  If the
-    # norm is NaN or infinite, the step changed no parameter.
-    norm: float
-    state: tuple  # after the batch
-    score: Any  # of the batch, as the objective returned it
-
-
-def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and MXNet with one number."""
-    random.seed(seed)
-    numpy.random.seed(seed)
-    mx.random.seed(seed)
+SEGMENT = 50  # batches of an epoch between two places where a run may be saved
 
 
 class Training:
     """The one loop: truncated backpropagation through time for any model and any objective.
 
-    A run can be halted and go on later, in another process, with the very numbers of a run that was never halted:
-    :meth:`snapshot` returns what that takes.  A run can be halted where its random numbers are seeded anew: before each
-    epoch, and after every ``segment`` batches of it.
+    A run can be halted between any two batches and go on later, in another process, with the very numbers of a run that
+    was never halted: :meth:`snapshot` returns what that takes.  Random numbers are seeded anew before each epoch and
+    after every ``segment`` batches of it.  A run that was halted within a segment first reads the segment's batches up
+    to there without learning from them, so that dropout goes on with the random numbers that come next.
 
     Python, NumPy and MXNet have one generator each for the whole process.  So of two trainings at the same time, in two
     threads, each takes the random numbers of the other: both learn, but only what draws no random numbers (consecutive
@@ -61,7 +44,7 @@ class Training:
         model: the model, trained in place; it keeps :class:`d2lrnn.models.protocol.Model`.
         config: how to train; its ``prefixes`` and ``pred_len`` do not matter here.
         objective: the loss of a batch, and the number that the run is judged by.
-        segment: batches between two places where the run can be halted within an epoch.
+        segment: batches of an epoch between two calls of ``on_segment``.
         line_period: seconds between two lines of a log file within an epoch.
 
     Attributes:
@@ -71,6 +54,8 @@ class Training:
         params: the parameters that are trained, by name.
         update: the optimiser.
         average: the mean of the parameters, once ``averaging`` has begun.
+        is_whole: whether parameters and position fit together, as they do between two batches; False if an exception
+            has ended the run in the middle of an update.
 
     Raises:
         D2lrnnError: if a parameter that is to be trained has no gradient.
@@ -93,6 +78,7 @@ class Training:
         check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
         self.average = Average(self.params.values())
+        self.is_whole, self._halt = True, ""
 
     def run(
         self,
@@ -103,7 +89,7 @@ class Training:
         """Train to the end, from where the run stands.
 
         The state is carried from batch to batch within an epoch, or made afresh for each: ``config.carries_state``.
-        Ctrl-C ends training cleanly: the history of the finished epochs is returned.
+        The first Ctrl-C halts the run as :meth:`halt` does; a second one raises KeyboardInterrupt at once.
 
         Args:
             make_batches: called once an epoch; returns an iterable of batches, each as the objective takes it.  If it
@@ -111,36 +97,43 @@ class Training:
                 rate with each batch, otherwise with each epoch.
             on_epoch: called after each epoch with its number, from 1, and the history so far.  It may add measures,
                 Python numbers, to ``history.epochs[-1]``, such as the one in validation.
-            on_segment: called wherever the run can be halted: after each epoch and in between.
+            on_segment: called wherever the run may be saved: after each epoch and in between.
 
         Returns:
-            the history; ``history.stopped`` says why it is shorter than ``num_epochs``, if it is.
+            the history; ``history.stopped`` says what has ended training, if it is not ``num_epochs``.
 
         Raises:
             TrainingDivergedError: if a gradient's norm becomes NaN or infinite, or the run is lost
                 (:func:`d2lrnn.training.divergence.why_lost`); the model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
-        history.stopped = ""
-        with ProgressBar(self.config, self.objective, self._line_period) as bar:
+        history.stopped, self.is_whole, self._halt = "", True, ""
+        interrupts = on_first(lambda number: self.halt(), signal.SIGINT)
+        with ProgressBar(self.config, self.objective, self._line_period) as bar, none_dropped(), interrupts:
             try:
                 while not self.over:
-                    # Ctrl-C between an epoch's last step and its validation leaves only on_epoch to be done.
-                    if len(history.epochs) < self.position.epoch:
-                        self._run_epoch(make_batches, bar, on_segment)
-                    if on_epoch is not None:
-                        on_epoch(self.position.epoch, history)
-                    self.check_validation()
-                    self._maybe_average()
-                    self.position, self.carried = Position(self.position.epoch + 1), None
-                    if on_segment is not None:
-                        on_segment()
+                    self._finish_epoch(make_batches, bar, on_epoch, on_segment)
                 if self.exhausted:
                     say(self.config, f"no better in validation for {self.config.patience} epochs: training ends")
-            except KeyboardInterrupt:
-                history.stopped = f"interrupted after {len(history.epochs)} of {last} epochs"
+                self.check_halt()
+            except (HaltError, KeyboardInterrupt) as error:
+                if self._halt and isinstance(error, KeyboardInterrupt):
+                    raise  # the second one
+                history.stopped = f"{self._halt or 'interrupted'} after {len(history.epochs)} of {last} epochs"
                 say(self.config, f"{history.stopped}; the model keeps what it has learnt")
         return history
+
+    def halt(self, how: str = "interrupted") -> None:
+        """Ask the run to stop after the present batch, from a signal's handler or a function that :meth:`run` calls.
+
+        The run then returns its history, whose ``stopped`` begins with ``how``.  It can go on from where it stands.
+        """
+        self._halt = self._halt or how
+
+    def check_halt(self) -> None:
+        """Raise a HaltError, which :meth:`run` catches, if the run was asked to stop."""
+        if self._halt:
+            raise HaltError(self._halt)
 
     @property
     def over(self) -> bool:
@@ -153,15 +146,37 @@ class Training:
         history, patience = self.history, self.config.patience
         return 0 < patience <= max(history.validated, default=0) - history.best_epoch
 
+    @property
+    def finished(self) -> History:
+        """The history of the epochs that are over, validation and samples included."""
+        return self.history.until(self.position.epoch - 1)
+
+    def _finish_epoch(
+        self, make_batches: Callable, bar: ProgressBar, on_epoch: Callable | None, on_segment: Callable | None
+    ) -> None:
+        """Do what is left of an epoch, and stand before the next one."""
+        # Of an epoch that was halted after its last batch, only on_epoch is left to be done.
+        if len(self.history.epochs) < self.position.epoch:
+            self._run_epoch(make_batches, bar, on_segment)
+        if on_epoch is not None:
+            on_epoch(self.position.epoch, self.history)
+        self.check_validation()
+        self._maybe_average()
+        self.position, self.carried = Position(self.position.epoch + 1), None
+        if on_segment is not None:
+            on_segment()
+        if not self.over:
+            self.check_halt()
+
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
         """Take the steps of an epoch that are still to take, and add the epoch to the history."""
         position, taken = self.position, self.position.batch
-        self._seed(0)
+        seed_batch(self.config.seed, position.epoch, 0)
         batches = make_batches()
         count, begun = getattr(batches, "num_batches", 0), dataclasses.replace(position)
         for i, batch in enumerate(batches):
             if i and i % self.segment == 0:
-                self._seed(i)
+                seed_batch(self.config.seed, position.epoch, i)
                 if i > taken:
                     self._check(begun, self.objective.segment_limit)
                     begun = dataclasses.replace(position)
@@ -170,19 +185,19 @@ class Training:
             if i >= taken:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
+            elif i >= taken - taken % self.segment:
+                self._read_again(batch)
+            self.check_halt()
         if not position.batch:
             raise D2lrnnError("make_batches() gave no batch: expected at least one")
         self._check(begun, self.objective.segment_limit)
         found = self._check(Position(), self.objective.limit)
-        self.history.epochs.append(
-            {
-                self.objective.measure: found,
-                "lr": position.lr,
-                "grad_norm": position.norm_sum / position.batch,
-                f"{self.objective.unit}_per_second": position.count / position.seconds,
-                "seconds": position.seconds,
-            }
-        )
+        self.history.epochs.append(position.as_epoch(self.objective.measure, found, self.objective.unit))
+
+    def _read_again(self, batch: tuple) -> None:
+        """Draw the random numbers that a batch's step has drawn before the run was halted."""
+        with mx.autograd.record():
+            self.objective.loss(self.model, batch, None)
 
     def _check(self, begun: Position, limit: float | None) -> float:
         """Return the measure over the batches since ``begun``, or end the run if the measure shows that it is lost."""
@@ -218,12 +233,9 @@ class Training:
             self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
         if self.average.steps:
             self.average.add()
-        count = self.objective.count(batch)
-        position.loss_sum += float(loss) * count
-        position.score_sum += float(score)
-        position.count += count
-        position.norm_sum += norm
+        position.add(float(loss), float(score), self.objective.count(batch), norm)
         position.seconds += time.perf_counter() - start
+        self.is_whole = True
 
     def step(self, batch: tuple, state: tuple | None, lr: float | None = None) -> Step:
         """Take a step on a batch.
@@ -244,17 +256,9 @@ class Training:
         norm = factor * float(gradient_norm(self.params.values()))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0
+            self.is_whole = False
             self.update(config.lr if lr is None else lr, factor * clip)
         return Step(as_np(loss.detach()), norm, state, as_np(score))
-
-    def _seed(self, batch: int) -> None:
-        """Reseed Python, NumPy and MXNet from (seed, epoch, batch).
-
-        Pending operators are waited for first: their dropout must still draw from the old state.
-        """
-        mx.npx.waitall()
-        sequence = numpy.random.SeedSequence((self.config.seed, self.position.epoch, batch))
-        set_seed(int(sequence.generate_state(1)[0] >> 1))  # MXNet takes 31 bits
 
     def _maybe_average(self) -> None:
         """Begin to average if validation is worse than the best of more than ``averaging`` epochs ago.

@@ -17,8 +17,11 @@ LINE_PERIOD = 60.0  # seconds between the lines of a log file within an epoch
 
 
 def say(config: TrainConfig, line: str) -> None:
-    """Print a line as it can be shown (:func:`d2lrnn.visible.visible`), without disturbing the bar."""
-    if config.verbose:
+    """Print a line as it can be shown (:func:`d2lrnn.visible.visible`), without disturbing the bar.
+
+    Where there is no standard output, as in a daemon, nothing is printed.
+    """
+    if config.verbose and sys.stdout is not None:
         from tqdm.auto import tqdm  # not above, where every import of d2lrnn would wait for it
 
         tqdm.write(visible(line))
@@ -36,7 +39,9 @@ class ProgressBar:
     def __init__(self, config: TrainConfig, objective: Objective, period: float = LINE_PERIOD) -> None:
         from tqdm.auto import tqdm
 
-        self._config, self._objective, self._has_bar = config, objective, sys.stderr.isatty() or in_notebook()
+        # A daemon, or a program without a console, has no standard error.
+        in_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._config, self._objective, self._has_bar = config, objective, in_terminal or in_notebook()
         self._period = 1 if self._has_bar else period
         self._bar: Any = tqdm(
             total=config.num_epochs,

@@ -32,11 +32,14 @@ class Snapshot:
 
     @classmethod
     def of(cls, training: Any) -> Snapshot:
-        """Return where a :class:`d2lrnn.training.loop.Training` stands."""
+        """Return where a :class:`d2lrnn.training.loop.Training` stands.
+
+        An epoch that still lacks its validation or its samples is not in the history: its sums are in the position.
+        """
         memory = {**_memory(training), "state": {str(i): array for i, array in enumerate(training.carried or ())}}
         arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
-        history, position = _copies(training.history, training.position)
-        return cls(history, position, training.update.steps, training.average.steps, arrays)
+        position = dataclasses.replace(training.position)
+        return cls(training.finished, position, training.update.steps, training.average.steps, arrays)
 
     def facts(self) -> dict[str, Any]:
         """Return all but the arrays, for JSON."""
@@ -81,14 +84,10 @@ class Snapshot:
         for kind, targets in memory.items():
             for name, target in targets.items():
                 target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
-        training.history, training.position = _copies(self.history, self.position)
+        training.history = self.history.until(len(self.history.epochs))
+        training.position = dataclasses.replace(self.position)
         training.carried = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
         training.update.steps, training.average.steps = self.update_steps, self.average_steps
-
-
-def _copies(history: History, position: Position) -> tuple[History, Position]:
-    epochs, samples = [dict(epoch) for epoch in history.epochs], list(history.samples)
-    return dataclasses.replace(history, epochs=epochs, samples=samples), dataclasses.replace(position)
 
 
 def _memory(training: Any) -> dict[str, dict[str, Any]]:

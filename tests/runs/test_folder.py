@@ -15,11 +15,11 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
-from tiny import ALWAYS, FOX, ctrl_c, no_number, training_of, write_fox
+from tiny import ALWAYS, FOX, ctrl_c, no_number, write_fox
 from tiny import FOX_CORPUS as CORPUS
 
 import d2lrnn
-from d2lrnn import Dropout, ModelConfig, TrainConfig
+from d2lrnn import Dropout, ModelConfig, NextToken, TrainConfig, Training
 from d2lrnn.cli import main as cli
 from d2lrnn.runs import checkpoint
 from d2lrnn.runs.checkpoint import BEST, LAST
@@ -51,17 +51,17 @@ class HaltError(Exception):
     """Ends a training where it can be halted."""
 
 
-def training_by(name, **options):
+def training_by(name, kind=Training, **options):
     model_config, settings = SETTINGS[name]
     fixed = {"num_epochs": 5, "batch_size": 4, "num_steps": 10, "theta": 1.0, "verbose": False, "seed": 3}
     config = TrainConfig(**{**fixed, **settings, **options})
     d2lrnn.set_seed(config.seed)
-    return training_again(d2lrnn.build_model(model_config, CORPUS.vocab_size), config)
+    return training_again(d2lrnn.build_model(model_config, CORPUS.vocab_size), config, kind)
 
 
-def training_again(model, config):
-    """Return a training that can halt often."""
-    return training_of(model, config, segment=4)
+def training_again(model, config, kind=Training):
+    """Return a training that is seeded anew often."""
+    return kind(model, config, NextToken(model.vocab_size), segment=4)
 
 
 def folder_of(training, name, folder):
@@ -114,6 +114,34 @@ def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_pat
             training = training_again(loaded.build_model(), loaded.train_config)
             training.restore(loaded.training)
     assert halts
+    assert numbers_of(training) == numbers_of(whole)
+
+
+class Halting(Training):
+    """A training that asks itself to stop in the middle of any batch, by chance."""
+
+    def step(self, *arguments):
+        if random.random() < 0.06:
+            self.halt()
+        return super().step(*arguments)
+
+
+@pytest.mark.parametrize("name", ["adam, varied steps, averaged", "random windows", "compiled"])
+def test_a_run_that_is_asked_to_stop_after_any_batch_goes_on_with_the_same_numbers(name, tmp_path, monkeypatch):
+    whole = training_by(name)
+    go_on(whole)
+    generator = random.Random(7)  # the loop seeds the module's own
+    monkeypatch.setattr(random, "random", generator.random)
+    training, batches = training_by(name, kind=Halting), []
+    while go_on(training).stopped:
+        batches.append(training.position.batch)
+        config, model_config = training.config, SETTINGS[name][0]
+        kept = checkpoint.Checkpoint.of(training.model, model_config, config, CORPUS, training=training.snapshot())
+        loaded = checkpoint.load_checkpoint(checkpoint.save_checkpoint(tmp_path / "last", kept))
+        d2lrnn.set_seed(generator.randrange(1000))
+        training = training_again(loaded.build_model(), loaded.train_config, Halting)
+        training.restore(loaded.training)
+    assert {batch % 4 for batch in batches} == {0, 1, 2, 3}  # at the ends of segments, and within
     assert numbers_of(training) == numbers_of(whole)
 
 
@@ -269,8 +297,8 @@ def test_where_a_stopped_run_goes_on_is_said(here, failing_cell, tmp_path, capsy
     assert here("train", *FAILING, "--num-epochs", 1, "--out", folder) == 130
     position = load_run(folder, LAST).training.position
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
-    assert line.endswith(f"train --resume {folder}  # epoch 1, after {position.batch} batches")
-    assert position.batch == 4  # kept at once, and then a minute later only
+    assert line.endswith(f"train --resume {folder}  # epoch 1, after 30 batches")
+    assert position.batch == 30
 
 
 def test_a_run_that_diverges_before_an_epoch_is_over_leaves_no_model(here, failing_cell, tmp_path, capsys):
@@ -333,7 +361,7 @@ def test_an_epoch_begins_anew_with_other_batches(here, failing_cell, tmp_path, c
     folder = tmp_path / "run"
     failing_cell.fail(ctrl_c, batch=31)
     assert here("train", *FAILING, "--num-epochs", 1, "--out", folder, pace=ALWAYS) == 130
-    assert load_run(folder, LAST).training.position.batch == 28
+    assert load_run(folder, LAST).training.position.batch == 30
     capsys.readouterr()
     assert here("train", "--resume", folder, f"--{option.replace('_', '-')}", value) == 0
     assert f"another {option}: epoch 1 of 1 begins anew" in capsys.readouterr().out
