@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -85,8 +86,9 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
     origin = origin_of(corpus, given, options, args.data_dir)
     run = RunFolder(folder, training, Checkpoint.about(model_config, config, corpus, origin), pace)
-    _describe(model, model_config, corpus, ctx)
-    return _carry_out(args, run, training, corpus)
+    with contextlib.closing(run):
+        _describe(model, model_config, corpus, ctx)
+        return _carry_out(args, run, training, corpus)
 
 
 def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
@@ -152,9 +154,10 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     if not _changes_of_batches(config, checkpoint.train_config) and config.batches != "varied":
         check_position(checkpoint, num_batches)
     run = RunFolder(folder, training, checkpoint, pace)
-    _describe(model, checkpoint.shape, corpus, ctx)
-    _settle_position(training, checkpoint.train_config)
-    return _carry_out(args, run, training, corpus)
+    with contextlib.closing(run):
+        _describe(model, checkpoint.shape, corpus, ctx)
+        _settle_position(training, checkpoint.train_config)
+        return _carry_out(args, run, training, corpus)
 
 
 def _changes_of_batches(config: TrainConfig, before: TrainConfig) -> list[str]:

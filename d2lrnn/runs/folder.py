@@ -44,8 +44,8 @@ class RunFolder:
     The best model and the last position are saved after the first segment, then every minute (less often if saving
     would take more than 2 % of the time), and at the end.  A run that stands in the folder already is given up when the
     new run is first saved, and at no moment are there files of both.  Files that are removed while the run goes on are
-    made again at the next saving, and it is said.  The folder is locked: no other object can be made of it until this
-    object or its process is gone.
+    made again at the next saving, and it is said.  The folder is locked: no other object can be made of it until
+    :meth:`close` is called, or this object or its process is gone.
 
     Args:
         folder: where the files are; made if it is not there.
@@ -81,6 +81,10 @@ class RunFolder:
         with naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         return FolderLock(self.folder)
+
+    def close(self) -> None:
+        """Let others train in the folder."""
+        self._lock.release()
 
     def begin(self, command: str) -> None:
         """Write the head of the log, or for a restored training the entry that it goes on.
@@ -261,24 +265,24 @@ class RunFolder:
         """Make the folder, the log and the best model again, if they were removed while the run went on, and say so."""
         if self._unwritten is not None or not self._head:
             return
-        lost = [self.folder] if self._lock.is_lost else []
+        lost = [self.folder] if self._lock.is_lost else []  # what to name
         if lost:
             self._lock.release()
             self._lock = self._enter()
         if not (self.folder / LOG).exists():
-            lost.append(self.folder / LOG)
+            lost = lost or [self.folder / LOG]
             history = self._training.finished
             self._write_log([self._head, *(epoch_entry(history, epoch) for epoch in range(1, self._logged + 1))])
         best = ""
         if self._has_best and self._best is None and not (self.folder / BEST).exists():
             best = ", but the best model so far is lost, and the present one stands for it"
-            lost.append(self.folder / BEST)
+            lost = lost or [self.folder / BEST]
             self._to_beat = math.inf  # of the epochs that are left the best one will be kept
             self._note_best()
         if lost:
             say(
                 self._training.config,
-                f"{' and '.join(map(str, lost))} was removed or renamed while the run goes on: made again{best}; "
+                f"{lost[0]} was removed or renamed while the run goes on: made again{best}; "
                 "leave the folder of a run alone until the run ends",
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -11,7 +12,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from d2lrnn.errors import naming
+from d2lrnn.errors import FileError, naming
 from d2lrnn.runs.log import RunError
 
 LOCK = "lock.json"  # the file that says who trains in a folder, where the file system knows no locks
@@ -74,7 +75,9 @@ def _written(folder: Path) -> Path:
     try:
         with naming(path), open(path, "x") as file:
             json.dump(_this_process(), file)
-    except FileExistsError:
+    except FileError as error:
+        if error.errno != errno.EEXIST:
+            raise
         owner = _owner(path)
         by = f" ({owner.get('host', 'its machine is unknown')}, process {owner.get('pid', 'unknown')})"
         raise RunError(f"{_taken(folder, by)}; if there is no such process, remove {path}") from None

@@ -107,10 +107,11 @@ class Training:
                 (:func:`d2lrnn.training.divergence.why_lost`); the model keeps the last parameters that were numbers.
         """
         history, last = self.history, self.config.num_epochs
-        history.stopped, self.is_whole, self._halt = "", True, ""
+        history.stopped, self.is_whole = "", True
         interrupts = on_first(lambda number: self.halt(), signal.SIGINT)
         with ProgressBar(self.config, self.objective, self._line_period) as bar, none_dropped(), interrupts:
             try:
+                self.check_halt()
                 while not self.over:
                     self._finish_epoch(make_batches, bar, on_epoch, on_segment)
                 if self.exhausted:
@@ -121,10 +122,12 @@ class Training:
                     raise  # the second one
                 history.stopped = f"{self._halt or 'interrupted'} after {len(history.epochs)} of {last} epochs"
                 say(self.config, f"{history.stopped}; the model keeps what it has learnt")
+            finally:
+                self._halt = ""
         return history
 
     def halt(self, how: str = "interrupted") -> None:
-        """Ask the run to stop after the present batch, from a signal's handler or a function that :meth:`run` calls.
+        """Ask the run to stop after the present batch, as a signal's handler or a function that :meth:`run` calls may.
 
         The run then returns its history, whose ``stopped`` begins with ``how``.  It can go on from where it stands.
         """
