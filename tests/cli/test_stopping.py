@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import importlib
 import os
 import shutil
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -368,3 +370,27 @@ def test_a_file_that_is_removed_is_made_again(here, name):
     assert ("the best model so far is lost" in out) is (name == BEST)
     assert len(read_history(here.folder).epochs) == 2
     assert load_run(here.folder).reached["epoch"] == 2
+
+
+# Every other command
+
+
+class Interrupted:
+    """Is interrupted when it is removed, as MXNet's arrays may be."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", ["sample", "evaluate", "compare", "plot", "show"])
+def test_an_interrupt_that_python_drops_ends_every_command(here, monkeypatch, name):
+    def work(args):
+        Interrupted()
+        for _ in range(1000):
+            time.sleep(0.01)
+        return 0
+
+    command = importlib.import_module(f"d2lrnn.cli.{name}")
+    monkeypatch.setattr(command, cli.COMMANDS[name], work)
+    words = [name] if name == "compare" else [name, "run"]
+    assert here.run(*words) == (130, "", "d2lrnn: interrupted\n")
