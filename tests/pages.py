@@ -11,8 +11,9 @@ from known import random_model
 from d2lrnn import Corpus, ModelConfig, Sampling, TrainConfig, Vocab
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.web.address import hosts_of, open_socket
 from d2lrnn.web.player import Player
-from d2lrnn.web.server import PageServer, hosts_of, open_socket
+from d2lrnn.web.server import PageServer
 
 LETTERS = "春风花月夜山水去来迟"
 VERSE, LYRICS = Vocab.from_list(f"，。\n{LETTERS}"), Vocab.from_list(f" {LETTERS}")

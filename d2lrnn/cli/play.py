@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import queue
 import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn._runtime import mx
 from d2lrnn.config.fields import settings_in
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.web.address import address_of, hosts_of, open_socket
 from d2lrnn.web.player import Player
-from d2lrnn.web.server import PageServer, address_of, hosts_of, open_socket
+from d2lrnn.web.server import PageServer
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,51 @@ def play(args: argparse.Namespace) -> int:
     hosts = hosts_of(request.host, listening)
     if hosts is None:
         print("caution  whoever can reach this machine can open the page and let the model write")
-    print(f"page     {address_of(request.host, listening)}   (Ctrl-C ends it)")
+    in_loop = _is_in_event_loop()
+    how = "interrupt this cell to end it" if in_loop else "Ctrl-C ends it"
+    print(f"page     {address_of(request.host, listening)}   ({how})")
+    (_serve_beside if in_loop else _serve)(PageServer(player, hosts), listening)
+    raise KeyboardInterrupt
+
+
+def _is_in_event_loop() -> bool:
+    """Return whether an event loop runs in this thread, as it does in a notebook: there can be no second one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _serve(server: PageServer, listening: socket.socket) -> None:
+    """Serve until Ctrl-C."""
 
     async def serve() -> None:
         stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-        await PageServer(player, hosts).serve(listening, stop)
+        if threading.current_thread() is threading.main_thread():  # Python gives no other thread the signal
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+        await server.serve(listening, stop)
 
     asyncio.run(serve())
-    raise KeyboardInterrupt
+
+
+def _serve_beside(server: PageServer, listening: socket.socket) -> None:
+    """Serve in a thread of its own until this thread is interrupted."""
+    begun: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = queue.SimpleQueue()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        begun.put((asyncio.get_running_loop(), stop))
+        await server.serve(listening, stop)
+
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(mx.util.use_np(asyncio.run), serve())  # MXNet keeps np mode for each thread
+        try:
+            served.result()
+        except KeyboardInterrupt:
+            loop, stop = begun.get()
+            loop.call_soon_threadsafe(stop.set)
+            raise
 
 
 def _corpus_for(request: PageRequest, checkpoint: Checkpoint) -> Corpus | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from d2lrnn.data.corpus import Corpus
@@ -87,6 +87,10 @@ class Player:
                 event["read"] = read
             texts[token.row] += text
             yield event
+        yield from self.copies(texts)
+
+    def copies(self, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield an event for each text, which tells what it copies, as :meth:`write` does; none without a corpus."""
         if self.index is not None:
             for row, text in enumerate(texts):
                 yield {"row": row, **self._copies(text, self.index)}

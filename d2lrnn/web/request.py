@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,22 @@ MAX_SAMPLES = 16  # texts side by side
 # The fields of Sampling that a page may set.  Beam search is not among them: it finds a whole text before it gives back
 # the first token, and would hold the server's only thread that long.
 CHOICES = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
+
+
+# What the page calls the fields; its errors too.
+LABELS = {
+    "prefix": "Begin with",
+    "acrostic": "Lines begin with",
+    "form": "Form",
+    "skip_unknown": "Place characters that the model has never seen",
+    "pred_len": "Length",
+    "num_samples": "Samples",
+    "temperature": "Temperature",
+    "top_p": "Top-p",
+    "repetition_penalty": "Repetition penalty",
+    "top_k": "Top-k",
+    "seed": "Seed",
+}
 
 
 @dataclass(frozen=True)
@@ -66,12 +83,7 @@ class WritingRequest:
         Raises:
             D2lrnnError: if the body is no JSON object or has another field; also as the two classes.
         """
-        try:
-            values = json.loads(body, parse_int=_whole)
-        except (ValueError, RecursionError) as error:
-            raise D2lrnnError(f"the request cannot be read as JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise D2lrnnError("the request cannot be read: expected a JSON object")
+        values = _object_in(body)
         chosen = {name: value for name, value in values.items() if name in CHOICES}
         rest = {name: value for name, value in values.items() if name not in CHOICES}
         unknown = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
@@ -80,11 +92,55 @@ class WritingRequest:
         return cls(**rest, sampling=Sampling(**chosen))
 
 
+def by_label(message: str, request: WritingRequest | None) -> tuple[str, str | None]:
+    """Return an error about a request by the labels of the page, and the name of the field that it is about.
+
+    Args:
+        message: of the error.  It begins with a field's name, or is about the request's text.
+        request: None: it could not be read.
+    """
+    begin = re.match(rf"(?:the )?({'|'.join(LABELS)})\b", message)
+    field, rest = (begin[1], message[begin.end() :]) if begin else (None, message)
+    if field is None and request is not None:
+        field, rest = "prefix" if request.acrostic is None else "acrostic", f": {message}"
+    names = "|".join(name for name in LABELS if "_" in name)  # all others are words of English too
+    rest = re.sub(rf"(?<!['\"])\b({names})\b", lambda name: f"“{LABELS[name[1]]}”", rest)
+    return (rest if field is None else f"“{LABELS[field]}”{rest}"), field
+
+
+def texts_in(body: bytes) -> list[str]:
+    """Return the texts of a JSON object ``{"texts": [...]}``.
+
+    Raises:
+        D2lrnnError: if the body is no such object, or has more texts than a page can ask for.
+    """
+    values = _object_in(body)
+    texts = values.get("texts")
+    if len(values) != 1 or not isinstance(texts, list) or len(texts) > MAX_SAMPLES:
+        raise D2lrnnError(f"expected a list of texts, at most {MAX_SAMPLES}, and nothing else")
+    for text in texts:
+        _check_text("a text", text, len(body))
+    return texts
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(body, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
+        raise D2lrnnError(f"the request cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise D2lrnnError("the request cannot be read: expected a JSON object")
+    return values
+
+
 def _check_text(name: str, text: Any, most: int) -> None:
     if not isinstance(text, str):
-        raise D2lrnnError(f"{name} is no text: expected one of at most {most} characters")
+        raise D2lrnnError(f"{name} is no text: expected one of at most {most:,} characters")
     if len(text) > most:
-        raise D2lrnnError(f"{name} has {len(text):,} characters: expected at most {most}")
+        raise D2lrnnError(f"{name} has {len(text):,} characters: expected at most {most:,}")
+    half = re.search("[\ud800-\udfff]", text)
+    if half:
+        raise D2lrnnError(f"{name} has {half[0]!r}, half of a character, at position {half.start()}: expected text")
 
 
 def _whole(digits: str) -> int:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import json
 import logging
 import socket
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS
+from d2lrnn.web.connections import Connections, room_for_connections
 from d2lrnn.web.player import UNITS, Player
-from d2lrnn.web.request import MAX_SAMPLES, MAX_TOKENS, WritingRequest
+from d2lrnn.web.request import LABELS, MAX_SAMPLES, MAX_TOKENS, WritingRequest, by_label, texts_in
 
 FOLDER = Path(__file__).with_name("static")
 
@@ -30,6 +30,8 @@ FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "imag
 MAX_WRITING = 4  # requests for texts that are answered at a time: they share one thread
 
 MAX_BODY = 16 * 1024  # bytes: twice as many as the longest request has if every character is escaped
+
+MAX_TEXTS = 512 * 1024  # bytes of texts whose copies are asked for: more than a page can have written
 
 DEFECT = "something went wrong inside d2lrnn: the terminal that it runs in says what"
 
@@ -44,11 +46,11 @@ HEADERS = {
 
 
 class _RefusedError(HTTPError):
-    """A request is refused; ``message`` says why."""
+    """A request is refused; ``message`` says why, and ``field`` which field of the form is meant, if one is."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, field: str | None = None) -> None:
         super().__init__(status)
-        self.message = message
+        self.message, self.field = message, field
 
 
 class _Handler(RequestHandler):
@@ -64,17 +66,39 @@ class _Handler(RequestHandler):
     def prepare(self) -> None:
         # Another site may let its name point to this machine (DNS rebinding); the browser then still sends that name.
         hosts, host = self.server.hosts, self.request.host_name
-        if hosts is not None and host not in hosts:
-            raise _RefusedError(403, f"this is not {host[:100]}: expected {' or '.join(sorted(hosts))}")
+        if hosts is None:
+            return
+        expected = f"expected {' or '.join(sorted(hosts))}"
+        if not self.request.headers.get("Host"):  # Tornado takes 127.0.0.1 for granted where HTTP/1.0 leaves it out
+            raise _RefusedError(403, f"the request names no host: {expected}")
+        if host not in hosts:
+            raise _RefusedError(403, f"this is not {host[:100]}: {expected}")
 
     def write_error(self, status_code: int, **more: Any) -> None:
         error = more.get("exc_info", (None, None))[1]
-        message = f"{status_code} {self._reason}"
         if isinstance(error, _RefusedError):
-            message = error.message
-        elif status_code >= 500:
-            message = DEFECT
-        self.finish({"error": message})
+            self.finish({"error": error.message, **({"field": error.field} if error.field else {})})
+        else:
+            self.finish({"error": DEFECT if status_code >= 500 else f"{status_code} {self._reason}"})
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Tell in the terminal of defects alone, not of what clients get wrong."""
+        if not isinstance(error, HTTPError):
+            super().log_exception(kind, error, trace)
+
+    def body_of(self, most: int) -> bytes:
+        """Return the body of a request of JSON with at most so many bytes."""
+        # A page of another site can send a form or text unasked, but not this type.
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise _RefusedError(415, "expected the type application/json")
+        if len(self.request.body) > most:
+            raise _RefusedError(413, f"the request has {len(self.request.body):,} bytes: expected at most {most:,}")
+        return self.request.body
+
+    @property
+    def stream(self) -> IOStream:
+        """What the request came by."""
+        return cast(HTTP1Connection, self.request.connection).stream
 
 
 class _Missing(_Handler):
@@ -92,6 +116,7 @@ class _Page(_Handler):
             "page.html",
             player=player,
             forms=forms,
+            labels=LABELS,
             limits=limits,
             units=UNITS[player.vocab.level],
             usual=Sampling(),
@@ -109,16 +134,13 @@ class _Write(_Handler):
     """Answers a request with a line of JSON for each event, and stops writing as soon as nobody reads."""
 
     async def post(self) -> None:
-        # A page of another site can send a form or text unasked, but not this type.
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise _RefusedError(415, "expected the type application/json")
-        if len(self.request.body) > MAX_BODY:
-            raise _RefusedError(413, f"the request has {len(self.request.body):,} bytes: expected at most {MAX_BODY:,}")
-        with self.server.place():
+        body, request = self.body_of(MAX_BODY), None
+        with self.server.place(self.stream):
             try:
-                events = self.server.player.write(WritingRequest.read(self.request.body))
+                request = WritingRequest.read(body)
+                events = self.server.player.write(request)
             except D2lrnnError as error:
-                raise _RefusedError(400, str(error)) from None
+                raise _RefusedError(400, *by_label(str(error), request)) from None
             self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
             with contextlib.closing(_to_the_end(events)) as sent:
                 try:
@@ -134,6 +156,22 @@ class _Write(_Handler):
             await asyncio.wait_for(self.flush(), self.server.patience)
             # The other requests get their turn; and Tornado notices if this client is gone, so that flush raises.
             await asyncio.sleep(0)
+
+
+class _Copies(_Handler):
+    """Tells what finished or stopped texts copy, with a line of JSON for each text."""
+
+    async def post(self) -> None:
+        body = self.body_of(MAX_TEXTS)
+        with self.server.connections.answering(self.stream):
+            try:
+                texts = texts_in(body)
+            except D2lrnnError as error:
+                raise _RefusedError(400, str(error)) from None
+            self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
+            for event in self.server.player.copies(texts):
+                self.write(json.dumps(event) + "\n")
+                await asyncio.sleep(0)
 
 
 def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
@@ -154,15 +192,23 @@ class PageServer:
     Args:
         player: what writes for the page.
         hosts: the names in a request's Host that are answered; None: any name, so that other machines can call.
-        patience: seconds for a client to send a request and to take each event.  A client that takes longer is cut
-            off, or it would keep its place for ever.
+        patience: seconds for a client to begin a request, to send the head of one and its body, and to take each event.
+            A client that takes longer is cut off, or it would keep its place for ever.
+        most: how many connections may be open; None: as many as there is room for (:func:`room_for_connections`).
     """
 
-    def __init__(self, player: Player, hosts: Collection[str] | None, patience: float = 30) -> None:
+    def __init__(
+        self, player: Player, hosts: Collection[str] | None, patience: float = 30, most: int | None = None
+    ) -> None:
         self.player, self.hosts, self.patience = player, hosts, patience
         self.writing = 0  # requests for texts that are being answered
         options = {"server": self}
-        handlers = [("/", _Page, options), ("/write", _Write, options), (f"/({'|'.join(FILES)})", _File, options)]
+        handlers = [
+            ("/", _Page, options),
+            ("/write", _Write, options),
+            ("/copies", _Copies, options),
+            (f"/({'|'.join(FILES)})", _File, options),
+        ]
         application = Application(
             handlers,
             default_handler_class=_Missing,
@@ -171,70 +217,30 @@ class PageServer:
             log_function=lambda handler: None,
         )
         self.http = HTTPServer(
-            application, max_body_size=2**20, max_header_size=2**14, idle_connection_timeout=300, body_timeout=patience
+            application,
+            max_body_size=2**20,
+            max_header_size=2**14,
+            idle_connection_timeout=patience,
+            body_timeout=patience,
         )
+        self.connections = Connections(self.http, room_for_connections() if most is None else most)
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one of the ``MAX_WRITING`` places; refuse the request if all are taken."""
+    def place(self, stream: IOStream) -> Iterator[None]:
+        """Hold one of the ``MAX_WRITING`` places, and the connection open; refuse the request if all are taken."""
         if self.writing >= MAX_WRITING:
             raise _RefusedError(429, f"{MAX_WRITING} others are being written for: try again when one of them is done")
         self.writing += 1
         try:
-            yield
+            with self.connections.answering(stream):
+                yield
         finally:
             self.writing -= 1
 
     async def serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then end all texts that are being written."""
-        self.http.add_socket(listening)
+        accepting = asyncio.create_task(self.connections.accept(listening))
         await stop.wait()
-        self.http.stop()
+        accepting.cancel()
+        listening.close()
         await self.http.close_all_connections()
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """Listen at a port of a host; port 0 stands for any that is free.
-
-    Raises:
-        D2lrnnError: if the port is out of range, or if this machine cannot listen there.
-    """
-    if not 0 <= port < 2**16:
-        raise D2lrnnError(f"port is {port}: expected 0 to {2**16 - 1}")
-    try:
-        _check_host(host)
-        found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, UnicodeError) as error:
-        taken = getattr(error, "errno", None) == errno.EADDRINUSE
-        reason = str(getattr(error, "strerror", error)).partition(" (")[0]
-        where = f"{host if host.isprintable() else repr(host)}, port {port}"
-        raise D2lrnnError(
-            f"there can be no page at {where} ({'another program listens there' if taken else reason}): choose another "
-            "--port, 0 for any that is free" + ("" if taken else ", or another --host")
-        ) from None
-    found.setblocking(False)
-    return found
-
-
-def _check_host(host: str) -> None:
-    """Raise a UnicodeError for a text that can be no host's name; a socket would raise a TypeError and stay open."""
-    if "\0" in host:
-        raise UnicodeError("a host's name cannot hold the character NUL")
-    if not host.isascii():
-        host.encode("idna")
-
-
-def address_of(host: str, listening: socket.socket) -> str:
-    """Return the address of the page."""
-    return f"http://{_in_url(host)}:{listening.getsockname()[1]}/"
-
-
-def hosts_of(host: str, listening: socket.socket) -> set[str] | None:
-    """Return the names of the host of a page on loopback; None if other machines can reach the page."""
-    if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
-        return None
-    return {"localhost", "127.0.0.1", "[::1]", _in_url(host).lower()}
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

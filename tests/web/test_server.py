@@ -1,10 +1,13 @@
 """The page's server as its clients meet it, over a real connection; and the command that starts it."""
 
+import asyncio
 import contextlib
+import errno
 import http.client
 import itertools
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -17,15 +20,18 @@ import pytest
 from known import Known, Slow
 from pages import LETTERS, LYRICS, SETTINGS, VERSE, eventually, player_of, serving
 from tiny import save_model
+from tornado.iostream import IOStream
 
 from d2lrnn import D2lrnnError, ModelConfig, Sampling, TrainConfig, Vocab, build_model, generate, load_corpus
 from d2lrnn.cli import main as cli
 from d2lrnn.generation import writers
 from d2lrnn.generation.writers import greedy_writer as writers_greedy
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.web import connections
 from d2lrnn.web import server as page_server
-from d2lrnn.web.request import MAX_TOKENS, WritingRequest
-from d2lrnn.web.server import MAX_BODY, MAX_WRITING, address_of, hosts_of, open_socket
+from d2lrnn.web.address import address_of, hosts_of, open_socket
+from d2lrnn.web.request import LABELS, MAX_TOKENS, WritingRequest
+from d2lrnn.web.server import MAX_BODY, MAX_TEXTS, MAX_WRITING
 
 LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
 
@@ -104,6 +110,16 @@ def test_a_wish_is_answered_with_the_events_of_the_player(server):
     with asking(server, wish, Content_Type="Application/JSON; charset=utf-8") as response:
         assert response.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
         assert response.readline() == b'{"prefix": "\\u6625", "rows": 3}\n'
+
+
+def test_what_a_stopped_text_copies_can_be_asked_for(server):
+    texts = [LETTERS * 2, "春", ""]
+    events = list(server.player.copies(texts))
+    assert [event["row"] for event in events] == [0, 1, 2] and events[0]["longest"] >= len(LETTERS)
+    assert answer(server, {"texts": texts}, path="/copies") == (200, json.loads(json.dumps(events)))
+    assert answer(server, {"texts": []}, path="/copies") == (200, [])
+    with serving(player_of(LYRICS)) as without_corpus:
+        assert answer(without_corpus, {"texts": texts}, path="/copies") == (200, [])
 
 
 def test_each_token_is_sent_as_soon_as_it_is_written():
@@ -210,13 +226,41 @@ def test_what_is_being_written_ends_with_the_server():
 @pytest.mark.parametrize(
     ("status", "message", "request_of"),
     [
-        (400, "unknown character '☃' (U+2603) at position 1: expected only what is among", {"wish": {"prefix": "春☃"}}),
-        (400, "the prefix is empty: expected at least one character", {"wish": {}}),
-        (400, "pred_len is 2001: expected at most 2000", {"wish": {**LONG, "pred_len": 2001}}),
-        (400, "top_p is 2: expected a probability, above 0 and at most 1", {"wish": {"top_p": 2}}),
-        (400, "the form needs '，' or ',' or '､': expected one of them", {"wish": {"prefix": "春", "form": "couplet"}}),
-        (400, "there is no character in '，'", {"wish": {"acrostic": "，"}}),
-        (400, "unknown character '龘' (U+9F98) at position 0", {"wish": {"acrostic": "龘"}}),
+        (400, "“Begin with”: unknown character '☃' (U+2603) at position 1: expected", {"wish": {"prefix": "春☃"}}),
+        (400, "“Begin with” is empty: expected at least one character", {"wish": {}}),
+        (400, "“Length” is 2001: expected at most 2000", {"wish": {**LONG, "pred_len": 2001}}),
+        (400, "“Top-p” is 2: expected a probability, above 0 and at most 1", {"wish": {"top_p": 2}}),
+        (400, "“Form” needs '，' or ',' or '､': expected one of them", {"wish": {"prefix": "春", "form": "couplet"}}),
+        (400, "“Lines begin with”: there is no character in '，'", {"wish": {"acrostic": "，"}}),
+        (400, "“Lines begin with”: unknown character '龘' (U+9F98) at position 0", {"wish": {"acrostic": "龘"}}),
+        (
+            400,
+            "“Temperature” 0 takes the likeliest token whatever “Top-k” and “Top-p” are: leave them out",
+            {"wish": {"temperature": 0, "top_k": 3}},
+        ),
+        (
+            400,
+            "“Samples” is 3, but these settings leave nothing to chance: expected 1, or a temperature above 0 and "
+            "another “Top-k” than 1",
+            {"wish": {"num_samples": 3, "top_k": 1}},
+        ),
+        (400, "“Begin with” has '\\ud800', half of a character, at position 1", {"wish": {"prefix": "春\ud800"}}),
+        (400, "“Lines begin with” has '\\udce9', half of a", {"wish": {"acrostic": "\udce9", "skip_unknown": True}}),
+        (400, "“Form” is '\\ud800': expected one of couplet", {"wish": {"form": "\ud800"}}),
+        (400, "there is nothing called '\\ud800' to ask for", {"wish": {"\ud800": 1}}),
+        (400, "400 Bad Request", {"wish": b"x", "Content_Type": "multipart/form-data"}),
+        (400, "a text has '\\ud800', half of a character", {"path": "/copies", "wish": {"texts": ["\ud800"]}}),
+        (400, "a text is no text", {"path": "/copies", "wish": {"texts": [1]}}),
+        (400, "expected a list of texts, at most 16, and nothing else", {"path": "/copies", "wish": {"texts": "a"}}),
+        (400, "expected a list of texts, at most 16, and", {"path": "/copies", "wish": {"texts": ["a"] * 17}}),
+        (400, "the request cannot be read: expected a JSON object", {"path": "/copies", "wish": []}),
+        (
+            413,
+            f"the request has {MAX_TEXTS + 1:,} bytes: expected at most {MAX_TEXTS:,}",
+            {"path": "/copies", "wish": b" " * (MAX_TEXTS + 1)},
+        ),
+        (415, "expected the type application/json", {"path": "/copies", "wish": "", "Content_Type": "text/plain"}),
+        (403, "this is not evil.example", {"path": "/copies", "wish": {"texts": []}, "Host": "evil.example"}),
         (400, "the request cannot be read as JSON", {"wish": "prefix=春".encode()}),
         (
             413,
@@ -243,6 +287,175 @@ def test_a_refusal_says_why(server, capfd, status, message, request_of):
     found = answer(server, **request_of)
     assert found[0] == status and found[1].startswith(message)
     assert capfd.readouterr() == ("", "")  # nor does the terminal fill with what clients get wrong
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"prefix": "春☃"}, "prefix"),
+        ({"acrostic": "春☃"}, "acrostic"),
+        ({"prefix": "春", "seed": -1}, "seed"),
+        ({"prefix": "春", "top_k": 1.5}, "top_k"),
+        ({"prefix": "春", "pred_len": 0}, "pred_len"),
+        ({"prefix": "春" * 501}, "prefix"),
+        ({"x": 1}, None),
+    ],
+)
+def test_a_refusal_names_the_field_that_is_meant(server, wish, field):
+    with asking(server, wish) as response:
+        found = json.loads(response.read())
+    assert (response.status, found.get("field")) == (400, field)
+    assert field is None or f"“{LABELS[field]}”" in found["error"]
+
+
+def test_every_label_is_on_the_page():
+    with serving(player_of(VERSE, LETTERS)) as server, asking(server, method="GET", path="/") as response:
+        page = response.read().decode()
+    assert [label for label in LABELS.values() if label not in page] == []
+    assert "<h1>gru on poems</h1>" in page and "<title>gru on poems (run) – d2lrnn</title>" in page
+
+
+# Who is meant
+
+
+def raw(server, *lines):
+    """Send the lines of a request's head, and return the status and the rest of the answer."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall("".join(f"{line}\r\n" for line in (*lines, "Connection: close", "")).encode("latin-1"))
+        found = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = found.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        (403, ["GET / HTTP/1.0"]),
+        (403, ["GET /page.js HTTP/1.0", "X-Forwarded-Host: localhost"]),
+        (403, ["GET / HTTP/1.0", "Host:"]),
+        (403, ["GET / HTTP/1.1", "Host:"]),
+        (403, ["GET / HTTP/1.1", "Host:  "]),
+        (400, ["GET / HTTP/1.1"]),
+        (400, ["GET / HTTP/1.1", "Host: localhost", "Host: evil.example"]),
+        (400, ["GET / HTTP/1.0", "Host: evil.example", "Host: localhost"]),
+        (400, ["GET / HTTP/1.1", "Host: localhost, evil.example"]),
+        (400, ["GET / HTTP/1.1", "Host: evil.example@localhost"]),
+        (403, ["GET http://localhost/ HTTP/1.1", "Host: evil.example"]),
+        (404, ["GET http://evil.example/ HTTP/1.1", "Host: localhost"]),
+        (404, ["GET //evil.example/ HTTP/1.1", "Host: localhost"]),
+        (403, ["GET / HTTP/1.1", "Host: evil.example", "X-Forwarded-Host: localhost", "Forwarded: host=localhost"]),
+        (403, ["GET / HTTP/1.1", "Host: :80"]),
+        (403, ["GET / HTTP/1.1", "Host: localhost:80:80"]),
+        (403, ["GET / HTTP/1.1", "Host: localhost."]),
+        (403, ["GET / HTTP/1.1", "Host: ::1"]),
+        (403, ["GET / HTTP/1.1", "Host: [::ffff:1.2.3.4]"]),
+        (400, ["GET / HTTP/1.1", "Host: loc\xe9"]),
+        (200, ["GET / HTTP/1.0", "Host: localhost"]),
+        (200, ["GET / HTTP/1.1", "Host: [::1]:80"]),
+    ],
+)
+def test_only_a_request_that_names_this_host_is_answered(server, capfd, status, lines):
+    """Else another site could let its name point to this machine, and read what the page says."""
+    found, body = raw(server, *lines)
+    assert found == status and (b"<h1>" in body) == (status == 200)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_host_that_is_not_named(server):
+    expected = "the request names no host: expected 127.0.0.1 or [::1] or localhost"
+    assert json.loads(raw(server, "GET / HTTP/1.0")[1]) == {"error": expected}
+
+
+# Connections
+
+
+def half_requests(server, count, stack):
+    """Open connections that each send half of a request's head; returns them."""
+    found = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(count)]
+    for connection in found:
+        stack.enter_context(connection)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: local")
+    return found
+
+
+def is_closed(connection):
+    """Return whether the server has closed a connection; it resets one on which there is something to read."""
+    try:
+        return connection.recv(10) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_whoever_waits_longest_makes_room():
+    """All but those whose requests are being answered: half requests, and connections that are kept."""
+    with serving(player_of(LYRICS, model=Slow()), most=8) as server, contextlib.ExitStack() as stack:
+        response = stack.enter_context(asking(server, LONG))
+        response.readline()
+        halves = half_requests(server, 40, stack)
+        for _ in range(3):
+            with asking(server, method="GET", path="/") as page:
+                assert page.status == 200 and b"<h1>" in page.read()
+        assert all(map(is_closed, halves[:30]))
+        assert len(server.connections) <= 8 and server.writing == 1
+        assert "text" in json.loads(response.readline())
+        halves[-1].sendall(b"host\r\n\r\n")  # the youngest is still open
+        assert halves[-1].recv(15) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: local",
+        b"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{",
+    ],
+)
+def test_a_request_that_is_not_finished_in_time_is_dropped(capfd, begun):
+    with serving(player_of(LYRICS), patience=0.1) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(begun)
+            assert is_closed(connection)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_there_is_room_for_a_quarter_of_the_files(monkeypatch):
+    for files, expected in ((64, 16), (1024, 100), (20, 8), (resource.RLIM_INFINITY, 100)):
+        monkeypatch.setattr(resource, "getrlimit", lambda what, files=files: (files, files))
+        assert connections.room_for_connections() == expected
+
+
+@pytest.mark.parametrize("failing", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED])
+def test_where_this_machine_has_no_room(failing, monkeypatch, caplog):
+    """The oldest connection makes room; without one, the server waits, and is not busy with failing."""
+    calls, open_now = [], []
+
+    async def run():
+        loop = asyncio.get_running_loop()
+
+        async def sock_accept(listening):
+            calls.append(len(held))
+            if len(calls) < 6:
+                raise OSError(failing, "no room")
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(loop, "sock_accept", sock_accept)
+        monkeypatch.setattr(connections, "PAUSE", 0)
+        held = connections.Connections(SimpleNamespace(handle_stream=lambda stream, address: None), 8)
+        pairs = [socket.socketpair() for _ in range(3)]
+        for ours, _ in pairs:
+            held.add(IOStream(ours), None)
+        task = asyncio.create_task(held.accept(None))
+        while len(calls) < 6:
+            await asyncio.sleep(0)
+        task.cancel()
+        open_now.append(len(held))
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+    asyncio.run(run())
+    assert (calls, open_now) == (([3] * 6, [3]) if failing == errno.ECONNABORTED else ([3, 2, 1, 0, 0, 0], [0]))
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9999", "[::1]:8000"])
@@ -302,7 +515,7 @@ def test_a_plain_value_error_is_a_defect_too(caplog, defect):
             raise D2lrnnError("found this: expected that")
 
         server.player.write = refuse
-        assert answer(server, {"prefix": "春"}) == (400, "found this: expected that")
+        assert answer(server, {"prefix": "春"}) == (400, "“Begin with”: found this: expected that")
         assert caplog.text == ""
 
 
@@ -370,10 +583,10 @@ def run(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def playing(*arguments):
+def playing(*arguments, **options):
     """Start the command; yields the process, the lines that it printed, and its port."""
     command = [sys.executable, "-m", "d2lrnn", "play", *map(str, arguments), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options) as process:
         try:
             lines = [process.stdout.readline()]
             while lines[-1] and not lines[-1].startswith("page"):
@@ -408,6 +621,61 @@ def test_play_says_once_what_is_not_as_usual(run, tmp_path):
                 assert "was not found" in response.read().decode()
     finally:
         (run.parent / "away.txt").rename(text)
+
+
+def test_play_serves_where_few_files_may_be_open(run):
+    """A hundred half requests neither fill the terminal nor keep the page from others."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with playing(run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))) as (
+        process,
+        _,
+        port,
+    ):
+        server = SimpleNamespace(port=port)
+        with contextlib.ExitStack() as stack:
+            half_requests(server, 100, stack)
+            for path in ("/", "/page.js", "/page.css"):
+                with asking(server, method="GET", path=path) as response:
+                    assert response.status == 200 and response.read()
+            assert answer(server, {"prefix": "春", "pred_len": 5})[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "d2lrnn: interrupted\n")
+
+
+def is_listening(port):
+    with socket.socket() as connection:
+        return not connection.connect_ex(("127.0.0.1", port))
+
+
+def test_play_in_a_notebook(run, capsys):
+    """There an event loop runs already, in the very thread that the command runs in."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = []
+
+    def ask():
+        server = SimpleNamespace(port=port)
+        try:
+            eventually(lambda: is_listening(port))
+            found.extend(answer(server, {"prefix": text, "pred_len": 5}) for text in ("春", "风花"))
+        finally:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    async def cell():
+        return cli.main(["play", str(run), "--port", str(port)])
+
+    loop, thread = asyncio.new_event_loop(), threading.Thread(target=ask)
+    thread.start()
+    with contextlib.closing(loop):
+        assert loop.run_until_complete(cell()) == 130
+    thread.join()
+    assert [status for status, _ in found] == [200, 200] and len(found[0][1]) == 1 + 5 + 1 + 1
+    out, err = capsys.readouterr()
+    assert (out, err) == (
+        f"page     http://127.0.0.1:{port}/   (interrupt this cell to end it)\n",
+        "d2lrnn: interrupted\n",
+    )
+    assert not is_listening(port)
 
 
 def failed(capsys, *arguments):

@@ -10,8 +10,14 @@ const LONGEST_QUOTE = 60; // characters
 const BOUNDS = [0.01, 0.05, 0.2, 0.5]; // probabilities between the classes p1 to p5
 const narrow = matchMedia("(max-width: 48rem)"); // as in page.css: the texts stand below the form
 let controller = null; // of the request that is being answered; null: none
+let rows = []; // the texts that are shown
 
-class Refusal extends Error {}
+class Refusal extends Error {
+  constructor(message, field) {
+    super(message);
+    this.field = field; // the name of the field of the form that is meant, if one is
+  }
+}
 
 /* The form */
 
@@ -32,7 +38,9 @@ function showValues() {
 function readWish() {
   const wish = {};
   for (const control of form.elements) {
-    if (control.validity.badInput) throw new Refusal(`${control.name} is no number`);
+    if (control.validity.badInput) {
+      throw new Refusal(`“${control.labels[0].textContent}” is no number`, control.name);
+    }
     if (!control.name || control.disabled || control.type === "radio") continue;
     if (control.type === "checkbox") wish[control.name] = control.checked;
     else if (control.type === "text" || control.type === "select-one") wish[control.name] = control.value;
@@ -41,12 +49,12 @@ function readWish() {
   return wish;
 }
 
-function showError(message) {
+function showError(message, field) {
   for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
   error.textContent = message;
   error.hidden = !message;
   if (message) error.scrollIntoView({ block: "nearest" });
-  const named = message && form.elements.namedItem(message.split(" ")[0]); // many begin with a field's name
+  const named = field && form.elements.namedItem(field);
   if (named instanceof HTMLElement) {
     named.setAttribute("aria-invalid", "true");
     if (form.querySelector("#choices").contains(named)) form.querySelector("#choices").open = true;
@@ -74,10 +82,13 @@ class Text {
     this.acrostic = acrostic;
     this.pieces = []; // in order: { element, begin, end }; it ends before the character `end` of the text
     this.length = 0; // in characters
+    this.text = "";
+    this.marked = false; // whether it is known what the text copies
     this.grow(prefix, null);
   }
 
   grow(text, event) {
+    this.text += text;
     for (const shown of piecesOf(text)) {
       const span = document.createElement("span");
       const after = this.pieces.at(-1)?.element.textContent ?? "\n";
@@ -100,6 +111,7 @@ class Text {
   }
 
   mark(found) {
+    this.marked = true;
     for (const [begin, end] of found.spans) {
       for (const piece of this.pieces) {
         if (piece.begin < end && piece.end > begin) piece.element.classList.add("copied");
@@ -130,8 +142,19 @@ async function* eventsOf(stream) {
   }
 }
 
+async function ask(path, what, signal) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(what),
+    signal,
+  });
+  if (response.ok) return response;
+  const { error, field } = await response.json();
+  throw new Refusal(error, field);
+}
+
 async function show(response, acrostic) {
-  let rows = [];
   let count = 0;
   for await (const event of eventsOf(response.body)) {
     if ("rows" in event) {
@@ -149,6 +172,14 @@ async function show(response, acrostic) {
   throw new TypeError("the stream was cut off");
 }
 
+/** Mark what texts copy that were not written to their end. */
+async function markUnfinished() {
+  const unfinished = rows.filter((row) => !row.marked);
+  if (!unfinished.length || !("copies" in texts.dataset)) return;
+  const response = await ask("copies", { texts: unfinished.map((row) => row.text) });
+  for await (const event of eventsOf(response.body)) unfinished[event.row].mark(event);
+}
+
 async function write(event) {
   event.preventDefault();
   if (controller) return;
@@ -159,19 +190,15 @@ async function write(event) {
   showRunning(true);
   status.textContent = "Writing …";
   try {
-    const response = await fetch("write", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(readWish()),
-      signal: controller.signal,
-    });
-    if (!response.ok) throw new Refusal((await response.json()).error);
-    const count = await show(response, acrostic);
+    const wish = readWish();
+    rows = [];
+    const count = await show(await ask("write", wish, controller.signal), acrostic);
     status.textContent = `Written: ${counted(count)}.`;
   } catch (problem) {
     status.textContent = controller.signal.aborted ? "Stopped." : "";
-    if (problem instanceof Refusal) showError(problem.message);
+    if (problem instanceof Refusal) showError(problem.message, problem.field);
     else if (!controller.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
+    await markUnfinished().catch(() => {}); // it fails where the server is gone
   } finally {
     controller = null;
     showRunning(false);
