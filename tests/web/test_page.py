@@ -118,7 +118,7 @@ def shown(p):
 def test_it_writes_and_tells_how_likely_each_character_was(page):
     player = player_of(LYRICS, LETTERS, prefixes=("春风",))
     browser = page(player)
-    assert browser.text("h1") == "run" and browser.one("#prefix").get_property("value") == "春风"
+    assert browser.text("h1") == "gru on poems" and browser.one("#prefix").get_property("value") == "春风"
     browser.put(prefix="山水", pred_len=40)
     assert browser.write() == "Written: 40 characters."
     seed = int(browser.one("#seed").get_property("value"))
@@ -193,7 +193,8 @@ def test_it_streams_and_stop_stops_it(page):
     assert model.calls < MAX_TOKENS / 2
     assert 20 < len(browser.texts()[0]) <= model.calls + 1
     assert browser.one("#write").is_enabled() and not browser.one("#stop").is_enabled()
-    assert browser.text("#error") == "" and not browser.all(".copies") and not browser.all(".writing")
+    eventually(lambda: browser.all(".copies") and not browser.all(".writing"))
+    assert browser.text("#error") == ""
     browser.put(pred_len=3)
     assert browser.write() == "Written: 3 characters."
     browser.put(pred_len=MAX_TOKENS)
@@ -216,6 +217,33 @@ def test_what_is_copied_is_marked(page):
     longest = f"{found.longest_length} characters, “{found.longest}”"
     assert browser.text(".copies") == f"Longest copy: {longest} · copied: {ngrams} of 4-grams, {tokens} of characters"
     assert "from poems: 8 characters or more in a row" in browser.text(".legend")
+
+
+def test_what_a_stopped_text_copies_is_marked_too(page):
+    model, corpus = Slow(0.01), LETTERS * 2 + LETTERS[::-1]
+    browser = page(player_of(LYRICS, corpus, model=model))
+    browser.put(prefix=LETTERS, pred_len=MAX_TOKENS, num_samples=2)
+    browser.one("#write").click()
+    eventually(lambda: len(browser.texts()) == 2 and len(browser.texts()[1]) > 15)
+    browser.one("#stop").click()
+    eventually(lambda: len(browser.all(".copies")) == 2 and not browser.all(".writing"))
+    assert browser.text("#status") == "Stopped." and browser.text("#error") == ""
+    found = [novelty(text, corpus, 4, 8) for text in browser.texts()]
+    assert all(result.spans[0][0] == 0 for result in found)
+    copied = "".join(text[begin:end] for text, result in zip(browser.texts(), found) for begin, end in result.spans)
+    assert browser.joined("#texts .copied") == copied
+    begin = browser.all(".copies")[1].text.split(" ·")[0]
+    assert begin == f"Longest copy: {found[1].longest_length} characters, “{found[1].longest}”"
+
+
+def test_a_stopped_text_of_a_model_without_its_corpus_has_no_marks(page):
+    browser = page(player_of(LYRICS, model=Slow(0.01)))
+    browser.put(pred_len=MAX_TOKENS)
+    browser.one("#write").click()
+    eventually(lambda: browser.texts() and len(browser.texts()[0]) > 5)
+    browser.one("#stop").click()
+    eventually(lambda: browser.one("#write").is_enabled())
+    assert browser.text("#status") == "Stopped." and not browser.all(".copies") and browser.text("#error") == ""
 
 
 def test_words_stand_apart(page):
@@ -262,7 +290,7 @@ def test_lines_of_an_acrostic_begin_with_its_heads(page):
     samples = acrostic(["山水月"] * 2, usual_form(LYRICS), player.model, LYRICS, Sampling(seed=seed))
     assert browser.texts() == [sample.text.replace(" ", "\n") for sample in samples]
     browser.put(acrostic="山龘月")
-    assert browser.write().startswith("unknown character '龘' (U+9F98) at position 1")
+    assert browser.write().startswith("“Lines begin with”: unknown character '龘' (U+9F98) at position 1")
     browser.one("[name=skip_unknown]").click()
     assert browser.write() == "Written: 46 characters."
     assert [text.split("\n")[1][0] for text in browser.texts()] == ["龘", "龘"]
@@ -296,18 +324,19 @@ def test_what_is_wrong_is_said_beside_the_form(page):
     browser = page(player_of(LYRICS))
     browser.put(prefix="春☃")
     assert browser.write().startswith(
-        "unknown character '☃' (U+2603) at position 1: expected only what is among the 11"
+        "“Begin with”: unknown character '☃' (U+2603) at position 1: expected only what is among the 11"
     )
     assert browser.one("#error").is_displayed() and browser.texts() == []
+    assert browser.driver.switch_to.active_element == browser.one("[aria-invalid]") == browser.one("#prefix")
     browser.put(prefix="春", top_k=-3)
-    assert browser.write() == "top_k is -3: expected a whole number, at least 0"
+    assert browser.write() == "“Top-k” is -3: expected a whole number, at least 0"
     assert browser.driver.switch_to.active_element == browser.one("[aria-invalid]") == browser.one("#top_k")
     browser.one("#top_k").clear()
     browser.put(num_samples=17)
-    assert browser.write() == "num_samples is 17: expected at most 16"
+    assert browser.write() == "“Samples” is 17: expected at most 16"
     browser.one("#num_samples").clear()
     browser.one("#num_samples").send_keys("--")
-    assert browser.write() == "num_samples is no number"
+    assert browser.write() == "“Samples” is no number"
     browser.put(num_samples=1, pred_len=4)
     assert browser.write() == "Written: 4 characters."
     assert not browser.one("#error").is_displayed() and not browser.all("[aria-invalid]")
