@@ -186,7 +186,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on_with_the_file(tmp_path, capsys,
     arguments = ["train", "--import", str(path), "--kind", "scratch", "--cell", "mine", *SIZES]
     assert cli.main([*arguments, "--out", str(tmp_path / "run")], pace=ALWAYS) == 130
     out = capsys.readouterr().out
-    assert f"d2lrnn train --resume {tmp_path / 'run'} --import {path}  # epoch 1, after 3 batches" in out
+    assert f"d2lrnn train --resume {tmp_path / 'run'} --import {path}  # epoch 1, after 4 batches" in out
     assert load_checkpoint(tmp_path / "run" / "last.d2lrnn").model_config.cell == "mine"
     assert "mine" in d2lrnn.CELLS
     del sys.modules["stopped_cell"]
