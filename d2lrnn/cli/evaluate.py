@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ class EvaluationRequest:
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
-            check_whole("max_tokens", self.max_tokens, 2)
+            check_whole("max_tokens", self.max_tokens, 2, math.inf)
         if self.text is None:
             return
         if self.split is not None:

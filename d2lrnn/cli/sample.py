@@ -11,7 +11,7 @@ from typing import Any
 from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.output import text_output
-from d2lrnn.config.fields import settings_in
+from d2lrnn.config.fields import MAX_PRED_LEN, settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
@@ -25,7 +25,7 @@ from d2lrnn.runs.trained import TrainedRun
 
 PRED_LEN = 100  # tokens to add, if the user does not say how many
 
-MAX_PRED_LEN = MAX_SAMPLES = 1_000_000  # more would fill the memory before anything is printed
+MAX_SAMPLES = 1_000_000  # texts from one beginning; whether memory holds them depends on the model
 
 # Options that are refused unless one of the options beside them is given too.
 NEEDS = {
@@ -59,7 +59,7 @@ class CopiesRequest:
     def __post_init__(self) -> None:
         for name in ("ngram", "min_copy"):
             if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name))
+                check_whole(name, getattr(self, name), most=math.inf)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SampleRequest:
     """What a trained model is to write, and what to print beside the texts.
 
     Raises:
-        D2lrnnError: if ``num_samples`` is no whole number of at least 1, or a number is above a million.
+        D2lrnnError: if ``num_samples`` or ``pred_len`` is no whole number, or above a million.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
@@ -85,8 +85,7 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         check_whole("num_samples", self.num_samples, most=MAX_SAMPLES)
-        if self.pred_len > MAX_PRED_LEN:
-            raise D2lrnnError(f"pred_len is {self.pred_len}: expected at most {MAX_PRED_LEN:,}")
+        check_whole("pred_len", self.pred_len, 0, MAX_PRED_LEN)
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> SampleRequest:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from d2lrnn.checks import check_number, check_whole
-from d2lrnn.config.fields import setting
-from d2lrnn.errors import D2lrnnError
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import MAX_STEPS, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,11 @@ class Cache:
     """
 
     window: int = setting(1000, "positions that it remembers")
-    theta: float = setting(0.9, "how much the likeness of outputs counts; at 0 all positions count the same")
-    share: float = setting(0.1, "lambda, the cache's part in the mixture; at 0 nothing changes")
+    theta: float = setting(0.9, "how much the likeness of outputs counts; at 0 all positions count the same", most=1e6)
+    share: float = setting(0.1, "lambda, the cache's part in the mixture; at 0 nothing changes", below=1)
 
     def __post_init__(self) -> None:
-        check_whole("window", self.window)
-        check_number("theta", self.theta)
-        check_number("share", self.share, below=1)
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,13 @@ class Dynamic:
     """
 
     lr: float = setting(2e-3, "learning rate; at 0 nothing changes")
-    decay: float = setting(5e-3, "lambda, how fast the parameters go back")
-    num_steps: int = setting(10, "tokens of a window")
-    eps: float = setting(5e-4, "keeps steps small where the training text has hardly a gradient")
+    decay: float = setting(5e-3, "lambda, how fast the parameters go back", most=1e6)
+    num_steps: int = setting(10, "tokens of a window", most=MAX_STEPS)
+    eps: float = setting(5e-4, "keeps steps small where the training text has hardly a gradient", above=0, most=1e6)
     gradient_tokens: int = setting(
         20_000, "first tokens of the training text, over which squared gradients are averaged"
     )
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr)
-        check_number("decay", self.decay)
-        check_whole("num_steps", self.num_steps)
-        check_number("eps", self.eps)
-        if not self.eps:
-            raise D2lrnnError("eps is 0: expected above 0, or parameters without a gradient would be divided by 0")
+        check_settings(self)
         check_whole("gradient_tokens", self.gradient_tokens, self.num_steps)

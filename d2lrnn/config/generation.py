@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from d2lrnn.checks import MAX_SIZE, check_number, check_whole
-from d2lrnn.config.fields import setting
+from d2lrnn.config.fields import MAX_BEAM_WIDTH, check_settings, setting
 from d2lrnn.errors import D2lrnnError
 
 
@@ -22,32 +22,25 @@ class Sampling:
     """
 
     temperature: float = setting(1.0, "logits are divided by this; 0: always the likeliest token")
-    top_k: int = setting(0, "choose among so many likeliest tokens only; 0: all")
-    top_p: float = setting(1.0, "choose among the fewest tokens that have this probability together; 1: all")
-    repetition_penalty: float = setting(1.0, "above 1, a token that is there already is less likely; 1: none")
-    beam_width: int = setting(0, "look for the likeliest text with so many hypotheses; 0: no search")
-    length_penalty: float = setting(0.0, "beam: texts are ranked by log p / length ** this; 0: by log p")
-    seed: int = setting(0, "of chance; text i of a batch has seed + i")
-    stop: str | None = None  # the token at which a text ends; it is not part of the text
-    without: tuple[str, ...] = ()  # tokens that are never written
+    top_k: int = setting(0, "choose among so many likeliest tokens only; 0: all", least=0, most=math.inf)
+    top_p: float = setting(
+        1.0, "choose among the fewest tokens that have this probability together; 1: all", above=0, most=1
+    )
+    repetition_penalty: float = setting(
+        1.0, "above 1, a token that is there already is less likely; 1: none", least=1e-6, most=1e6
+    )
+    beam_width: int = setting(
+        0, "look for the likeliest text with so many hypotheses; 0: no search", least=0, most=MAX_BEAM_WIDTH
+    )
+    length_penalty: float = setting(0.0, "beam: texts are ranked by log p / length ** this; 0: by log p", most=10)
+    seed: int = setting(0, "of chance; text i of a batch has seed + i", least=0, most=math.inf)
+    stop: str | None = setting(None, None, kind=str)  # the token at which a text ends; it is not part of the text
+    without: tuple[str, ...] = setting((), None)  # tokens that are never written
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "length_penalty"):
-            check_number(name, getattr(self, name))
-        for name in ("top_k", "beam_width", "seed"):
-            check_whole(name, getattr(self, name), 0, MAX_SIZE if name == "beam_width" else None)
-        check_number("top_p", self.top_p)
-        if not 0 < self.top_p <= 1:
-            raise D2lrnnError(f"top_p is {self.top_p}: expected a probability, above 0 and at most 1")
-        check_number("repetition_penalty", self.repetition_penalty)
-        if not self.repetition_penalty:
-            raise D2lrnnError("repetition_penalty is 0: expected above 0, since logits are divided by it")
-        if self.stop is not None and not (isinstance(self.stop, str) and self.stop):
-            raise D2lrnnError(f"stop is {self.stop!r}: expected a token of the vocabulary, or None")
-        if isinstance(self.without, str):
-            raise D2lrnnError(
-                f"without is the text {self.without!r}: expected several tokens, such as ({self.without!r},)"
-            )
+        check_settings(self)
+        if self.stop == "":
+            raise D2lrnnError("stop is '': expected a token of the vocabulary, or None")
         self._check_combination()
 
     def _check_combination(self) -> None:

@@ -7,30 +7,33 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from d2lrnn.cells.declaration import CELLS, cell_named
-from d2lrnn.checks import MAX_SIZE, check_whole
-from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
+from d2lrnn.checks import shown
+from d2lrnn.config.fields import MAX_LAYERS, check_names, check_settings, setting
 from d2lrnn.errors import D2lrnnError, UnknownCellError
 
 KINDS = ("scratch", "fast", "gluon")
+
+
+def _share() -> Any:
+    return setting(0.0, None, below=1)
 
 
 @dataclass(frozen=True)
 class Dropout:
     """Where a model on Gluon applies dropout in training, and to what share (Merity et al. 2017, arXiv 1708.02182)."""
 
-    hidden: float = 0.0  # of a layer's outputs, before the next layer
-    inputs: float = 0.0  # of the numbers of the embedded inputs
-    outputs: float = 0.0  # of the last layer's outputs
-    words: float = 0.0  # of the vocabulary; a dropped word is dropped everywhere in the batch
-    weights: float = 0.0  # of the weights from the hidden state to itself
-    locked: bool = False  # one mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287)
+    hidden: float = _share()  # of a layer's outputs, before the next layer
+    inputs: float = _share()  # of the numbers of the embedded inputs
+    outputs: float = _share()  # of the last layer's outputs
+    words: float = _share()  # of the vocabulary; a dropped word is dropped everywhere in the batch
+    weights: float = _share()  # of the weights from the hidden state to itself
+    locked: bool = setting(
+        False, None
+    )  # one mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287)
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "inputs", "outputs", "words", "weights"):
-            rate = getattr(self, name)
-            if not 0 <= rate < 1:
-                dropout = "dropout" if name == "hidden" else f"dropout of {name}"
-                raise D2lrnnError(f"{dropout} is {rate}: expected the share to drop, at least 0 and below 1")
+        parts = {name: f"dropout of {name}" for name in ("inputs", "outputs", "words", "weights")}
+        check_settings(self, {"hidden": "dropout", **parts})
 
     @classmethod
     def of(cls, dropout: float | Dropout) -> Dropout:
@@ -78,22 +81,22 @@ class ModelConfig:
     kind: str = setting("gluon", "the book's equations, the same compiled, or Gluon's fused layers", KINDS)
     cell: str = setting("lstm", "recurrent layer; on Gluon gru is gru_reset_after", CELLS)
     num_hiddens: int = setting(256, "hidden units of each layer and direction")
-    num_layers: int = setting(1, "stacked layers")
+    num_layers: int = setting(1, "stacked layers", most=MAX_LAYERS)
     bidirectional: bool = setting(False, "read from both ends; not for language models")
-    embed_size: int | None = setting(None, "width of a learnt embedding, none: one-hot vectors; gluon only", kind=int)
+    embed_size: int | None = setting(
+        None, "width of a learnt embedding, none: one-hot vectors; gluon only", kind=int, least=0
+    )
     tie_weights: bool = setting(False, "the embedding is the output layer's weight too; gluon only")
     dropout: Dropout = Dropout()  # where dropout acts in training, and how much; gluon only
-    init_scale: float | None = setting(None, "parameters begin uniform within ± this, none: as in the book", kind=float)
+    init_scale: float | None = setting(
+        None, "parameters begin uniform within ± this, none: as in the book", kind=float, above=0
+    )
     num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's", kind=int)
     num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens", kind=int)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dropout", Dropout.of(self.dropout))
-        check_choices(self)
-        for name in ("num_hiddens", "num_layers", "embed_size", "num_outputs"):
-            value, minimum = getattr(self, name), 0 if name == "embed_size" else 1
-            if value is not None or name not in ("embed_size", "num_outputs"):
-                check_whole(name, value, minimum, MAX_SIZE)
+        check_settings(self)
         cell_named(self.cell).check_projections(self.cell, self.num_projections, self.num_hiddens)
         dropout = self.dropout
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
@@ -106,8 +109,6 @@ class ModelConfig:
                 f"tie_weights needs an output layer of the embedding's shape: expected embed_size = {name} = "
                 f"{width}, one direction and num_outputs none; embed_size is {self.embed_size}"
             )
-        if self.init_scale is not None and not 0 < self.init_scale < FLOAT32_MAX:
-            raise D2lrnnError(f"init_scale is {self.init_scale}: expected a number above 0 that float32 can hold")
 
     def _check_embedding(self, inputs: float | None, words: float) -> None:
         """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""
@@ -139,17 +140,14 @@ class ModelConfig:
         cell = values.get("cell", cls.cell)
         if isinstance(cell, str) and cell not in CELLS:
             raise UnknownCellError(
-                f"the cell {cell!r} is not known here: name the file that adds it, --import FILE (in Python: call "
+                f"the cell {shown(cell)} is not known here: name the file that adds it, --import FILE (in Python: call "
                 "d2lrnn.add_cell first)"
             )
         fields = {name: value for name, value in values.items() if name in plain}
-        try:
-            if nested:
-                check_names("the settings of dropout", values["dropout"], [*asdict(Dropout())])
-                return cls(**{**fields, "dropout": Dropout(**values["dropout"])})
-            given = {name: value for name, value in values.items() if name in flat}
-            config = cls(**{**fields, "dropout": Dropout.of_flat(given)})
-            config._check_embedding(given.get("input_dropout"), 0.0)
-            return config
-        except TypeError as error:
-            raise D2lrnnError(f"the settings of a model have a value of another type than expected: {error}") from error
+        if nested:
+            check_names("the settings of dropout", values["dropout"], [*asdict(Dropout())])
+            return cls(**{**fields, "dropout": Dropout(**values["dropout"])})
+        given = {name: value for name, value in values.items() if name in flat}
+        config = cls(**{**fields, "dropout": Dropout.of_flat(given)})
+        config._check_embedding(given.get("input_dropout"), 0.0)
+        return config

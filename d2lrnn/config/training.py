@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from d2lrnn.checks import check_number, check_whole
-from d2lrnn.config.fields import FLOAT32_MAX, check_choices, check_names, setting
+from d2lrnn.checks import check_whole, shown
+from d2lrnn.config.fields import (
+    MAX_EPOCHS,
+    MAX_PRED_LEN,
+    MAX_SEED,
+    MAX_STEPS,
+    check_names,
+    check_settings,
+    setting,
+)
 from d2lrnn.errors import D2lrnnError
 
 # What the rows of a batch are.
@@ -39,63 +48,39 @@ class TrainConfig:
         D2lrnnError: for a value that cannot be.
     """
 
-    num_epochs: int = setting(160, "passes over the text")
+    num_epochs: int = setting(160, "passes over the text", most=MAX_EPOCHS)
     batch_size: int = setting(32, "rows of a batch")
-    num_steps: int = setting(35, "length of truncated backpropagation through time")
+    num_steps: int = setting(35, "length of truncated backpropagation through time", most=MAX_STEPS)
     optimizer: str = setting("sgd", "sgd is the book's", OPTIMIZERS)
-    lr: float = setting(1e2, "learning rate; for adam take 0.005 or so")
-    theta: float = setting(1e-2, "gradients are scaled down to this L2 norm; inf: never")
+    lr: float = setting(1e2, "learning rate; for adam take 0.005 or so", above=0)
+    theta: float = setting(1e-2, "gradients are scaled down to this L2 norm; inf: never", above=0, most=math.inf)
     batches: str = setting("consecutive", "what the rows of a batch are", BATCHES)
     pred_period: int = setting(40, "epochs between reports and samples")
-    pred_len: int = setting(50, "tokens in a sample, after its prefix")
-    prefixes: tuple[str, ...] = ()  # what the samples start from
-    seed: int = setting(0, "of parameters, order of batches and dropout")
-    verbose: bool = True  # progress bar, reports and samples
-    num_lines: int = 1  # lines of a row where batches are "lines"; such a row has at most num_steps tokens
+    pred_len: int = setting(50, "tokens in a sample, after its prefix", least=0, most=MAX_PRED_LEN)
+    prefixes: tuple[str, ...] = setting((), None)  # what the samples start from
+    seed: int = setting(0, "of parameters, order of batches and dropout", least=0, most=MAX_SEED)
+    verbose: bool = setting(True, None)  # progress bar, reports and samples
+    # Lines of a row where batches are "lines"; such a row has at most num_steps tokens.
+    num_lines: int = setting(1, None, most=MAX_STEPS)
     lr_schedule: str = setting("constant", "how lr changes: see --constant-epochs and --warm-up", LR_SCHEDULES)
     constant_epochs: int = setting(1, "decay: after so many epochs, lr is multiplied by lr_decay before each epoch")
-    lr_decay: float = setting(1.0, "decay: the factor")
-    warm_up: float = setting(0.1, "one-cycle: share of the training in which lr rises; then it falls to 0")
+    lr_decay: float = setting(1.0, "decay: the factor", above=0, most=1)
+    warm_up: float = setting(0.1, "one-cycle: share of the training in which lr rises; then it falls to 0", below=1)
     weight_decay: float = setting(0.0, "each step takes lr times this off the parameters (decoupled, as in AdamW)")
     sum_over_steps: bool = setting(False, "lr and theta are for a loss summed over time steps, else for the mean")
-    averaging: int = setting(0, "average parameters once validation is worse than so many epochs ago; 0: never")
-    patience: int = setting(0, "end once validation has not improved for so many epochs; 0: never")
+    averaging: int = setting(
+        0, "average parameters once validation is worse than so many epochs ago; 0: never", least=0
+    )
+    patience: int = setting(0, "end once validation has not improved for so many epochs; 0: never", least=0)
     pred_temperature: float = setting(0.0, "of the samples; 0: always the likeliest token")
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        for name in (
-            "num_epochs",
-            "batch_size",
-            "num_steps",
-            "pred_period",
-            "pred_len",
-            "constant_epochs",
-            "num_lines",
-        ):
-            check_whole(name, getattr(self, name), 0 if name == "pred_len" else 1)
-        for name in ("averaging", "patience"):
-            check_whole(name, getattr(self, name), 0)
-        check_number("pred_temperature", self.pred_temperature)
-        if not 0 < self.lr < FLOAT32_MAX:
-            raise D2lrnnError(f"lr is {self.lr}: expected a number above 0 that float32 can hold")
-        if not 0 < self.lr_decay <= 1:
-            raise D2lrnnError(f"lr_decay is {self.lr_decay}: expected a number above 0, at most 1")
-        if not 0 <= self.warm_up < 1:
-            raise D2lrnnError(f"warm_up is {self.warm_up}: expected a share, at least 0 and below 1")
-        if not 0 <= self.weight_decay < 1 / self.lr:
-            raise D2lrnnError(f"weight_decay is {self.weight_decay}: expected at least 0 and below 1 / lr")
-        if not self.theta > 0:
-            raise D2lrnnError(f"theta is {self.theta}: expected a number above 0")
+        check_settings(self)
+        if not self.weight_decay < 1 / self.lr:
+            raise D2lrnnError(f"weight_decay is {self.weight_decay:g}: expected below 1 / lr, which is {1 / self.lr:g}")
         if self.batches != "lines" and self.num_lines != 1:
             raise D2lrnnError(
                 f"num_lines is {self.num_lines} where batches are {self.batches!r}: expected batches 'lines', or 1"
-            )
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise D2lrnnError(f"seed is {self.seed!r}: expected a whole number, 0 to {2**32 - 1}")
-        if isinstance(self.prefixes, str):
-            raise D2lrnnError(
-                f"prefixes is the text {self.prefixes!r}: expected several texts, such as ({self.prefixes!r},)"
             )
 
     @property
@@ -139,25 +124,18 @@ class TrainConfig:
         flat = not (isinstance(values, Mapping) and "batches" in values)
         check_names("the settings of a training", values, [*(cls().flat if flat else vars(cls()))])
         given = dict(values)
-        prefixes = given.pop("prefixes", ())
-        if not isinstance(prefixes, (list, tuple)):
-            raise D2lrnnError(f"prefixes is {prefixes!r}, of type {type(prefixes).__name__}: expected a list of texts")
-        try:
-            if flat:
-                ways = {
-                    name: given.pop(name) for name in ("use_random_iter", "vary_steps", "num_lines") if name in given
-                }
-                given |= _batches_of(**ways)
-            return cls(**given, prefixes=tuple(prefixes))
-        except TypeError as error:
-            raise D2lrnnError(
-                f"the settings of a training have a value of another type than expected: {error}"
-            ) from error
+        if flat:
+            ways = {name: given.pop(name) for name in ("use_random_iter", "vary_steps", "num_lines") if name in given}
+            given |= _batches_of(**ways)
+        return cls(**given)
 
 
 def _batches_of(use_random_iter: bool = False, vary_steps: bool = False, num_lines: int = 0) -> dict[str, Any]:
     """Return the fields that the three exclusive settings of :attr:`TrainConfig.flat` stand for."""
-    check_whole("num_lines", num_lines, 0)
+    num_lines = check_whole("num_lines", num_lines, 0, MAX_STEPS)
+    for name, value in (("use_random_iter", use_random_iter), ("vary_steps", vary_steps)):
+        if not isinstance(value, bool):
+            raise D2lrnnError(f"{name} is {shown(value)}: expected true or false")
     if vary_steps + use_random_iter + bool(num_lines) > 1:
         raise D2lrnnError("vary_steps, use_random_iter and num_lines are three ways to make batches: choose one")
     if num_lines:

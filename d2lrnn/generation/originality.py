@@ -122,8 +122,8 @@ def novelty(text: str, corpus: Corpus | CopyIndex | str, n: int = 4, min_length:
     Raises:
         D2lrnnError: if ``n`` or ``min_length`` is no whole number of at least 1, or the corpus is an empty text.
     """
-    check_whole("n", n)
-    check_whole("min_length", min_length)
+    check_whole("n", n, most=math.inf)
+    check_whole("min_length", min_length, most=math.inf)
     index = corpus if isinstance(corpus, CopyIndex) else CopyIndex(corpus)
     lengths, places = index.match_lengths(text), token_places(text, index.level)
     spans, ngrams = _cover(lengths, min_length), lengths[: max(len(lengths) - n + 1, 0)]
@@ -180,7 +180,7 @@ def distinct(texts: Iterable[str], n: int, level: str = "char") -> float:
     Raises:
         D2lrnnError: if ``n`` is no whole number of at least 1, ``texts`` is a single text, or the level is unknown.
     """
-    check_whole("n", n)
+    check_whole("n", n, most=math.inf)
     if isinstance(texts, str):
         raise D2lrnnError(f"texts is {texts!r}: expected a list of texts")
     rows = (tuple(tokenize(text, level)) for text in texts)

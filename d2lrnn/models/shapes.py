@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from d2lrnn.cells.registry import CELLS
-from d2lrnn.checks import MAX_SIZE, check_memory, check_whole
+from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import ModelConfig
-from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import gluon_cell
 from d2lrnn.models.gluon.layers import layer_shapes
 from d2lrnn.models.stack import Stack
@@ -17,9 +14,6 @@ def stack_from(config: ModelConfig) -> Stack:
     """Return the layers that a configuration describes; for kind ``gluon``, with the cell that Gluon computes."""
     cell = gluon_cell(config.cell) if config.kind == "gluon" else config.cell
     return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
-
-
-BYTES = 2 * 4  # of a parameter: its value and its gradient in float32
 
 
 def parameter_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -51,15 +45,8 @@ def check_size(config: ModelConfig, vocab_size: int) -> None:
     Raises:
         D2lrnnError: with the number of parameters, if they are too many, or if ``vocab_size`` is no size.
     """
-    check_whole("vocab_size", vocab_size, most=MAX_SIZE)
-    count = sum(math.prod(shape) for shape in parameter_shapes(config, vocab_size).values())
-    what, remedy = (
-        f"a model of {count:,} parameters",
-        "make num_hiddens, num_layers, embed_size or the vocabulary smaller",
-    )
-    if count > MAX_SIZE:
-        raise D2lrnnError(f"{what} cannot be made: expected at most {MAX_SIZE:,}; {remedy}")
-    check_memory(what, BYTES * count, remedy)
+    check_whole("vocab_size", vocab_size)
+    check_parameters(parameter_shapes(config, vocab_size).values())
 
 
 def _gluon_shapes(config: ModelConfig, vocab_size: int, width: int) -> dict[str, tuple[int, ...]]:

@@ -9,8 +9,9 @@ from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import Cell, cell_named
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
+from d2lrnn.checks import check_parameters, check_state, check_whole
+from d2lrnn.config.fields import MAX_LAYERS
 from d2lrnn.device import ContextLike, as_ctx
-from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.inputs import Inputs, StepInput, columns, or_zeros
 from d2lrnn.nd_arrays import refuse_nd, takes_nd
 
@@ -72,8 +73,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         cell = cell_named(self.cell)
-        if self.num_layers < 1:
-            raise D2lrnnError(f"num_layers is {self.num_layers}: expected at least 1")
+        check_whole("num_layers", self.num_layers, most=MAX_LAYERS)
         cell.check_projections(self.cell, self.num_projections)
 
     @property
@@ -106,6 +106,8 @@ class Layers:
     def param_shapes(self, num_inputs: int, num_hiddens: int) -> list[tuple[int, ...]]:
         """Return the parameters' shapes, in order, for inputs (batch_size, num_inputs)."""
         cell = CELLS[self.cell]
+        check_whole("the size of the inputs", num_inputs)
+        check_whole("num_hiddens", num_hiddens)
         cell.check_projections(self.cell, self.num_projections, num_hiddens)
         shapes: list[tuple[int, ...]] = []
         for _ in range(self.num_layers):
@@ -116,9 +118,10 @@ class Layers:
 
     def get_params(self, num_inputs: int, num_hiddens: int, ctx: ContextLike = None) -> list:
         """Return new parameters with gradients: weights N(0, 0.01²), or the identity (``Cell.identity``); biases 0."""
-        cell, params = CELLS[self.cell], []
+        cell, shapes, params = CELLS[self.cell], self.param_shapes(num_inputs, num_hiddens), []
+        check_parameters(shapes)
         identity = {prefix + "W_h" + gate for prefix in self.prefixes for gate in cell.gates if cell.identity}
-        for name, shape in zip(self.param_names, self.param_shapes(num_inputs, num_hiddens)):
+        for name, shape in zip(self.param_names, shapes):
             if name.split(".")[-1].startswith(("b_", "c_")):
                 values = np.zeros(shape)
             elif name in identity:
@@ -131,6 +134,7 @@ class Layers:
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""
         widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
+        check_state(batch_size, widths)
         return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)
 
     @takes_nd
@@ -201,6 +205,8 @@ class Stack:
 
     def __post_init__(self) -> None:
         _ = self.layers  # raises for layers that cannot be
+        if self.num_outputs is not None:
+            check_whole("num_outputs", self.num_outputs)
 
     @property
     def layers(self) -> Layers:
@@ -230,8 +236,9 @@ class Stack:
 
     def get_params(self, vocab_size: int, num_hiddens: int, ctx: ContextLike = None) -> list:
         """Return new parameters with gradients: weights N(0, 0.01²), or the identity (``Cell.identity``); biases 0."""
-        params = self.layers.get_params(vocab_size, num_hiddens, ctx)
-        *_, weight, bias = self.param_shapes(vocab_size, num_hiddens)
+        shapes = self.param_shapes(vocab_size, num_hiddens)
+        check_parameters(shapes)
+        params, (weight, bias) = self.layers.get_params(vocab_size, num_hiddens, ctx), shapes[-2:]
         return [*params, _with_gradient(_random_weight(weight), ctx), _with_gradient(np.zeros(bias), ctx)]
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy
@@ -58,7 +59,7 @@ def next_token_probabilities(
         D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`d2lrnn.generation.greedy.predict_batch`.
         D2lrnnError: if ``count`` is no whole number of at least 1, or the logits are not numbers.
     """
-    check_whole("count", count)
+    check_whole("count", count, most=math.inf)
     (ids,) = encode_prefixes([prefix], 1, model, vocab)
     state = model.begin_state(1)
     logits, _ = model(np.array([ids], dtype="int32", ctx=state[0].ctx), state)
@@ -96,7 +97,7 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
     gates = _plain_gates(stack.cell)
     if stack.bidirectional:
         raise D2lrnnError("the model is bidirectional: expected one that reads from left to right alone")
-    check_whole("layer", layer, 0)
+    check_whole("layer", layer, 0, math.inf)
     if layer >= stack.num_layers:
         raise D2lrnnError(f"layer is {layer}: expected 0 to {stack.num_layers - 1}, the layers of this model")
     ctx, cell, by_name = params[0].ctx, CELLS[stack.cell], dict(zip(stack.param_names, params))
@@ -191,7 +192,7 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
             without an embedding whose equations are not known.
     """
     check_vocab(model, vocab)
-    check_whole("count", count, 3)
+    check_whole("count", count, 3, math.inf)
     vectors = _token_vectors(model)[:count].astype("float64")
     check_finite("the tokens' vectors", vectors)
     U, sizes, _ = numpy.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)

@@ -125,7 +125,7 @@ def plot_gates(
         D2lrnnError: if there is no gate, or a gate has not a row for each token, or holds anything but numbers; if
             ``num_units`` is no whole number of at least 1.
     """
-    check_whole("num_units", num_units)
+    check_whole("num_units", num_units, most=math.inf)
     if not gates or not tokens or any(gate.ndim != 2 or len(gate) != len(tokens) for gate in gates.values()):
         shapes = ", ".join(f"{letter} {gate.shape}" for letter, gate in gates.items()) or "none"
         raise D2lrnnError(f"gates are {shapes}, tokens {len(tokens)}: expected of each gate a row for each token")

@@ -7,20 +7,10 @@ import math
 from collections.abc import Iterable, Iterator
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import as_float32
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.parameters import data_and_grad, trainable
-
-LEAST_NORMAL = 2.0**-126  # the least number above 0 that float32 holds with all its digits
-
-
-def as_float32(value: float) -> float:
-    """Return a factor as an operator of MXNet takes it: 0 in place of what is too small for a normal float32.
-
-    MXNet refuses such a number with "Out of range value".  A learning rate that halves in each epoch comes there
-    after some 126 epochs; a step with it would change nothing.
-    """
-    return value if abs(value) >= LEAST_NORMAL else 0.0
 
 
 def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -> None:

@@ -199,7 +199,7 @@ def edit(meta, *keys, value=None):
             "line",
             "vocabularies.text.level is 'line': expected one of char, word, bigram",
         ),
-        (("model_config", "cell"), ["lstm"], "settings of a model have a value of another type"),
+        (("model_config", "cell"), ["lstm"], r"unknown cell \['lstm'\]: expected one of"),
         (("model_config", "kind"), "onnx", "unknown kind 'onnx'"),
         (("model_config", "num_layers"), 0, "num_layers is 0"),
         (("model_config", "num_hiddens"), "8", "num_hiddens|'<' not supported"),

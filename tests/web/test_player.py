@@ -227,7 +227,7 @@ def test_a_wish_is_read_from_json():
         ('{"num_samples": 2, "temperature": 0}', "num_samples is 2, but these settings leave nothing to chance"),
         ('{"temperature": NaN}', "temperature is nan: expected a number, at least 0"),
         ('{"temperature": 0, "top_k": 3}', "temperature 0 takes the likeliest token whatever top_k and top_p are"),
-        ('{"top_p": 0}', "top_p is 0: expected a probability, above 0 and at most 1"),
+        ('{"top_p": 0}', "top_p is 0: expected a number, above 0 and at most 1"),
         ('{"top_k": 2.5}', "top_k is 2.5: expected a whole number"),
         ('{"seed": null}', "seed is None: expected a whole number"),
     ],
