@@ -17,6 +17,8 @@ from d2lrnn.errors import D2lrnnError
 
 MAX_SIZE = 2**31 - 1  # numbers of an array: MXNet counts in 32 bits; larger sizes crash it or give wrong results
 
+MAX_COMPUTED = 2**29 - 1  # numbers of what an operator computes: one_hot crashes from 2**31 bytes on
+
 LEAST_NORMAL = 2.0**-126  # the least number above 0 that float32 holds with all its digits; MXNet refuses smaller ones
 
 LARGEST = 1e38  # of a number that is set: float32 holds this and its double
@@ -104,7 +106,10 @@ def check_number(
         low = f"at least {least:g}" if above is None else f"above {above:g}"
         high = f"at most {most:g}" if below is None else f"below {below:g}"
         raise D2lrnnError(f"{name} is {found}: expected a number, {low} and {high}")
-    return as_float32(float(value))
+    try:
+        return as_float32(float(value))
+    except OverflowError:  # a whole number of hundreds of digits, where infinity is allowed
+        return math.inf
 
 
 def _held_by_float32(value: Any) -> float:
@@ -114,12 +119,19 @@ def _held_by_float32(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-@functools.cache
 def memory() -> int:
     """Return how many bytes this process can have: the machine's memory, or less in a container or by ``ulimit -v``."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *container_limits()]
     address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(limits if address_space == resource.RLIM_INFINITY else [*limits, address_space])
+    if address_space == resource.RLIM_INFINITY:
+        return _physical_memory()
+    with contextlib.suppress(OSError):  # what is mapped already, which only Linux tells
+        address_space -= int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return min(_physical_memory(), max(address_space, 0))
+
+
+@functools.cache
+def _physical_memory() -> int:
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *container_limits()])
 
 
 def container_limits(
@@ -138,36 +150,45 @@ def container_limits(
                     yield int((place / group.relative_to("/") / file).read_text())
 
 
-def check_memory(what: str, count: int, remedy: str, size: int = 4) -> None:
-    """Check that so many numbers can be counted by MXNet and fit in memory, before they are asked for.
+def check_memory(what: str, size: int, remedy: str) -> None:
+    """Check that this process can have ``size`` bytes, before they are asked for.
 
     Args:
-        what: what they are, for the error.
-        count: how many.
-        remedy: what to make smaller, for the error.
-        size: bytes that each takes; by default a single float32.
+        what: what takes them, for the error.
+        size: how many.
+        remedy: what to do, for the error.
 
     Raises:
-        D2lrnnError: if they are too many.
+        D2lrnnError: if it cannot.
     """
-    if count > MAX_SIZE:
-        raise D2lrnnError(f"{what} cannot be made: MXNet counts to {MAX_SIZE:,}; {remedy}")
-    if count * size > memory():
-        need, there = (f"{amount / 2**30:,.1f} GiB" for amount in (count * size, memory()))
+    if size > memory():
+        need, there = (f"{amount / 2**30:,.1f} GiB" for amount in (size, memory()))
         raise D2lrnnError(f"{what} would take {need} of memory, and there are {there}: {remedy}")
+
+
+def check_numbers(what: str, count: int, remedy: str, size: int = 4, most: int = MAX_SIZE) -> None:
+    """Check that an array of MXNet can have ``count`` numbers, at most ``most``, and that memory can hold them.
+
+    The other arguments and the errors are those of :func:`check_memory`, but ``size`` is the bytes of each number; more
+    than 4 where it comes with others, such as its gradient.
+    """
+    if count > most:
+        raise D2lrnnError(f"{what} cannot be made: MXNet counts to {most:,} here; {remedy}")
+    check_memory(what, count * size, remedy)
 
 
 def check_parameters(shapes: Iterable[tuple[int, ...]]) -> None:
     """Check that parameters of these shapes can be made, each with its gradient.
 
-    All of them are counted together, since a fused layer's array holds all parameters of the layer.
+    All of them are counted together, since a fused layer's array holds all parameters of the layer.  A length of -1 is
+    one that Gluon has still to find out.
 
     Raises:
         D2lrnnError: with the number of parameters, if they are too many.
     """
-    count = sum(map(math.prod, shapes))
+    count = sum(max(math.prod(shape), 0) for shape in shapes)
     remedy = "make num_hiddens, num_layers, embed_size or the vocabulary smaller"
-    check_memory(f"a model of {count:,} parameters", count, remedy, size=8)
+    check_numbers(f"a model of {count:,} parameters", count, remedy, size=8)
 
 
 def check_state(batch_size: int, widths: Iterable[int]) -> None:
@@ -177,4 +198,4 @@ def check_state(batch_size: int, widths: Iterable[int]) -> None:
         D2lrnnError: if ``batch_size`` is no size, or memory cannot hold the state.
     """
     check_whole("batch_size", batch_size)
-    check_memory(f"the state of {batch_size:,} rows", batch_size * sum(widths), "make batch_size smaller")
+    check_numbers(f"the state of {batch_size:,} rows", batch_size * sum(widths), "make batch_size smaller")

@@ -6,6 +6,7 @@ import re
 from typing import Union
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import MAX_SIZE, check_whole, shown
 from d2lrnn.errors import D2lrnnError
 
 ContextLike = Union[str, "mx.Context", None]
@@ -22,6 +23,7 @@ def num_gpus() -> int:
 
 def try_gpu(i: int = 0) -> mx.Context:
     """Return GPU ``i`` if MXNet sees it, else the CPU (the book's ``try_gpu``, d2l section 6.7)."""
+    check_whole("i", i, -MAX_SIZE)
     return mx.gpu(i) if num_gpus() > i >= 0 else mx.cpu()
 
 
@@ -48,7 +50,7 @@ def as_ctx(ctx: ContextLike = None) -> mx.Context:
     else:
         match = re.fullmatch(r"(cpu|gpu)(?::(\d{1,6}))?", str(ctx).strip().lower())
         if match is None:
-            raise DeviceError(f"unknown device {ctx!r}: expected cpu, gpu, gpu:1 (the second GPU) or auto")
+            raise DeviceError(f"unknown device {shown(ctx)}: expected cpu, gpu, gpu:1 (the second GPU) or auto")
         kind, index = match[1], int(match[2] or 0)
     if kind == "gpu" and index >= num_gpus():
         raise DeviceError(_no_gpu(index))

@@ -44,8 +44,7 @@ class Cell:
             raise D2lrnnError(f"gates is {self.gates!r}: expected different letters, without the output layer's q")
         if sorted(self.stacked) != sorted(self.gates):
             raise D2lrnnError(f"products is {self.products!r}: expected each of the gates {self.gates!r} once")
-        if self.num_biases not in (1, 2):
-            raise D2lrnnError(f"num_biases is {self.num_biases}: expected 1 or 2")
+        check_whole("num_biases", self.num_biases, 1, 2)
         check_whole("num_states", self.num_states)
         if self.peepholes and not (set(self.peepholes) <= set(self.gates) and self.num_states > 1):
             raise D2lrnnError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_whole
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.device import ContextLike, as_ctx
@@ -186,8 +187,7 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
 def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:
     """Return the ids of a text as an int32 NumPy array, or refuse them; ``sizes`` must be positive whole numbers."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)) or value < 1:
-            raise D2lrnnError(f"{name} is {value!r}: expected a positive whole number")
+        check_whole(name, value)
     if isinstance(corpus_indices, Corpus):
         raise D2lrnnError("corpus_indices is a Corpus: expected the ids of one of its splits, such as corpus.train")
     ids = check_ids(corpus_indices, None, "corpus_indices")

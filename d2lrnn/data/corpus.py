@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy
 
+from d2lrnn.checks import check_number
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
 
@@ -62,8 +63,7 @@ class Corpus:
             D2lrnnError: if the share is another number, if the corpus has splits already, or if a split would have
                 fewer than two tokens.
         """
-        if not 0 <= share < 0.5:
-            raise D2lrnnError(f"held_out is {share}: expected a share of the text, at least 0 and below 0.5")
+        share = check_number("held_out", share, below=0.5)
         if share == 0:
             return self
         if self.valid is not None or self.test is not None:

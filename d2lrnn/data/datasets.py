@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 from pathlib import Path
 
 import numpy
 
 from d2lrnn.book_names import refuse_batches
+from d2lrnn.checks import check_whole
 from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, ends_as_words
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, decode, fetch, read_texts, reading
@@ -210,6 +212,7 @@ def load_ids(
         UnknownTokenError: if the text has a token that the vocabulary lacks.
     """
     path = Path(path)
+    _check_max(max_tokens)
     with reading(path), path.open("rb") as stream:
         text = _with_line_feeds(decode(stream, str(path)))
     if vocab.level != "word":
@@ -248,5 +251,5 @@ def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: boo
 
 
 def _check_max(max_tokens: int | None) -> None:
-    if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-        raise D2lrnnError(f"found {max_tokens!r} as the most tokens to keep: expected a positive whole number")
+    if max_tokens is not None:
+        check_whole("max_tokens", max_tokens, most=math.inf)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import MAX_SIZE, check_memory, check_whole, shown
 from d2lrnn.data.batches import Batches, CorpusTooShortError, checked_corpus, to_device
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
@@ -41,6 +43,9 @@ def data_iter_lines(
         D2lrnnError: if a row is longer than ``max_steps``, or as :func:`data_iter_random`.
     """
     ids = checked_corpus(corpus_indices, batch_size=batch_size, num_lines=num_lines)
+    check_whole("end", end, 0)
+    if max_steps is not None:
+        check_whole("max_steps", max_steps, most=math.inf)
     rows = rows_of_lines(ids, end, num_lines) if len(ids) else []
     if len(rows) < batch_size:
         raise CorpusTooShortError(
@@ -114,6 +119,8 @@ def pad_lines(rows: Sequence[numpy.ndarray], end: int, few: bool = False) -> tup
     """
     lengths = numpy.array([len(row) for row in rows])
     num_steps = next_length(int(lengths.max())) if few else int(lengths.max())
+    what = f"{len(rows):,} rows, padded to {num_steps:,} tokens,"
+    check_memory(what, 9 * len(rows) * num_steps, "make batch_size smaller")
     Y = numpy.full((len(rows), num_steps), end, dtype=numpy.int32)
     counted = counted_steps(lengths, num_steps)
     Y[counted] = numpy.concatenate(rows)
@@ -139,9 +146,15 @@ def counted_steps(
         D2lrnnError: if a length is no whole number from 0 to ``num_steps``.
     """
     given = numpy.asarray(lengths)
-    longest = int(given.max(initial=0)) if num_steps is None else num_steps
-    if given.ndim != 1 or given.dtype.kind not in "iu" or not ((given >= 0) & (given <= longest)).all():
-        raise D2lrnnError(f"lengths is {lengths!r}: expected whole numbers from 0 to {longest}, one for each row")
+    kind_fits = given.ndim == 1 and given.dtype.kind in "iu"
+    if num_steps is None:
+        longest = int(given.max(initial=0)) if kind_fits else MAX_SIZE
+    else:
+        longest = check_whole("num_steps", num_steps, 0)
+    if not kind_fits or not ((given >= 0) & (given <= longest)).all():
+        raise D2lrnnError(f"lengths is {shown(lengths)}: expected whole numbers from 0 to {longest}, one for each row")
+    what = f"a mask of {given.size:,} x {longest:,}"
+    check_memory(what, given.size * longest + 8 * longest, "expected shorter rows, or fewer")
     steps = numpy.arange(longest)
     return steps >= longest - given[:, None] if front else steps < given[:, None]
 

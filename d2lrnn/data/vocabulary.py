@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from d2lrnn.checks import shown
 from d2lrnn.config.fields import LEVELS
 from d2lrnn.errors import D2lrnnError
 
@@ -111,6 +112,8 @@ class Vocab:
     level: str
 
     def __init__(self, tokens: str | Iterable[str], level: str = "char") -> None:
+        if not isinstance(tokens, Iterable):
+            raise D2lrnnError(f"tokens is {shown(tokens)}: expected a text, or a list of texts")
         tokens = tokenize(tokens, level) if isinstance(tokens, str) else list(tokens)
         _check_strings(tokens)
         counts = Counter(tokens)
@@ -231,10 +234,10 @@ class Vocab:
 
 def _check_level(level: str) -> None:
     if level not in LEVELS:
-        raise D2lrnnError(f"unknown level {level!r}: expected one of {', '.join(LEVELS)}")
+        raise D2lrnnError(f"unknown level {shown(level)}: expected one of {', '.join(LEVELS)}")
 
 
 def _check_strings(tokens: Iterable) -> None:
     for token in tokens:
         if not isinstance(token, str):
-            raise D2lrnnError(f"expected strings as tokens, found {token!r} of type {type(token).__name__}")
+            raise D2lrnnError(f"expected strings as tokens, found {shown(token)} of type {type(token).__name__}")

@@ -13,14 +13,14 @@ from typing import Any
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_memory
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.evaluation.texts import windows
 from d2lrnn.models.parameters import get_gradient, get_values, is_overwritten, trainable_parameters
-from d2lrnn.models.protocol import LanguageModel, check_causal, shows_outputs
+from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, shows_outputs
 
 Progress = Callable[[int, int], None]  # called with the number of tokens read so far and the number in all
 
@@ -85,7 +85,7 @@ def token_losses_adaptively(
             "model on Gluon, RNNModel (kind 'gluon')"
         )
     if dynamic is None or not dynamic.lr:
-        check_whole("num_steps", num_steps)
+        check_batch_size(model, 1, num_steps)
         return _read_text(model, ids, num_steps, memory, None, progress)
     if train_ids is None:
         raise D2lrnnError("train_ids is None: dynamic evaluation needs the text that the model was trained on")
@@ -185,6 +185,8 @@ class _Memory:
         """
         share, window = self.cache.share, self.cache.window
         n, before = len(tokens), len(self.tokens)
+        what = f"a cache of {before:,} positions, for {n:,} tokens at once,"
+        check_memory(what, n * (before + n) * 32, "make window or num_steps smaller")
         self.outputs = numpy.concatenate([self.outputs, outputs]) if before else outputs
         self.tokens = numpy.concatenate([self.tokens, tokens])
         age = before + numpy.arange(n)[:, None] - numpy.arange(before + n)  # (n, before + n); 1: one step ago

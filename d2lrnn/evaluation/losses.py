@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_number, check_whole, shown
 from d2lrnn.data.batches import check_batch
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.nd_arrays import takes_nd
@@ -57,8 +59,9 @@ def perplexity(loss_sum: float, num_tokens: int) -> float:
     Raises:
         D2lrnnError: if there is no token.
     """
-    if num_tokens < 1:
-        raise D2lrnnError(f"num_tokens is {num_tokens}: expected at least 1")
+    check_whole("num_tokens", num_tokens, most=math.inf)
+    if not isinstance(loss_sum, numbers.Real):
+        raise D2lrnnError(f"loss_sum is {shown(loss_sum)}: expected a number of nats")
     try:
         return math.exp(loss_sum / num_tokens)
     except OverflowError:
@@ -82,4 +85,4 @@ def bits_per_character(perplexity: float, level: str) -> float:
     """
     if level not in ("char", "bigram"):
         raise D2lrnnError(f"bits per character are of characters or pairs of them: found the level {level!r}")
-    return math.log2(perplexity) / (2 if level == "bigram" else 1)
+    return math.log2(check_number("perplexity", perplexity, above=0, most=math.inf)) / (2 if level == "bigram" else 1)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_memory, check_whole
 from d2lrnn.data.lines import pad_lines, rows_of_lines
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
-from d2lrnn.models.protocol import LanguageModel, check_causal, wants_few_lengths
+from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, wants_few_lengths
 
 
 def evaluate(
@@ -39,9 +39,8 @@ def evaluate(
         LooksAheadError: for a bidirectional model.
         D2lrnnError: if the ids do not fit the model or are fewer than two, or a size is not a positive whole number.
     """
-    check_whole("batch_size", batch_size)
-    check_whole("num_steps", num_steps)
     ids = _checked(model, ids)
+    check_batch_size(model, batch_size, num_steps)
     state, loss_sum = model.begin_state(batch_size), 0.0
     for window in windows(ids, batch_size, num_steps):
         loss, state = _loss_sum(model, state, *window)
@@ -75,6 +74,7 @@ def evaluate_lines(
     Raises:
         LooksAheadError, D2lrnnError: as for :func:`evaluate`.
     """
+    check_whole("end", end, 0)
     check_whole("num_lines", num_lines)
     check_whole("batch_size", batch_size)
     rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # like lengths: little padding
@@ -108,6 +108,7 @@ def windows(ids: numpy.ndarray, batch_size: int, num_steps: int) -> Iterator[tup
     """Yield ``X, Y, counted``, each of shape (batch_size, num_steps); ``counted`` is False where a row has ended."""
     length = -(-(ids.size - 1) // batch_size)  # ids of a row, rounded up
     width = -(-length // num_steps) * num_steps  # the same, rounded up to whole windows
+    check_memory(f"{batch_size:,} rows of {width:,} tokens", 9 * batch_size * width, "make batch_size smaller")
     X, Y, counted = (numpy.zeros((batch_size, width), dtype) for dtype in ("int32", "int32", bool))
     for row in range(batch_size):
         part = ids[row * length : (row + 1) * length + 1]

@@ -9,8 +9,8 @@ from itertools import accumulate, cycle, islice
 
 import numpy
 
-from d2lrnn.checks import check_whole
-from d2lrnn.config.fields import FORM_NAMES, table_of
+from d2lrnn.checks import check_whole, shown
+from d2lrnn.config.fields import FORM_NAMES, MAX_PRED_LEN, table_of
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.search import Mask
@@ -45,18 +45,24 @@ class Form:
     ends: tuple[str, ...]  # of the lines: a mark, a mark and a line break, or a line break
 
     def __post_init__(self) -> None:
+        for name, value in (("lengths", self.lengths), ("ends", self.ends)):
+            if not isinstance(value, (list, tuple)):
+                raise D2lrnnError(f"{name} is {shown(value)}: expected a tuple with one for each line")
         if not self.lengths or len(self.lengths) != len(self.ends):
             raise D2lrnnError(
                 f"the form has {len(self.lengths)} lengths and {len(self.ends)} ends: expected as many, at least one"
             )
         for length, end in zip(self.lengths, self.ends):
             check_whole("the length of a line", length, most=MAX_LENGTH)
-            if not end or not all(map(is_mark, end)):
-                raise D2lrnnError(f"a line ends with {end!r}: expected a mark, a line break, or one and then the other")
+            if not isinstance(end, str) or not end or not all(map(is_mark, end)):
+                raise D2lrnnError(
+                    f"a line ends with {shown(end)}: expected a mark, a line break, or one and then the other"
+                )
+        check_whole("the number of characters in all lines", sum(self.lengths), most=MAX_PRED_LEN)
 
     def of_lines(self, count: int) -> Form:
         """Return this form cut or repeated to ``count`` lines; the last of them ends as the last line of this form."""
-        check_whole("the number of lines", count)
+        check_whole("the number of lines", count, most=MAX_PRED_LEN)
         ends = islice(cycle(self.ends), count - 1)
         return Form(tuple(islice(cycle(self.lengths), count)), (*ends, self.ends[-1]))
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import MAX_PRED_LEN
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
-from d2lrnn.generation.prefixes import encode_prefixes
+from d2lrnn.generation.prefixes import check_room, encode_prefixes
 from d2lrnn.generation.writers import writer_of
 from d2lrnn.models.protocol import LanguageModel
 
@@ -57,7 +59,9 @@ def predict_batch(
     Raises:
         D2lrnnError, UnknownTokenError, LooksAheadError: as :func:`predict`; also if ``prefixes`` is empty or one text.
     """
-    rows = encode_prefixes(prefixes, num_preds, model, vocab)
+    num_preds = check_whole("num_preds", num_preds, 0, MAX_PRED_LEN)
+    rows = encode_prefixes(prefixes, model, vocab)
+    check_room(model, len(rows), len(rows) * (max(map(len, rows)) + num_preds), size=3 * 4)
     written = _write(writer_of(model, ctx), rows, num_preds)
     return [vocab.decode([*map(int, row), *ids]) for row, ids in zip(rows, written)]
 

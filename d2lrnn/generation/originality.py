@@ -161,6 +161,8 @@ def marked(text: str, spans: Spans, level: str, before: str = "【", after: str 
     """
     places, pieces, last, done = token_places(text, level), [], 0, 0
     for begin, end in spans:
+        for name, value in (("begin", begin), ("end", end)):
+            check_whole(f"the {name} of a span", value, 0)
         if not last <= begin < end <= len(places):
             raise D2lrnnError(
                 f"the span ({begin}, {end}) is not within {last} to {len(places)}: is it of another text?"

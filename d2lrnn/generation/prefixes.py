@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from d2lrnn.checks import MAX_COMPUTED, check_memory, check_numbers, shown
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import LINE_END, Vocab
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab
+from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab, num_outputs_of
 
 
 def encode_prefix(prefix: str, vocab: Vocab):
@@ -18,13 +19,15 @@ def encode_prefix(prefix: str, vocab: Vocab):
         D2lrnnError: for an empty prefix: a model cannot predict the first token of a text from nothing.
         UnknownTokenError: for a character or word that the vocabulary does not have.
     """
+    if not isinstance(prefix, Iterable):
+        raise D2lrnnError(f"the prefix is {shown(prefix)}: expected a text")
     ids = vocab.encode(prefix)
     if not len(ids):
         raise D2lrnnError("the prefix is empty: expected at least one character (or word) to start from")
     return ids
 
 
-def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageModel, vocab: Vocab) -> list:
+def encode_prefixes(prefixes: Sequence[str], model: LanguageModel, vocab: Vocab) -> list:
     """Turn prefixes into rows of ids, and refuse what the model cannot continue.
 
     Raises:
@@ -32,11 +35,28 @@ def encode_prefixes(prefixes: Sequence[str], num_preds: int, model: LanguageMode
     """
     check_causal(model)
     check_vocab(model, vocab)
-    if num_preds < 0:
-        raise D2lrnnError(f"num_preds is {num_preds}: expected 0 or more")
-    if isinstance(prefixes, str) or not len(prefixes):
-        raise D2lrnnError(f"prefixes is {prefixes!r}: expected a list of texts, at least one")
+    if not isinstance(prefixes, Sequence) or isinstance(prefixes, str) or not len(prefixes):
+        raise D2lrnnError(f"prefixes is {shown(prefixes)}: expected a list of texts, at least one")
     return [encode_prefix(prefix, vocab) for prefix in prefixes]
+
+
+def check_room(model: LanguageModel, num_rows: int, num_tokens: int, size: int) -> None:
+    """Check that memory can hold texts and what a model computes for one token of each.
+
+    Args:
+        model: the model that is to write.
+        num_rows: texts that are written at once.
+        num_tokens: of all texts together.
+        size: bytes for each of the model's outputs, in all arrays that are computed from the logits.
+
+    Raises:
+        D2lrnnError: if it cannot.
+    """
+    what, remedy = f"{num_rows:,} texts at once, {num_tokens:,} tokens in all,", "write fewer or shorter ones"
+    state, num_outputs = sum(array.size for array in model.begin_state(1)), num_outputs_of(model)
+    check_numbers(what, num_rows * max(num_outputs, state), remedy, most=MAX_COMPUTED)
+    # Of a token: entries of lists, and a number each.  Of a state: the old and the new, and what a step computes.
+    check_memory(what, num_rows * (size * num_outputs + 8 * 4 * state) + 200 * num_tokens, remedy)
 
 
 def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tuple[list[str], Sampling]:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import MAX_PRED_LEN
 from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.generation.prefixes import encode_prefixes
+from d2lrnn.generation.prefixes import check_room, encode_prefixes
 from d2lrnn.generation.search import Draft, Event, Mask, Rules, draw_all, search_all
 from d2lrnn.generation.writers import writer_of
 from d2lrnn.models.protocol import LanguageModel
@@ -103,10 +105,14 @@ def stream(
     """
     sampling = sampling or Sampling()
     rules = Rules(sampling, vocab, mask)
-    counts = list(num_preds) if isinstance(num_preds, Sequence) else [num_preds] * len(prefixes)
-    rows = encode_prefixes(prefixes, min(counts, default=0), model, vocab)
+    rows = encode_prefixes(prefixes, model, vocab)
+    given = num_preds if isinstance(num_preds, (list, tuple)) else [num_preds] * len(rows)
+    counts = [check_whole("num_preds", count, 0, MAX_PRED_LEN) for count in given]
     if len(counts) != len(rows):
         raise D2lrnnError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
+    width = sampling.beam_width
+    num_tokens = width * max(map(sum, zip(map(len, rows), counts))) if width else sum(map(len, rows)) + sum(counts)
+    check_room(model, width or len(rows), num_tokens, size=10 * 8)
     drafts = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
     write = search_all if sampling.beam_width else draw_all
     return _as_written(write(writer_of(model), drafts, rules), vocab, rules.stop)

@@ -12,6 +12,7 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import Form, is_mark
+from d2lrnn.generation.prefixes import check_room
 from d2lrnn.generation.sampling import Sample, Written, stream, tokens_by_row
 from d2lrnn.models.protocol import LanguageModel
 
@@ -140,6 +141,7 @@ def _stream(
     if sampling is not None and sampling.stop is not None:
         raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
     forms, given = zip(*map(_by_code_points, forms, given))
+    check_room(model, len(forms), sum(sum(form.lengths) for form in forms), size=10 * 8)
     masks, unread = [], []  # unread: each row's characters that the vocabulary lacks, by place
     for form, row in zip(forms, given):
         unread.append({place: character for place, character in row.items() if character not in vocab})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import MAX_COMPUTED, check_numbers, check_whole
 from d2lrnn.data.batches import check_batch
 from d2lrnn.nd_arrays import as_nd, as_np, is_nd
 
@@ -35,8 +36,10 @@ def to_onehot(X, size: int) -> list:
         num_steps matrices of shape (batch_size, size); nd arrays if X is one.
 
     Raises:
-        D2lrnnError: for an id outside 0 .. size - 1; MXNet would make a row of zeros of such an id.
+        D2lrnnError: if ``size`` is no size, or memory cannot hold the matrices; for an id outside 0 .. size - 1, of
+            which MXNet would make a row of zeros.
     """
+    size = check_whole("size", size)
     if is_nd(X):
         return as_nd(to_onehot(as_np(X if X.ndim != 1 else X.reshape((1, -1))), size))
     check_batch(X, size)
@@ -50,6 +53,9 @@ class OneHot(list):
     """
 
     def __init__(self, ids, size: int) -> None:  # ids: (num_steps, batch_size)
+        what = f"one-hot vectors of {size:,} numbers for {ids.size:,} ids"
+        remedy = "make the vocabulary, batch_size or num_steps smaller"
+        check_numbers(what, ids.size * size, remedy, most=MAX_COMPUTED)
         super().__init__(npx.one_hot(x, size) for x in ids)
         self.ids = ids
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from d2lrnn.checks import MAX_COMPUTED, check_numbers, check_whole
+from d2lrnn.config.fields import MAX_STEPS
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
@@ -69,6 +71,26 @@ def wants_few_lengths(model: Model) -> bool:
 def shows_outputs(model: Model) -> bool:
     """Return whether a model has the optional ``with_outputs``."""
     return hasattr(model, "with_outputs")
+
+
+def check_batch_size(model: LanguageModel, batch_size: int, num_steps: int, copies: int = 2) -> None:
+    """Check that memory can hold what a model computes for a batch, before anything is computed.
+
+    Args:
+        model: what is to compute.
+        batch_size: rows of the batch.
+        num_steps: tokens of a row.
+        copies: arrays of the logits' size: by default these and their softmax; 4 where gradients are taken.
+
+    Raises:
+        D2lrnnError: if a size is no whole number of at least 1, or memory cannot hold the logits.
+    """
+    check_whole("batch_size", batch_size)
+    check_whole("num_steps", num_steps, most=MAX_STEPS)
+    width = max(num_outputs_of(model), model.vocab_size)  # one-hot vectors are as large as logits
+    what = f"a batch of {batch_size:,} x {num_steps:,} tokens, with {width:,} logits each,"
+    remedy = "make batch_size or num_steps smaller"
+    check_numbers(what, batch_size * num_steps * width, remedy, 4 * copies, MAX_COMPUTED)
 
 
 class LooksAheadError(D2lrnnError):

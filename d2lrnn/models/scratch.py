@@ -13,6 +13,7 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.cells.steps import gru_reset_after_step, gru_step, lstm_step, rnn_step
+from d2lrnn.checks import check_whole
 from d2lrnn.data.batches import check_batch
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
@@ -217,7 +218,8 @@ class RNNModelScratch:
         init_state: Callable,
         forward_fn: Callable,
     ) -> None:
-        self.vocab_size, self.num_hiddens, self.ctx = vocab_size, num_hiddens, as_ctx(ctx)
+        self.vocab_size = check_whole("vocab_size", vocab_size)
+        self.num_hiddens, self.ctx = check_whole("num_hiddens", num_hiddens), as_ctx(ctx)
         params = get_params(vocab_size, num_hiddens, self.ctx)
         self.params, self._calls_with_nd = as_np(params), has_nd(params)
         self._init_state, self.forward_fn = init_state, forward_fn

@@ -133,6 +133,7 @@ class Layers:
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""
+        check_whole("num_hiddens", num_hiddens)
         widths = CELLS[self.cell].state_widths(num_hiddens, self.num_projections) * len(self.prefixes)
         check_state(batch_size, widths)
         return tuple(np.zeros((batch_size, width), ctx=as_ctx(ctx)) for width in widths)

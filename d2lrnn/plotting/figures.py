@@ -134,6 +134,10 @@ def save_figure(figure, path: str | Path | None):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 figure.savefig(path, dpi=120)
+            except ValueError as error:  # 65,536 pixels are too many for Matplotlib
+                if "too large" not in str(error):
+                    raise
+                raise D2lrnnError(f"{path}: {error} Draw fewer tokens or units.") from error
             except RuntimeError as error:
                 if path.suffix.lower() != ".pgf":
                     raise

@@ -10,7 +10,7 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.cells.steps import dot
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_whole, shown
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.distributions import log_softmax
@@ -60,7 +60,7 @@ def next_token_probabilities(
         D2lrnnError: if ``count`` is no whole number of at least 1, or the logits are not numbers.
     """
     check_whole("count", count, most=math.inf)
-    (ids,) = encode_prefixes([prefix], 1, model, vocab)
+    (ids,) = encode_prefixes([prefix], model, vocab)
     state = model.begin_state(1)
     logits, _ = model(np.array([ids], dtype="int32", ctx=state[0].ctx), state)
     (probabilities,) = numpy.exp(log_softmax(logits[-1:].asnumpy().astype("float64")))
@@ -99,7 +99,7 @@ def gate_activations(text: str, model, vocab: Vocab, layer: int = 0) -> dict[str
         raise D2lrnnError("the model is bidirectional: expected one that reads from left to right alone")
     check_whole("layer", layer, 0, math.inf)
     if layer >= stack.num_layers:
-        raise D2lrnnError(f"layer is {layer}: expected 0 to {stack.num_layers - 1}, the layers of this model")
+        raise D2lrnnError(f"layer is {shown(layer)}: expected 0 to {stack.num_layers - 1}, the layers of this model")
     ctx, cell, by_name = params[0].ctx, CELLS[stack.cell], dict(zip(stack.param_names, params))
     outputs: Any = OneHot(np.array(ids[:, None], dtype="int32", ctx=ctx), model.vocab_size)
     for prefix in stack.prefixes[: layer + 1]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy
 
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_number, check_whole, shown
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.plotting.figures import COLOURS, GREY, draw_curves, new_figure, save_figure, show_figure
 from d2lrnn.plotting.fonts import legible
@@ -78,7 +78,8 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
     Raises:
         D2lrnnError: if there is no token, or the probabilities are no numbers or sum up to more than 1.
     """
-    check_finite("the probabilities", numpy.array([probability for _, probability in probabilities]))
+    for token, probability in probabilities:
+        check_number(f"the probability of {shown(token)}", probability, most=1)
     rest = 1 - sum(probability for _, probability in probabilities)
     if not probabilities or rest < -1e-6:
         raise D2lrnnError(f"the probabilities sum up to {1 - rest:g}: expected those of at least one token, at most 1")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_number
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import data_and_grad, has_gradient, trainable
@@ -92,8 +93,7 @@ def grad_clipping(params: Iterable, theta: float, ctx: ContextLike = None):
     Raises:
         D2lrnnError: if ``theta`` is not above 0, or there are no gradients, or an array has none.
     """
-    if not theta > 0:
-        raise D2lrnnError(f"theta is {theta}: expected a number above 0")
+    theta = check_number("theta", theta, above=0, most=math.inf)
     grads = _flat_gradients(params, ctx)
     norm = _norm(grads)
     finite = norm < math.inf  # 0 for NaN too

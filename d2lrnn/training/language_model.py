@@ -14,7 +14,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
 from d2lrnn.generation.prefixes import as_lines, encode_prefix
 from d2lrnn.generation.sampling import generate
-from d2lrnn.models.protocol import LanguageModel, check_causal, check_vocab, wants_few_lengths
+from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, check_vocab, wants_few_lengths
 from d2lrnn.training.history import History, report_line
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken, Objective
@@ -62,6 +62,7 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
                 f"{' and '.join(needing)} go by the perplexity in validation, but {corpus.name} has no such split: "
                 "hold a share of it out, --held-out"
             )
+    check_batch_size(model, config.batch_size, 1 if config.batches == "lines" else config.num_steps, copies=4)
     ctx = model.begin_state(1)[0].ctx
     if config.batches == "lines":
         end = line_end(corpus.vocab)

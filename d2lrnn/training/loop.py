@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import trainable_parameters
@@ -69,8 +70,9 @@ class Training:
         segment: int = SEGMENT,
         line_period: float = LINE_PERIOD,
     ) -> None:
-        self.model, self.config, self.objective, self.segment = model, config, objective, segment
-        self._line_period = line_period
+        self.model, self.config, self.objective = model, config, objective
+        self.segment = check_whole("segment", segment)
+        self._line_period = check_number("line_period", line_period, most=math.inf)
         self.history = History(measure=objective.measure, less_is_better=objective.less_is_better)
         self.position = Position()
         self.carried: tuple | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, perplexity
 
@@ -84,6 +85,7 @@ class NextToken(Objective):
     measure, unit = "perplexity", "tokens"
 
     def __init__(self, vocab_size: int) -> None:
+        check_whole("vocab_size", vocab_size)
         self.limit = vocab_size
         self.segment_limit = vocab_size**2  # a few batches may be much worse than the mean of an epoch
 

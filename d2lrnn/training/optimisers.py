@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from d2lrnn._runtime import mx
-from d2lrnn.checks import as_float32
+from d2lrnn.checks import LARGEST, as_float32, check_memory, check_number
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.parameters import data_and_grad, trainable
@@ -23,10 +23,12 @@ def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -
         ctx: the device to update on, for Gluon parameters that live on several.
     """
     device = as_ctx(ctx) if ctx is not None else None
+    lr = check_number("lr", lr, least=-LARGEST)
+    scale = as_float32(1 / check_number("batch_size", batch_size, above=0))
     for param in trainable(params):
         data, grad = data_and_grad(param, device)
         weight = data.as_nd_ndarray()
-        mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=as_float32(lr), wd=0, rescale_grad=1 / batch_size, out=weight)
+        mx.nd.sgd_update(weight, grad.as_nd_ndarray(), lr=lr, wd=0, rescale_grad=scale, out=weight)
 
 
 class SGD:
@@ -90,7 +92,14 @@ class Adam(SGD):
 
 
 def make_update(params: Iterable, optimizer: str, weight_decay: float = 0.0) -> SGD:
-    """Return a function ``update(lr, scale)`` that takes one step of ``sgd`` or ``adam``."""
+    """Return a function ``update(lr, scale)`` that takes one step of ``sgd`` or ``adam``.
+
+    Raises:
+        D2lrnnError: if memory cannot hold the parameters with their gradients and, for Adam, the two means.
+    """
+    params = trainable(params)
+    count, arrays = sum(math.prod(param.shape) for param in params), {"sgd": 2, "adam": 4}[optimizer]
+    check_memory(f"training {count:,} parameters by {optimizer}", 4 * arrays * count, "take a smaller model")
     return {"sgd": SGD, "adam": Adam}[optimizer](params, weight_decay)
 
 

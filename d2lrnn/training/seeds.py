@@ -7,10 +7,13 @@ import random
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import MAX_SEED
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and MXNet with one number."""
+    """Seed Python, NumPy and MXNet with one number, 0 to 2**32 - 1."""
+    seed = check_whole("seed", seed, 0, MAX_SEED)
     random.seed(seed)
     numpy.random.seed(seed)
     mx.random.seed(seed)

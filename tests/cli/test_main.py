@@ -288,7 +288,7 @@ def test_compare_ends_where_a_run_diverges(d2lrnn, tmp_path, failing_cell):
         (["--corpus", "smaple"], "'smaple' is neither a corpus nor a file: .*; did you mean sample?"),
         (["--corpus", "nowhere/poems.txt"], "'nowhere/poems.txt' is neither a corpus nor a file"),
         (["--data-dir", "nowhere"], "data_dir names nowhere: expected a folder that is there"),
-        (["--max-tokens", "0"], "found 0 as the most tokens to keep: expected a positive whole number"),
+        (["--max-tokens", "0"], "max_tokens is 0: expected a whole number, at least 1"),
         (["--max-tokens", "87"], "the corpus has 87 ids; one batch of batch_size 8 x num_steps 10 needs"),
         (["--prefix", "☃"], r"unknown character '☃' \(U\+2603\) at position 0"),
         (["--prefix", ""], "the prefix is empty: expected at least one character"),

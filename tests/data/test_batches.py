@@ -258,9 +258,13 @@ def test_what_are_no_ids(sampler, ids, message):
 @SAMPLERS
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "2", None])
 def test_sizes_that_are_not_positive_whole_numbers(sampler, size):
-    with pytest.raises(ValueError, match=f"^batch_size is {size!r}: expected a positive whole number$"):
+    with pytest.raises(
+        ValueError, match=f"^batch_size is {size!r}: expected a whole number, at least 1 and at most 2,147,483,647$"
+    ):
         sampler(range(30), size, 3)
-    with pytest.raises(ValueError, match=f"^num_steps is {size!r}: expected a positive whole number$"):
+    with pytest.raises(
+        ValueError, match=f"^num_steps is {size!r}: expected a whole number, at least 1 and at most 2,147,483,647$"
+    ):
         sampler(range(30), 2, size)
 
 

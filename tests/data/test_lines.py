@@ -78,7 +78,7 @@ def test_types_and_errors():
     with pytest.raises(ValueError, match="lines 3 to 4 have 5 tokens, line ends included, but num_steps is 4"):
         data_iter_lines([1, 0, 2, 0, 3, 4, 0, 5, 0], 1, END, 2, 4)
     data_iter_lines([1, 0, 2, 0, 3, 4, 0, 5, 0], 1, END, 2, 5)
-    with pytest.raises(ValueError, match="num_lines is 0: expected a positive whole number"):
+    with pytest.raises(ValueError, match="num_lines is 0: expected a whole number, at least 1"):
         data_iter_lines([1, 0], 1, END, 0)
     with pytest.raises(d2lrnn.CorpusTooShortError, match="the corpus has 0 rows of 1 lines; one batch needs 1"):
         data_iter_lines([], 1, END)

@@ -64,7 +64,7 @@ def test_held_out_are_the_last_tokens_or_lines(text, share, splits):
 @pytest.mark.parametrize(
     "text, share, message",
     [
-        ("abcdefghij", 0.5, "held_out is 0.5: expected a share of the text, at least 0 and below 0.5"),
+        ("abcdefghij", 0.5, "held_out is 0.5: expected a number, at least 0 and below 0.5"),
         ("abcdefghij", -0.1, "held_out is -0.1"),
         ("abcdefghij", 0.1, "held_out 0.1 would part letters into 8, 1, 1 tokens: expected at least two each"),
         ("abc", 0.1, "held_out 0.1 would part letters into 2, 1, 0 tokens: expected at least two each"),

@@ -41,7 +41,7 @@ SMALLER = "make num_hiddens, num_layers, embed_size or the vocabulary smaller"
 @pytest.mark.parametrize(
     ("kind", "num_hiddens", "memory", "complaint"),
     [
-        ("gluon", 10**6, 2**60, "4,000,043,000,007 parameters cannot be made: MXNet counts to 2,147,483,647; "),
+        ("gluon", 10**6, 2**60, "4,000,043,000,007 parameters cannot be made: MXNet counts to 2,147,483,647 here; "),
         ("scratch", 20_000, 8 * GIB, "1,600,780,007 parameters would take 11.9 GiB of memory, and there are 8.0 GiB: "),
         ("fast", 2_000, 100_000_000, "16,078,007 parameters would take 0.1 GiB of memory, and there are 0.1 GiB: "),
     ],

@@ -9,12 +9,13 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn._threads import GRAPHS
+from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.batches import check_batch
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.facts import facts_of, is_fused, parameters_by_kind, set_input_size
+from d2lrnn.models.gluon.facts import check_state_of, facts_of, is_fused, parameters_by_kind, set_input_size
 from d2lrnn.models.gluon.fused import Packed
 from d2lrnn.models.gluon.graphs import WatchfulGraphs
 from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
@@ -50,6 +51,10 @@ class Encoder(WatchfulGraphs):
         self, rnn_layer, vocab_size: int, embed_size: int | None = None, dropout: float | Dropout = 0.0
     ) -> None:
         super().__init__()
+        check_whole("vocab_size", vocab_size)
+        if embed_size is not None:
+            check_whole("embed_size", embed_size, 0)
+            check_parameters([(vocab_size, embed_size)])
         self.vocab_size, self.dropout = vocab_size, Dropout.of(dropout)
         if not embed_size and self.dropout.words:
             raise D2lrnnError("dropout of words is of the embedding: set embed_size")
@@ -63,6 +68,7 @@ class Encoder(WatchfulGraphs):
             else:
                 layer.weight_dropout = self.dropout.weights or layer.weight_dropout
         set_input_size(self.layers[0], embed_size or vocab_size)
+        check_parameters(param.shape for param in self.collect_params().values())
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
     @property
@@ -92,6 +98,7 @@ class Encoder(WatchfulGraphs):
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
+        check_state_of(self.layers, batch_size)
         weight = next(iter(self.collect_params().values()))
         device = as_ctx(ctx) if ctx is not None else weight.list_ctx()[0]
         return tuple(self.rnn.begin_state(batch_size=batch_size, ctx=device, dtype=weight.dtype))

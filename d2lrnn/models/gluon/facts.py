@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import cell_named
+from d2lrnn.checks import check_parameters, check_state, check_whole
 from d2lrnn.errors import D2lrnnError
 
 # Gluon's name of each kind of a cell's parameters; Gluon has no peepholes, so c2h_weight is a name of ours.
@@ -75,6 +76,23 @@ def shapes_by_kind(
     return shapes
 
 
+def check_layer_sizes(
+    cell: str, num_hiddens: int, input_size: int, num_projections: int | None, bidirectional: bool
+) -> None:
+    """Check that a layer of these sizes can be made; ``input_size`` 0 is not known yet.
+
+    Raises:
+        D2lrnnError: for an unknown cell, a size that is no whole number, a ``num_projections`` that does not fit the
+            cell, or more parameters than memory can hold.
+    """
+    record = cell_named(cell)
+    check_whole("num_hiddens", num_hiddens)
+    check_whole("input_size", input_size, 0)
+    record.check_projections(cell, num_projections, num_hiddens)
+    shapes = shapes_by_kind(cell, input_size, num_hiddens, num_projections, fused=cell in FUSED_CELLS)
+    check_parameters([*shapes.values()] * (2 if bidirectional else 1))
+
+
 def name_in_layer(cell: str, kind: str, direction: str, bidirectional: bool) -> str:
     """Return what :func:`names_of` calls a parameter of a layer of :func:`d2lrnn.models.gluon.layers.rnn_layer`.
 
@@ -97,6 +115,16 @@ def facts_of(layer) -> LayerFacts:
     cell = "rnn" if layer._mode == "rnn_tanh" else gluon_cell(layer._mode)
     sizes = layer._hidden_size, layer._projection_size
     return LayerFacts(cell, *sizes, layer._num_layers, layer._dir, layer._input_size)
+
+
+def check_state_of(layers: Iterable, batch_size: int) -> None:
+    """Check that memory can hold the state of layers for a batch.
+
+    Raises:
+        D2lrnnError: if it cannot, or ``batch_size`` is no whole number of at least 1.
+    """
+    facts = map(facts_of, layers)
+    check_state(batch_size, (2 * one.num_hiddens * one.num_layers * one.num_directions for one in facts))
 
 
 def ignored_options(layer) -> dict[str, bool]:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import cell_named
+from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import MAX_LAYERS
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.lines import check_counted
-from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
-from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell, is_fused, name_in_layer, shapes_by_kind
+from d2lrnn.models.gluon.facts import (
+    FUSED_CELLS,
+    check_layer_sizes,
+    check_state_of,
+    gluon_cell,
+    is_fused,
+    name_in_layer,
+    shapes_by_kind,
+)
 from d2lrnn.models.gluon.graphs import StepGraphs
 from d2lrnn.models.gluon.unrolled import Identity, UnrolledLayer
 from d2lrnn.nd_arrays import takes_nd
@@ -36,9 +44,9 @@ def rnn_layer(
         D2lrnnError: for an unknown cell, or a ``num_projections`` that does not fit it.
     """
     cell = gluon_cell(cell)
+    check_layer_sizes(cell, num_hiddens, input_size, num_projections, bidirectional)
     if cell not in FUSED_CELLS:
         return UnrolledLayer(cell, num_hiddens, input_size, num_projections, bidirectional)
-    cell_named(cell).check_projections(cell, num_projections)
     options = {"input_size": input_size, "bidirectional": bidirectional}
     if cell == "rnn":
         return rnn.RNN(num_hiddens, activation="tanh", **options)  # Gluon's default is relu
@@ -93,8 +101,7 @@ class RecurrentStack(StepGraphs):
         num_projections: int | None = None,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise D2lrnnError(f"num_layers is {num_layers}: expected at least 1")
+        check_whole("num_layers", num_layers, most=MAX_LAYERS)
         self.num_directions = 2 if bidirectional else 1
         with self.name_scope():
             self.layers = nn.HybridSequential()
@@ -110,6 +117,7 @@ class RecurrentStack(StepGraphs):
 
     def begin_state(self, batch_size: int, **options) -> list:
         """Return the zero state, layer by layer ``H``, or ``H, C``, each (num_directions, batch_size, width)."""
+        check_state_of(self.layers, batch_size)
         return [array for layer in self.layers for array in layer.begin_state(batch_size=batch_size, **options)]
 
     @takes_nd

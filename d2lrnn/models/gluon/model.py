@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from d2lrnn._runtime import mx
 from d2lrnn.cells.compiled import dot
+from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.encoder import Encoder, WithHead
@@ -41,6 +42,8 @@ class RNNModel(WithHead):
         tie_weights: bool = False,
     ) -> None:
         super().__init__(Encoder(rnn_layer, vocab_size, embed_size, dropout))
+        if num_outputs is not None:
+            check_whole("num_outputs", num_outputs)
         self.num_outputs, width = num_outputs or vocab_size, self.encoder.width
         if tie_weights and (embed_size, self.num_outputs) != (width, vocab_size):
             raise D2lrnnError(
@@ -50,6 +53,7 @@ class RNNModel(WithHead):
         shared = {"params": self.embedding.params} if tie_weights else {}
         with self.name_scope():
             self.dense = nn.Dense(self.num_outputs, flatten=False, in_units=width, **shared)
+        check_parameters(param.shape for param in self.collect_params().values())
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
     def __call__(self, X, state: tuple, counted=None) -> tuple:

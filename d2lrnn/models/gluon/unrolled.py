@@ -5,12 +5,12 @@ from __future__ import annotations
 from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import cell_named
 from d2lrnn.cells.registry import CELLS
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_state
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
-from d2lrnn.models.gluon.facts import GLUON_NAMES, shapes_by_kind
+from d2lrnn.models.gluon.facts import GLUON_NAMES, check_layer_sizes, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs, num_steps_of
 from d2lrnn.nd_arrays import takes_nd
 
@@ -51,8 +51,7 @@ class UnrolledLayer(StepGraphs):
     ) -> None:
         super().__init__()
         record = cell_named(cell)
-        check_whole("num_hiddens", num_hiddens)
-        record.check_projections(cell, num_projections, num_hiddens)
+        check_layer_sizes(cell, num_hiddens, input_size, num_projections, bidirectional)
         self.cell, self.weight_dropout = cell, 0.0
         self.num_hiddens, self.num_projections, self.input_size = num_hiddens, num_projections, input_size
         self.num_directions, self.num_layers = 2 if bidirectional else 1, 1
@@ -69,6 +68,7 @@ class UnrolledLayer(StepGraphs):
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None, dtype: str = "float32") -> list:
         """Return the zero state ``H``, or ``H, C``, each of shape (num_directions, batch_size, width)."""
+        check_state(batch_size, (shape[-1] * self.num_directions for shape in self._state_shapes(1)))
         return [mx.np.zeros(shape, dtype=dtype, ctx=as_ctx(ctx)) for shape in self._state_shapes(batch_size)]
 
     def _state_shapes(self, batch_size: int) -> list[tuple[int, ...]]:
