@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import io
+import os
 import sys
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -120,7 +121,9 @@ def add_data_arguments(parser: argparse.ArgumentParser, corpus: str | None = "sa
         "--held-out", type=float, metavar="X", help="keep this share of the text for a test, as much for validation (0)"
     )
     add_ctx(group)
-    group.add_argument("--prefix", action="append", metavar="TEXT", help="let samples start from this; may be repeated")
+    group.add_argument(
+        "--prefix", action="append", type=as_text, metavar="TEXT", help="let samples start from this; may be repeated"
+    )
 
 
 def add_imports(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +203,14 @@ def _how_to_read(about: Mapping[str, Any]) -> dict[str, Any]:
 
     number_or_none.__name__ = f"{kind.__name__} or none"  # argparse shows this name in its errors
     return {"type": number_or_none, "metavar": metavar}
+
+
+def as_text(argument: str) -> str:
+    """Return an argument that is a text, which is in UTF-8 whatever the locale; as it is if it is not in UTF-8."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument
 
 
 def _yes_or_no(text: str) -> bool:

@@ -14,6 +14,7 @@ from d2lrnn.cli.options import (
     add_data_dir,
     add_imports,
     add_settings,
+    as_text,
 )
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import FORM_NAMES
@@ -124,7 +125,7 @@ def _add_sample(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Continue a text with a model that `train` wrote: always with the likeliest next token; or, with\n"
         '--num-samples or any option below "how it chooses", by chance or by beam search. In a form, each line\n'
-        "ends where it must.",
+        "ends where it must. Control characters in a text are shown as \\x1b; a file gets them as they are.",
         epilog="for example:\n"
         "  python -m d2lrnn sample runs/lyrics --num-samples 5                       # five texts by chance\n"
         "  python -m d2lrnn sample runs/lyrics --temperature 0.7 --top-p 0.9         # safer than chance alone\n"
@@ -133,15 +134,18 @@ def _add_sample(commands) -> None:
         "  python -m d2lrnn sample runs/lyrics --num-samples 5 --novelty             # what is copied, and how much\n",
     )
     _add_run(sample)
-    sample.add_argument("--prefix", action="append", metavar="TEXT", help="what to start from (as in training)")
+    sample.add_argument(
+        "--prefix", action="append", type=as_text, metavar="TEXT", help="what to start from (as in training)"
+    )
     sample.add_argument("--pred-len", type=int, metavar="N", help="tokens to add (100)")
     sample.add_argument("--num-samples", type=int, metavar="N", help="texts from each prefix, by chance (1)")
     sample.add_argument(
-        "--stop", default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
+        "--stop", type=as_text, default=argparse.SUPPRESS, metavar="TOKEN", help="a text ends before this token (none)"
     )
     sample.add_argument(
         "--without",
         action="append",
+        type=as_text,
         default=argparse.SUPPRESS,
         metavar="TOKEN",
         help="never write this, such as '<unk>'; may be repeated (all is written)",
@@ -156,7 +160,9 @@ def _add_sample(commands) -> None:
 def _add_forms(sample) -> None:
     forms = sample.add_argument_group("forms, of which --prefix gives the first characters")
     forms.add_argument("--form", choices=FORM_NAMES, help="two or four lines of five characters, or of seven")
-    forms.add_argument("--acrostic", action="append", metavar="TEXT", help="a line for each of these characters")
+    forms.add_argument(
+        "--acrostic", action="append", type=as_text, metavar="TEXT", help="a line for each of these characters"
+    )
     forms.add_argument(
         "--line-length",
         type=int,
@@ -229,6 +235,7 @@ def _add_show(commands) -> None:
     )
     show.add_argument(
         "--prefix",
+        type=as_text,
         metavar="TEXT",
         help="next, gates: what the model reads (the first prefix of the training; gates: and 30 tokens after it)",
     )

@@ -11,6 +11,7 @@ import pytest
 
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train
+from d2lrnn.cli.options import as_text
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.runs.log import LOG, read_log
@@ -38,8 +39,9 @@ def text_options():
     (commands,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
     for name, parser in commands.choices.items():
         for action in parser._actions:
-            if action.option_strings and action.nargs is None and not action.choices and action.type in (None, Path):
-                yield name, action.option_strings[0], action.dest, action.type or str
+            kinds = {None: str, as_text: str, Path: Path}
+            if action.option_strings and action.nargs is None and not action.choices and action.type in kinds:
+                yield name, action.option_strings[0], action.dest, kinds[action.type]
 
 
 OPTIONS = list(text_options())
