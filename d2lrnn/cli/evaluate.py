@@ -18,7 +18,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
-from d2lrnn.data.datasets import load_ids
+from d2lrnn.data.ids import load_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
 from d2lrnn.evaluation.losses import bits_per_character, format_perplexity

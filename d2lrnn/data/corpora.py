@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from d2lrnn.config.fields import CORPUS_NAMES, table_of
+from d2lrnn.data.characters import LINE_END, without_blank_lines
 from d2lrnn.data.files import Source
 from d2lrnn.data.vocabulary import EOS
 
@@ -21,7 +22,17 @@ def letters_alone(text: str) -> str:
 
 def ends_as_words(text: str) -> str:
     """Return a text with the word ``<eos>`` in place of each line end, and one at the end of the text."""
-    return (text.removesuffix("\n") + "\n").replace("\n", f" {EOS} ")
+    return (text.removesuffix(LINE_END) + LINE_END).replace(LINE_END, f" {EOS} ")
+
+
+def lines_as_spaces(text: str) -> str:
+    """Return a text with a space in place of each line end."""
+    return text.replace(LINE_END, " ")
+
+
+def cleaning(lines: bool) -> Callable[[str], str]:
+    """Return what is done to any text before it is split into tokens: what happens to its line ends."""
+    return without_blank_lines if lines else lines_as_spaces
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,20 @@ class NamedCorpus:
 
     source: Source
     members: tuple[str, ...]  # files of the source: the text, or those for training, validation and test
-    clean: Callable[[str], str] | None = None  # applied to a text before it is split into tokens; None: nothing
+    clean: Callable[[str], str] | None = None  # applied to a text before it is split into tokens; None: cleaning()
     level: str = "char"  # of its tokens, unless another is asked for
     other_levels: bool = True  # whether another level may be asked for
     lines: str = "asked"  # whether line ends are kept: "never", "always", or if "asked" for
     max_tokens: int | None = None  # the most that load_corpus keeps unless told otherwise; None: all
     prefixes: tuple[str, ...] = ()  # what samples start from when nobody says; (): the first tokens of the text
+
+    def cleaning(self, lines: bool) -> Callable[[str], str]:
+        """Return what is done to a text before it is split into tokens.
+
+        Args:
+            lines: whether line ends are kept; False where the corpus never keeps them.
+        """
+        return self.clean or cleaning(lines or self.lines == "always")
 
     @property
     def has_splits(self) -> bool:
@@ -66,7 +85,10 @@ CORPORA = table_of(
             Source(
                 "ptb.zip",
                 "310d8f602882a5716613815ed75596e5764ea84ed04c5630eebaaf2b943ec5aa",
-                ("simple-examples.tgz", "ptb.train.txt", "ptb/ptb.train.txt", "simple-examples/data/ptb.train.txt"),
+                (
+                    *("simple-examples.tgz", "ptb.train.txt", "ptb/ptb.train.txt"),
+                    *("simple-examples/data/ptb.train.txt", "data/ptb.train.txt"),
+                ),
             ),
             ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
             clean=ends_as_words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy
@@ -29,6 +29,7 @@ class Corpus:
     train: numpy.ndarray
     valid: numpy.ndarray | None = None  # None: the corpus has no such split
     test: numpy.ndarray | None = None
+    line_numbers: Sequence[int] | None = None  # of a corpus of lines, the number of each line in its file, from 1
 
     def __post_init__(self) -> None:
         for split in ("train", "valid", "test"):
@@ -79,6 +80,17 @@ class Corpus:
                 f"held_out {share} would part {self.name} into {sizes} tokens: expected at least two each"
             )
         return replace(self, train=parts[0], valid=parts[1], test=parts[2])
+
+    def place_of_lines(self, first: int, last: int) -> str:
+        """Return where lines of ``train`` are in the corpus's file, such as ``my.txt, line 7``.
+
+        Args:
+            first: the first line's number in ``train``, from 1.
+            last: the last line's.
+        """
+        if self.line_numbers is not None:
+            first, last = self.line_numbers[first - 1], self.line_numbers[min(last, len(self.line_numbers)) - 1]
+        return f"{self.name}, line {first}" if first == last else f"{self.name}, lines {first} to {last}"
 
     def split(self, name: str) -> numpy.ndarray:
         """Return the ids of ``"train"``, ``"valid"`` or ``"test"``; D2lrnnError if the corpus has no such split."""

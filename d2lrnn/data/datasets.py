@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import math
-from pathlib import Path
-
-import numpy
+import os
+from collections.abc import Callable, Sequence
 
 from d2lrnn.book_names import refuse_batches
-from d2lrnn.checks import check_whole
-from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, ends_as_words
+from d2lrnn.data.archives import read_texts
+from d2lrnn.data.characters import LINE_END, numbers_of_lines
+from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, cleaning
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.files import CorpusError, CorpusNotFoundError, PathLike, decode, fetch, read_texts, reading
-from d2lrnn.data.vocabulary import EOS, LINE_END, UNK, UnknownTokenError, Vocab, tokenize
+from d2lrnn.data.files import fetch
+from d2lrnn.data.ids import encode_text
+from d2lrnn.data.texts import (
+    CorpusError,
+    CorpusNotFoundError,
+    PathLike,
+    check_max_tokens,
+    read_text,
+    reading,
+    until_tokens,
+)
+from d2lrnn.data.vocabulary import UnknownTokenError, Vocab, tokenize
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.paths import user_path
 
 
 def load_corpus(
@@ -49,7 +59,7 @@ def load_corpus(
             raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
         limit = named.max_tokens if max_tokens is None else max_tokens
         corpus = _load_named(str(name), data_dir, limit, level, lines)
-    elif _is_there(Path(name)):
+    elif _is_there(name):
         corpus = load_text(name, level or "char", max_tokens, lines)
     else:
         nearest = difflib.get_close_matches(str(name), CORPORA, 1)
@@ -60,9 +70,10 @@ def load_corpus(
     return corpus.hold_out(held_out)
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(name: PathLike) -> bool:
+    path = user_path(name)
     with reading(path):
-        return path.exists()
+        return os.path.lexists(path)
 
 
 def _load_named(
@@ -70,20 +81,27 @@ def _load_named(
 ) -> Corpus:
     """Load a corpus of the table; ``max_tokens`` None keeps all of it."""
     named = CORPORA[name]
+    check_max_tokens(max_tokens)
     path = fetch(named.source, data_dir)
-    texts = read_texts(path, list(named.members))
-    if named.clean is not None:
-        texts = [named.clean(text) for text in texts]
-    level = level or named.level
-    if not named.has_splits:
-        return _corpus(name, texts[0], level, max_tokens, lines or named.lines == "always")
-    splits = [tokenize(text, level) for text in texts]
-    vocab = Vocab(splits[0], level)
-    _check_max(max_tokens)
+    with reading(path):
+        texts = read_texts(path, list(named.members))
+        level, clean = level or named.level, named.cleaning(lines)
+        if named.has_splits:
+            return _corpus_of_splits(name, texts, level, max_tokens, clean)
+        return _corpus(name, texts[0], level, max_tokens, clean)
+
+
+def _corpus_of_splits(
+    name: str, texts: list[str], level: str, max_tokens: int | None, clean: Callable[[str], str]
+) -> Corpus:
+    """Make a corpus of texts for training, validation and test, with the vocabulary of the first."""
+    members = CORPORA[name].members
+    vocab = Vocab(clean(texts[0]), level)
     try:
-        return Corpus(name, vocab, *(vocab.encode(tokens[:max_tokens]) for tokens in splits))
+        train, valid, test = (encode_text(*part, vocab, clean, max_tokens) for part in zip(texts, members))
     except UnknownTokenError as error:
-        raise CorpusError(f"in {path}, another split does not fit {named.members[0]}: {error}") from error
+        raise CorpusError(f"another split does not fit {members[0]}: {error}") from error
+    return Corpus(name, vocab, train, valid, test)
 
 
 def load_data_lyrics_sample(
@@ -172,84 +190,43 @@ def load_data_ptb(data_dir: PathLike | None = None, max_tokens: int | None = Non
 
 
 def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None, lines: bool = False) -> Corpus:
-    r"""Load any UTF-8 text file, with or without a byte order mark; the corpus gets the file's name.
+    r"""Load any UTF-8 text file; the corpus gets the file's name.
+
+    Line ends are read as :func:`d2lrnn.data.characters.with_line_feeds` says, in the corpora of the table too.
 
     Args:
         path: the file.
-        level: ``"char"``: characters, where a line end (``\n``, ``\r\n`` or ``\r``) becomes a space;
-            ``"word"``: what white space separates, line ends included; ``"bigram"``: pairs of characters.
-        max_tokens: keep at most so many tokens; the vocabulary is of the kept ones.
+        level: ``"char"``: characters, where a line end becomes a space; ``"word"``: what white space separates, line
+            ends included; ``"bigram"``: pairs of characters, of which the line end is one, read as a space.
+        max_tokens: keep at most so many tokens; the vocabulary is of the kept ones, and no more of the file is read.
         lines: keep line ends; empty lines, and spaces around the others, are left out.
 
     Raises:
         CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
         D2lrnnError: for lines with another level than characters.
     """
-    path = Path(path)
-    with reading(path), path.open("rb") as stream:
-        return _corpus(path.name, decode(stream, str(path)), level, max_tokens, lines)
+    path = user_path(path)
+    check_max_tokens(max_tokens)
+    with reading(path):
+        text, _ = read_text(path, until_tokens(max_tokens, level, lines))
+        return _corpus(path.name, text, level, max_tokens, cleaning(lines))
 
 
-def load_ids(
-    path: PathLike, vocab: Vocab, lines: bool = False, max_tokens: int | None = None
-) -> tuple[numpy.ndarray, int]:
-    """Read a UTF-8 text file in the vocabulary of a trained model.
-
-    If the vocabulary is of words and has ``<unk>``, an unknown word is read as ``<unk>``; if it has ``<eos>``, a line
-    end is read as ``<eos>``.  The Penn Treebank's vocabulary has both.
-
-    Args:
-        path: the file.
-        vocab: the model's.
-        lines: keep line ends, as :func:`load_text`.
-        max_tokens: keep at most so many tokens; None: all.
-
-    Returns:
-        the ids, and how many words were read as ``<unk>``.
-
-    Raises:
-        CorpusError: if the file cannot be read, is empty, or is not UTF-8 text.
-        UnknownTokenError: if the text has a token that the vocabulary lacks.
-    """
-    path = Path(path)
-    _check_max(max_tokens)
-    with reading(path), path.open("rb") as stream:
-        text = _with_line_feeds(decode(stream, str(path)))
-    if vocab.level != "word":
-        return vocab.encode(_lines_of(text) if lines else text.replace("\n", " "))[:max_tokens], 0
-    tokens = tokenize(ends_as_words(text) if EOS in vocab else text, "word")[:max_tokens]
-    known = [token if token in vocab or UNK not in vocab else UNK for token in tokens]
-    return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
-
-
-def _with_line_feeds(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _lines_of(text: str) -> str:
-    """Return a text without empty lines and without spaces around the others; each line has its end."""
-    return "".join(line.strip() + LINE_END for line in text.split("\n") if line.strip())
-
-
-def _corpus(name: str, text: str, level: str, max_tokens: int | None, lines: bool = False) -> Corpus:
+def _corpus(name: str, text: str, level: str, max_tokens: int | None, clean: Callable[[str], str]) -> Corpus:
     """Make a corpus without splits from a text."""
-    _check_max(max_tokens)
-    text = _with_line_feeds(text)
-    if lines:
+    line_numbers, cleaned = None, clean(text)
+    tokens: Sequence[str]
+    if clean is cleaning(lines=True):
         if level != "char":
             raise D2lrnnError(f"lines are of characters: found the level {level!r}")
-        text = _lines_of(text)
-        text = text if max_tokens is None else text[: text.rfind(LINE_END, 0, max_tokens) + 1]
-        if not text:
+        line_numbers = numbers_of_lines(text)
+        cleaned = cleaned if max_tokens is None else cleaned[: cleaned.rfind(LINE_END, 0, max_tokens) + 1]
+        if not cleaned:
             raise CorpusError(f"{name} has no line within its first {max_tokens:,} characters: take more")
         max_tokens = None
+    if level == "char":
+        tokens = cleaned[:max_tokens]
     else:
-        text = text.replace("\n", " ")
-    tokens = tokenize(text[: len(text) // 2 * 2] if level == "bigram" else text, level)[:max_tokens]
+        tokens = tokenize(cleaned[: len(cleaned) // 2 * 2] if level == "bigram" else cleaned, level)[:max_tokens]
     vocab = Vocab(tokens, level)
-    return Corpus(name, vocab, vocab.encode(tokens))
-
-
-def _check_max(max_tokens: int | None) -> None:
-    if max_tokens is not None:
-        check_whole("max_tokens", max_tokens, most=math.inf)
+    return Corpus(name, vocab, vocab.encode(tokens), line_numbers=line_numbers)

@@ -11,19 +11,25 @@ import numpy
 
 from d2lrnn.checks import shown
 from d2lrnn.config.fields import LEVELS
+from d2lrnn.data.characters import LINE_END as LINE_END
+from d2lrnn.data.characters import in_other_form, with_line_feeds
 from d2lrnn.errors import D2lrnnError
 
 EOS = "<eos>"  # ends a line of a word-level corpus
 
 UNK = "<unk>"  # stands for rare words of the Penn Treebank
 
-LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first of them
-
 _TOKEN_NAMES = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
 
 class UnknownTokenError(D2lrnnError):
-    """A text has a token that the vocabulary lacks."""
+    """A text has a token that the vocabulary lacks.
+
+    Attributes:
+        position: of the first such token among the text's tokens, from 0; None where the error is not about a text.
+    """
+
+    position: int | None = None
 
 
 def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndarray:
@@ -112,10 +118,14 @@ class Vocab:
     level: str
 
     def __init__(self, tokens: str | Iterable[str], level: str = "char") -> None:
+        _check_level(level)
         if not isinstance(tokens, Iterable):
             raise D2lrnnError(f"tokens is {shown(tokens)}: expected a text, or a list of texts")
-        tokens = tokenize(tokens, level) if isinstance(tokens, str) else list(tokens)
-        _check_strings(tokens)
+        if not isinstance(tokens, str):
+            tokens = list(tokens)
+            _check_strings(tokens)
+        elif level != "char":  # a text is its characters: a list of them would take thirty times its memory
+            tokens = tokenize(tokens, level)
         counts = Counter(tokens)
         self._number(sorted(counts, key=lambda token: (-counts[token], token)), level)
 
@@ -143,7 +153,9 @@ class Vocab:
         self.level = level
 
     def encode(self, text: str | Iterable[str]) -> numpy.ndarray:
-        """Turn a text, or tokens, into ids.
+        r"""Turn a text, or tokens, into ids.
+
+        A text's line ends are read as in the corpus: as ``\n`` if the vocabulary has it, else as spaces.
 
         Returns:
             an int32 array with one id for each token.
@@ -152,16 +164,29 @@ class Vocab:
             UnknownTokenError: if the vocabulary lacks a token.
             D2lrnnError: if a token is not a string.
         """
-        tokens: Sequence[str]
-        if isinstance(text, str):
-            tokens = text if self.level == "char" else tokenize(text, self.level)
-        else:
-            tokens = list(text)
+        tokens = self._tokens(text) if isinstance(text, str) else list(text)
         try:
-            return numpy.fromiter(map(self.token_to_idx.__getitem__, tokens), numpy.int32, len(tokens))
+            return self._ids(tokens)
         except (KeyError, TypeError):  # TypeError: a token that cannot even be looked up, such as a list
             _check_strings(tokens)
-            raise UnknownTokenError(self._unknown(tokens)) from None
+        if isinstance(text, str):
+            tokens = self._tokens(self.as_read(text))
+            if all(token in self for token in tokens):
+                return self._ids(tokens)
+        error = UnknownTokenError(self.explain_unknown(tokens))
+        error.position = next(i for i, token in enumerate(tokens) if token not in self)
+        raise error
+
+    def _tokens(self, text: str) -> Sequence[str]:
+        return text if self.level == "char" else tokenize(text, self.level)
+
+    def _ids(self, tokens: Sequence[str]) -> numpy.ndarray:
+        return numpy.fromiter(map(self.token_to_idx.__getitem__, tokens), numpy.int32, len(tokens))
+
+    def as_read(self, text: str) -> str:
+        r"""Return a text with its line ends as in the corpus: ``\n`` if the vocabulary has it, else spaces."""
+        text = with_line_feeds(text)
+        return text if LINE_END in self or self.level == "word" else text.replace(LINE_END, " ")
 
     def decode(self, ids: Any) -> str:
         """Turn a row of ids into text; words are joined by a space.
@@ -174,25 +199,46 @@ class Vocab:
             raise D2lrnnError(f"ids has shape {row.shape}: expected one dimension, the ids of a text in a row")
         return (" " if self.level == "word" else "").join(self.idx_to_token[i] for i in row.tolist())
 
-    def _unknown(self, tokens: Sequence[str]) -> str:
-        """Return the error message about the unknown ones among ``tokens``."""
+    def explain_unknown(self, tokens: Sequence[str], where: str | None = None) -> str:
+        """Return the error message about the unknown ones among ``tokens``, of which there is at least one.
+
+        Args:
+            tokens: of a text.
+            where: the place of the first unknown one in words; None: its position among the tokens.
+        """
         position, token = next((i, token) for i, token in enumerate(tokens) if token not in self)
         message = f"unknown {_TOKEN_NAMES[self.level]} {token!r}"
         if self.level == "char" and len(token) == 1:
             message += f" (U+{ord(token):04X})"
         if self.level == "bigram" and len(token) == 1:
             message = f"the character {token!r} has no partner"
-        message += f" at position {position}"
-        others = len({token for token in tokens if token not in self}) - 1
+        message += f" at position {position}" if where is None else f" {where}"
+        unknown = {token for token in tokens if token not in self}
+        others = len(unknown) - 1
         if others:
             message += f", and {others} other unknown one{'s' if others > 1 else ''} after it"
-        nearest = difflib.get_close_matches(token, self.idx_to_token) if self.level == "word" else []
         message += f": expected only what is among the {len(self):,} tokens of the vocabulary"
+        form = self._better_form(tokens, len(unknown))
+        if form:
+            return (
+                f"{message}, which is in the Unicode form {form}: convert the text to it, `uconv -x any-{form.lower()}`"
+            )
+        nearest = difflib.get_close_matches(token, self.idx_to_token) if self.level == "word" else []
         if nearest:
             message += f", where the nearest are {', '.join(map(repr, nearest))}"
         if "<unk>" in self:
             message += "; write <unk> in its place"
         return message
+
+    def _better_form(self, tokens: Sequence[str], num_unknown: int) -> str | None:
+        """Return the Unicode form in which a text has fewer different tokens that are unknown; None: there is none."""
+        text = (" " if self.level == "word" else "").join(tokens)
+        forms = in_other_form(text)
+        found = {
+            form: len({token for token in self._tokens(other) if token not in self}) for form, other in forms.items()
+        }
+        best = min(found, key=lambda form: found[form], default=None)
+        return best if best is not None and found[best] < num_unknown else None
 
     def __getattr__(self, name: str) -> Any:
         """Say what a name of d2l 0.17's vocabulary is called here."""

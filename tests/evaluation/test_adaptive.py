@@ -11,7 +11,8 @@ from d2lrnn.cli import main as cli
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.data.datasets import load_corpus, load_ids
+from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.ids import load_ids
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.evaluation import adaptive
 from d2lrnn.evaluation.adaptive import evaluate_adaptively, mean_squared_gradients, token_losses_adaptively

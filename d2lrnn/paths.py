@@ -1,0 +1,35 @@
+"""A path as a user gives it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Union
+
+from d2lrnn.errors import D2lrnnError, naming
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def user_path(path: PathLike) -> Path:
+    """Return a path with the home folder in place of ``~``, and of ``~name`` the home folder of that user.
+
+    A shell does so only where ``~`` begins a word, as in ``--out ~/run`` but not in ``--out=~/run``.  A file that is
+    there and whose own name begins with ``~`` keeps its name.
+
+    Raises:
+        D2lrnnError: if there is no such user, or if the value is no path.
+        FileError: for a name that the file system cannot have.
+    """
+    try:
+        given = os.fsdecode(os.fspath(path))
+    except TypeError:
+        raise D2lrnnError(f"found {path!r}: expected a path") from None
+    expanded = os.path.expanduser(given)
+    if expanded.startswith("~"):
+        with naming(given):
+            is_there = os.path.lexists(given)
+        if not is_there:
+            name = given.partition("/")[0]
+            raise D2lrnnError(f"{given}: there is no home folder {name}; for a file of this name write ./{given}")
+    return Path(expanded)
