@@ -77,7 +77,9 @@ def parse_args(
         options.add_settings(parser, model, options.CHAPTER_MODEL)
     options.add_settings(parser, training or d2lrnn.TrainConfig(), options.CHAPTER_TRAINING if training else ["seed"])
     parser.add_argument("--quick", action="store_true", help="tiny sizes: see the chapter run in seconds")
-    parser.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="for pictures (%(default)s)")
+    parser.add_argument(
+        "--out", type=options.PathText, default=Path("figures"), metavar="DIR", help="for pictures (%(default)s)"
+    )
     argv = [] if argv is None and in_notebook() else argv
     args = parser.parse_args(argv)
     if args.quick:

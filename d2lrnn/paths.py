@@ -32,4 +32,5 @@ def user_path(path: PathLike) -> Path:
         if not is_there:
             name = given.partition("/")[0]
             raise D2lrnnError(f"{given}: there is no home folder {name}; for a file of this name write ./{given}")
-    return Path(expanded)
+    path = Path(expanded)  # which drops the ./ of ./~name
+    return Path.cwd() / path if path.parts[:1] and path.parts[0].startswith("~") else path

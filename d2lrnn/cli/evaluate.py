@@ -22,6 +22,7 @@ from d2lrnn.data.ids import load_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
 from d2lrnn.evaluation.losses import bits_per_character, format_perplexity
+from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
@@ -41,7 +42,7 @@ class EvaluationRequest:
     split: str | None = None  # of the corpus: train, valid or test; None: test
     text: Path | None = None  # a text file to measure on; None: the corpus
     corpus: str | None = None  # the corpus's name or file; None: as in training
-    data_dir: str | None = None  # the folder to look in first
+    data_dir: PathLike | None = None  # the folder to look in first
     max_tokens: int | None = None  # measure on so many tokens at most; None: all
     num_lines: int | None = None  # carry the state through so many lines; 0: through all; None: as in training
     cache: Cache | None = None  # mix in a neural cache

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from d2lrnn.cli.options import Parser, add_imports
 from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.paths import user_path
 
 
 def imports_in(argv: Sequence[str]) -> list[str]:
@@ -36,7 +37,7 @@ def import_first(what: str) -> None:
     Raises:
         D2lrnnError: if there is no such file or module; or if the import fails, with the line and the error.
     """
-    path = Path(what)
+    path = user_path(what)
     with naming(path):
         is_file = path.suffix == ".py" or path.exists() and not path.is_dir()
         is_missing = is_file and not path.is_file()

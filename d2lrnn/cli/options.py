@@ -16,6 +16,7 @@ from d2lrnn.config.fields import CORPUS_NAMES, LEVELS, setting
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.paths import user_path
 from d2lrnn.visible import in_a_line
 
 CHAPTER_MODEL = ("cell", "num_hiddens", "num_layers", "num_projections")  # what the book sets, and what cells need
@@ -58,7 +59,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def parse_args(self, args=None, namespace=None):
-        """Read the arguments, or exit with status 2 and a line that says what is wrong."""
+        """Read the arguments, or exit with status 2 and a line that says what is wrong.
+
+        Raises:
+            D2lrnnError: for a path in the home folder of a user who is not there.
+        """
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             parser = self._chosen(found)
@@ -73,6 +78,8 @@ class Parser(argparse.ArgumentParser):
                 f"unrecognized arguments: {' '.join(unknown)}"
                 + (f"; the nearest are {', '.join(near)}" if near else "")
             )
+        for name, value in vars(found).items():
+            setattr(found, name, _as_paths(value))
         return found
 
     def error(self, message):
@@ -94,6 +101,17 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 return action.choices[getattr(found, action.dest)]
         return self
+
+
+class PathText(str):
+    """A path as it was typed, for ``add_argument(type=PathText)``; :meth:`Parser.parse_args` makes a ``Path`` of it."""
+
+
+def _as_paths(value: Any) -> Any:
+    """Return paths for the texts of paths in an argument's value."""
+    if isinstance(value, list):
+        return [_as_paths(item) for item in value]
+    return user_path(value) if isinstance(value, PathText) else value
 
 
 def option_of(name: str) -> str:
@@ -140,7 +158,9 @@ def add_imports(parser: argparse.ArgumentParser) -> None:
 
 def add_data_dir(parser) -> None:
     """Add ``--data-dir``."""
-    parser.add_argument("--data-dir", metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/")
+    parser.add_argument(
+        "--data-dir", type=PathText, metavar="DIR", help="look for the corpus here before D2LRNN_DATA and data/"
+    )
 
 
 def add_ctx(parser) -> None:

@@ -9,6 +9,7 @@ from d2lrnn.cli.options import (
     CHAPTER_MODEL,
     CHAPTER_TRAINING,
     Parser,
+    PathText,
     add_ctx,
     add_data_arguments,
     add_data_dir,
@@ -70,12 +71,12 @@ def _add_train(commands) -> None:
     train.add_argument("--config", choices=tuple(CONFIGS), help="what to begin with (lyrics)")
     train.add_argument(
         "--resume",
-        type=Path,
+        type=PathText,
         metavar="RUN",
         help="go on with the run in this folder; settings of its training may change",
     )
     train.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder to write to (runs/ and the configuration's name)"
+        "--out", type=PathText, metavar="DIR", help="folder to write to (runs/ and the configuration's name)"
     )
     train.add_argument("--overwrite", action="store_true", help="write to the folder although it holds a run")
     add_data_arguments(train, None)
@@ -84,7 +85,7 @@ def _add_train(commands) -> None:
 
 
 def _add_run(parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="a folder that `train` wrote, or a checkpoint in it")
+    parser.add_argument("run", type=PathText, metavar="RUN", help="a folder that `train` wrote, or a checkpoint in it")
 
 
 def _add_evaluate(commands) -> None:
@@ -98,7 +99,10 @@ def _add_evaluate(commands) -> None:
     _add_run(evaluate)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), help="of the corpus (test)")
     evaluate.add_argument(
-        "--text", type=Path, metavar="FILE", help="measure on all of this UTF-8 text file instead; it needs no corpus"
+        "--text",
+        type=PathText,
+        metavar="FILE",
+        help="measure on all of this UTF-8 text file instead; it needs no corpus",
     )
     evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
     evaluate.add_argument("--dynamic", action="store_true", help="let the model learn from what it has just predicted")
@@ -201,7 +205,7 @@ def _add_compare(commands) -> None:
     add_settings(against, ModelConfig(), CHAPTER_MODEL)
     add_settings(against, TrainConfig(), CHAPTER_TRAINING)
     against.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="folder for the picture (%(default)s)"
+        "--out", type=PathText, default=Path("runs"), metavar="DIR", help="folder for the picture (%(default)s)"
     )
 
 
@@ -211,9 +215,11 @@ def _add_plot(commands) -> None:
         help="draw the perplexity of one run or several",
         description="Draw training and validation perplexity, epoch by epoch, from the logs of runs.",
     )
-    plot.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder that `train` wrote, or a log.jsonl")
     plot.add_argument(
-        "--out", type=Path, default=Path("runs/plot.png"), metavar="FILE", help=".png, .svg or .pdf (%(default)s)"
+        "runs", type=PathText, nargs="+", metavar="RUN", help="a folder that `train` wrote, or a log.jsonl"
+    )
+    plot.add_argument(
+        "--out", type=PathText, default=Path("runs/plot.png"), metavar="FILE", help=".png, .svg or .pdf (%(default)s)"
     )
 
 
@@ -246,7 +252,7 @@ def _add_show(commands) -> None:
         help="how many tokens; of gates, how many hidden units (next: 10; gates: 12; embedding: 100)",
     )
     show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
-    show.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
+    show.add_argument("--out", type=PathText, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")
     add_ctx(show)
 
 

@@ -16,6 +16,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.config.fields import settings_in
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
@@ -35,7 +36,7 @@ class PageRequest:
     host: str = "127.0.0.1"  # where the page can be reached
     port: int = 8000  # 0: any that is free
     corpus: str | None = None  # the corpus's name or file; None: as in training; copies are not marked without it
-    data_dir: str | None = None  # the folder to look in first
+    data_dir: PathLike | None = None  # the folder to look in first
     ctx: str = "auto"  # the device
 
     @classmethod

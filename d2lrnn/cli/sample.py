@@ -19,6 +19,7 @@ from d2lrnn.generation.forms import FORMS, usual_form
 from d2lrnn.generation.originality import CopyIndex, distinct, marked, novelty, usual_lengths
 from d2lrnn.generation.sampling import Sample
 from d2lrnn.generation.verse import acrostic, compose
+from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus
 from d2lrnn.runs.trained import TrainedRun
@@ -54,7 +55,7 @@ class CopiesRequest:
     ngram: int | None = None  # tokens of the n-grams that are counted; None: what suits the vocabulary
     min_copy: int | None = None  # the fewest tokens of a copy that is marked; None: what suits the vocabulary
     corpus: str | None = None  # the corpus's name or file; None: as in training
-    data_dir: str | None = None  # the folder to look in first
+    data_dir: PathLike | None = None  # the folder to look in first
 
     def __post_init__(self) -> None:
         for name in ("ngram", "min_copy"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from d2lrnn.book_names import refuse_batches
 from d2lrnn.data.archives import read_texts
@@ -72,8 +73,9 @@ def load_corpus(
 
 def _is_there(name: PathLike) -> bool:
     path = user_path(name)
-    with reading(path):
-        return os.path.lexists(path)
+    with reading(path), suppress(FileNotFoundError, NotADirectoryError):
+        return bool(os.lstat(path))
+    return False
 
 
 def _load_named(

@@ -11,6 +11,7 @@ from typing import Union
 
 from d2lrnn._launch import notebook_shell
 from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.paths import user_path
 from d2lrnn.plotting.fonts import legible
 
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")  # of curves, in this order
@@ -120,7 +121,7 @@ def save_figure(figure, path: str | Path | None):
         FileError: if the file cannot be written.
     """
     if path is not None:
-        path = Path(path)
+        path = user_path(path)
         with naming(path):
             is_folder = path.is_dir()
         if not path.suffix or is_folder:

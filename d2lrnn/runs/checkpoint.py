@@ -24,6 +24,7 @@ from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError, UnknownCellError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
+from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.archive import ArchiveError, Kind, Member, members_of, read_array, read_text
 from d2lrnn.runs.contents import check_arrays, check_meta, check_parameters, check_same
 from d2lrnn.runs.format2 import upgraded
@@ -131,13 +132,13 @@ class Checkpoint:
         return cls.about(model_config, train_config, corpus, {}).with_parameters(model, **more)
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(path: PathLike, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint beside its place and move it there, so that there is never half a file; return the path.
 
     Raises:
         FileError: if the file cannot be written; the message names it.
     """
-    path = Path(path)
+    path = user_path(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     training = checkpoint.training
@@ -164,7 +165,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: PathLike) -> Checkpoint:
     """Read a checkpoint.
 
     Nothing that the file says is believed before it is checked: its description by the table in
@@ -174,7 +175,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         FileError: if the file cannot be read, or is no file but a FIFO or a device.
         CheckpointError: if the file is no checkpoint, damaged, made up, or of another format version.
     """
-    path = Path(path)
+    path = user_path(path)
     with open_file(path) as file, naming(path):
         version, digest = _head(file, path)
         begin = file.tell()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.errors import naming
+from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.agreement import check_best, check_log
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.lock import FolderLock
@@ -61,8 +62,8 @@ class RunFolder:
         RunError: if another process is training there.
     """
 
-    def __init__(self, folder: Path, training: Training, about: Checkpoint, pace: Pace = USUAL_PACE) -> None:
-        self.folder, self._training, self._pace = folder, training, pace
+    def __init__(self, folder: PathLike, training: Training, about: Checkpoint, pace: Pace = USUAL_PACE) -> None:
+        self.folder, self._training, self._pace = user_path(folder), training, pace
         # Where a run goes on, ``about`` is the loaded checkpoint: its parameters and position are soon outdated.
         self._about = dataclasses.replace(about, parameters={}, training=None, reached={}, path=None)
         self._valid = training.history.valid_measure  # the name of the measure in validation

@@ -11,6 +11,7 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, measure, or_none, parse, record, text, whole
 from d2lrnn.runs.whole_file import is_there, open_file
 from d2lrnn.training.history import History
@@ -48,13 +49,14 @@ def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
     return {"event": "epoch", "epoch": epoch, **{name: found[name] for name in names}}
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
+def read_log(path: PathLike) -> list[dict[str, Any]]:
     """Read a run's log line by line; a last line that a kill cut short is left out.
 
     Raises:
         FileError: if the file cannot be read, or is no file but a FIFO or a device.
         RunError: if there is no such file, or it is no such log.
     """
+    path = user_path(path)
     if not is_there(path):
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
     entries = []
@@ -93,7 +95,7 @@ class LoggedEpochs:
     doubled: list[int]  # epochs with several lines, of which the last one counts
 
 
-def read_epochs(run: Path) -> LoggedEpochs:
+def read_epochs(run: PathLike) -> LoggedEpochs:
     """Return the epochs of a run's log, and which are missing or there twice.
 
     Args:
@@ -102,6 +104,7 @@ def read_epochs(run: Path) -> LoggedEpochs:
     Raises:
         FileError, RunError: as :func:`read_log`; RunError also if no epoch is over.
     """
+    run = user_path(run)
     with naming(run):
         path = run / LOG if run.is_dir() else run
     history, doubled = History(), set()
@@ -124,7 +127,7 @@ def read_epochs(run: Path) -> LoggedEpochs:
     return LoggedEpochs(history, missing, sorted(doubled))
 
 
-def read_history(run: Path) -> History:
+def read_history(run: PathLike) -> History:
     """Return the epochs of a run's log as a history; arguments and errors as for :func:`read_epochs`."""
     return read_epochs(run).history
 

@@ -11,13 +11,14 @@ from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.errors import naming
+from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.log import RunError
 
 CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # arguments of load_corpus that a checkpoint keeps
 
 
-def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str | None = None) -> dict[str, Any]:
+def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: PathLike | None = None) -> dict[str, Any]:
     """Return what a checkpoint keeps of its corpus: how to find it again, and a SHA-256 to tell it from another.
 
     Args:
@@ -26,12 +27,12 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: str
         options: the other arguments of :func:`load_corpus`, named in ``CORPUS_OPTIONS``.
         data_dir: the folder to look in first, if one was named.
     """
-    given = given if given in CORPORA else str(Path(given).resolve())
+    given = given if given in CORPORA else os.path.realpath(user_path(given))
     origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
-    return {**origin, "data_dir": str(Path(os.path.expanduser(data_dir)).resolve())} if data_dir else origin
+    return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
 
 
-def reload_corpus(checkpoint: Checkpoint, data_dir: str | None = None, given: str | None = None) -> Corpus:
+def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, given: str | None = None) -> Corpus:
     """Load the corpus that a run was trained on, or another with the same vocabulary.
 
     Args:

@@ -16,19 +16,21 @@ from d2lrnn.generation.prefixes import as_lines
 from d2lrnn.generation.sampling import Counts, Sample, Written, generate, stream
 from d2lrnn.generation.search import Mask
 from d2lrnn.models.protocol import check_causal, check_vocab
+from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.checkpoint import BEST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
 from d2lrnn.runs.whole_file import is_there
 
 
-def name_of(run: Path) -> str:
+def name_of(run: PathLike) -> str:
     """Return the name of a run's folder; ``run`` is this folder or a file in it."""
+    run = user_path(run)
     with naming(run):
         path = Path(os.path.realpath(run))  # Path.resolve() raises RuntimeError where links go round in a circle
         return path.name if run.is_dir() else path.parent.name
 
 
-def load_run(run: Path, name: str = BEST) -> Checkpoint:
+def load_run(run: PathLike, name: str = BEST) -> Checkpoint:
     """Load a checkpoint of a run.
 
     Args:
@@ -40,6 +42,7 @@ def load_run(run: Path, name: str = BEST) -> Checkpoint:
         CheckpointError: if the file is damaged or made up.
         FileError: if the file cannot be read.
     """
+    run = user_path(run)
     with naming(run):
         path = run / name if run.is_dir() else run
     if not is_there(path):
@@ -64,12 +67,12 @@ class TrainedRun:
         vocab: the vocabulary of the training.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
-        self.path, self.checkpoint, self._ctx = path, checkpoint, ctx
+    def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
+        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
         self.name, self.vocab = name_of(path), checkpoint.vocab
 
     @classmethod
-    def open(cls, path: Path, ctx: ContextLike = None) -> TrainedRun:
+    def open(cls, path: PathLike, ctx: ContextLike = None) -> TrainedRun:
         """Open the run in a folder, or the run of a checkpoint file.
 
         Raises:
