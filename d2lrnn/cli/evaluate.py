@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
-from d2lrnn.data.ids import load_ids
+from d2lrnn.data.corpus import Corpus
+from d2lrnn.data.ids import Line, load_ids, load_lines
+from d2lrnn.data.texts import Readable
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
-from d2lrnn.evaluation.losses import bits_per_character, format_perplexity
+from d2lrnn.evaluation.lines import frame_of_lines, log_probs_of_lines
+from d2lrnn.evaluation.losses import bits_per_character, check_finite, format_perplexity, perplexity
 from d2lrnn.paths import PathLike
-from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.origin import reload_corpus
+from d2lrnn.runs.origin import reload_corpus, remember_place
 from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.training.language_model import line_end, perplexity_on
+from d2lrnn.visible import in_a_line
+
+LINES_AT_ONCE = 512  # of --each-line, read before they are measured: lines of like lengths take less time together
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,9 @@ class EvaluationRequest:
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
     ctx: str = "auto"  # the device
-    split: str | None = None  # of the corpus: train, valid or test; None: test
-    text: Path | None = None  # a text file to measure on; None: the corpus
+    split: str | None = None  # of the corpus: train, valid or test; None: the last of them that it has
+    text: Path | None = None  # a text file to measure on; "-": standard input; None: the corpus
+    each_line: bool = False  # measure each line of the text by itself
     corpus: str | None = None  # the corpus's name or file; None: as in training
     data_dir: PathLike | None = None  # the folder to look in first
     max_tokens: int | None = None  # measure on so many tokens at most; None: all
@@ -51,6 +58,8 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
             check_whole("max_tokens", self.max_tokens, 2, math.inf)
+        if self.each_line:
+            self._check_each_line()
         if self.text is None:
             return
         if self.split is not None:
@@ -59,6 +68,25 @@ class EvaluationRequest:
             raise D2lrnnError(
                 "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
             )
+
+    def _check_each_line(self) -> None:
+        if self.text is None:
+            raise D2lrnnError("--each-line given without --text: expected a file whose lines are measured")
+        for name in ("cache", "dynamic", "max_tokens", "num_lines"):
+            if getattr(self, name) is not None:
+                raise D2lrnnError(
+                    f"--each-line given with {option_of(name)}: each line is measured whole and by itself, so leave "
+                    f"{option_of(name)} out"
+                )
+
+    @property
+    def source(self) -> Readable:
+        """What ``text`` names: a file, or the stream of standard input."""
+        if str(self.text) != "-":
+            return self.text  # type: ignore[return-value]
+        if sys.stdin is None:
+            raise D2lrnnError("--text - given, but standard input is closed: expected a file, or an open input")
+        return sys.stdin.buffer
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> EvaluationRequest:
@@ -90,16 +118,21 @@ def evaluate(args: argparse.Namespace) -> int:
     request = EvaluationRequest.read(args)
     adaptations = request.cache, request.dynamic
     run = TrainedRun.open(request.run, request.ctx)
+    if request.each_line:
+        return _print_lines(request, run)
     num_lines = run.num_lines if request.num_lines is None else request.num_lines
-    name, ids, train_ids = _read(request, run.checkpoint, num_lines > 0)
+    name, ids, train_ids = _read(request, run)
     start = time.perf_counter()
     if num_lines:
         found, count = _by_lines(request, run, ids, num_lines)
     else:
         ids = ids[: request.max_tokens]
+        if len(ids) < 2:
+            raise D2lrnnError(f"{name}: found {len(ids)} token: expected two or more, since the first is only read")
         with _token_bar() as progress:
             found = evaluate_adaptively(run.model, ids, *adaptations, train_ids, progress=progress)
         count = len(ids) - 1
+    check_finite(found)
     print(f"{name}{_how(*adaptations)}: perplexity {format_perplexity(found)} over {count:,} tokens")
     level = run.vocab.level
     if level != "word":
@@ -108,17 +141,47 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(request: EvaluationRequest, checkpoint: Checkpoint, lines: bool) -> tuple[str, Any, Any]:
+def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:
     """Return the name and the ids of the text to measure on, and the ids of the training text; None: not loaded."""
+    checkpoint, train_ids = run.checkpoint, None
     if request.text is None:
-        corpus, split = reload_corpus(checkpoint, request.data_dir, request.corpus), request.split or "test"
+        corpus = reload_corpus(checkpoint, request.data_dir, request.corpus)
+        remember_place(checkpoint, corpus, request.data_dir, request.corpus)
+        split = request.split or _last_split(corpus)
         return f"{corpus.name}, {split}", corpus.split(split), corpus.train
-    path, train_ids = request.text, None
-    ids, unknown = load_ids(path, checkpoint.vocab, lines, None if lines else request.max_tokens)
-    name = f"{path.name}, {unknown:,} of its words unknown" if unknown else path.name
+    lines = checkpoint.origin.get("lines", run.num_lines > 0)
+    ids, unknown = load_ids(
+        request.source, run.vocab, lines, None if lines else request.max_tokens, checkpoint.origin.get("given", "")
+    )
+    name = "standard input" if str(request.text) == "-" else request.text.name
+    if unknown:
+        name += f", {unknown:,} of its words unknown"
     if request.dynamic is not None:
         train_ids = reload_corpus(checkpoint, request.data_dir, request.corpus).train
     return name, ids, train_ids
+
+
+def _last_split(corpus: Corpus) -> str:
+    return next(split for split in ("test", "valid", "train") if getattr(corpus, split) is not None)
+
+
+def _print_lines(request: EvaluationRequest, run: TrainedRun) -> int:
+    """Print a table of the text's lines, with a tab between columns, and return the exit status."""
+    begin, end = frame_of_lines(run.vocab)
+    lines = load_lines(request.source, run.vocab, run.checkpoint.origin.get("given", ""))
+    print("line", "tokens", "unknown", "log_probability", "perplexity", "text", sep="\t")
+    while True:
+        several = list(islice(lines, LINES_AT_ONCE))
+        if not several:
+            return 0
+        scores = log_probs_of_lines(run.model, [line.ids for line in several], begin, end)
+        for line, (log_prob, count) in zip(several, scores):
+            print(_row_of(line, log_prob, count))
+
+
+def _row_of(line: Line, log_prob: float, count: int) -> str:
+    shown = f"{check_finite(perplexity(-log_prob, count)):.6g}" if count else "-"
+    return f"{line.number}\t{count}\t{line.unknown}\t{log_prob:.4f}\t{shown}\t{in_a_line(line.text)}"
 
 
 def _by_lines(request: EvaluationRequest, run: TrainedRun, ids: Any, num_lines: int) -> tuple[float, int]:

@@ -18,7 +18,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.origin import reload_corpus
+from d2lrnn.runs.origin import reload_corpus, remember_place
 from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.web.address import address_of, hosts_of, open_socket
 from d2lrnn.web.player import Player
@@ -105,7 +105,9 @@ def _serve_beside(server: PageServer, listening: socket.socket) -> None:
 def _corpus_for(request: PageRequest, checkpoint: Checkpoint) -> Corpus | None:
     """Return the corpus of the training; if none was named and it is not there, say that copies are not marked."""
     try:
-        return reload_corpus(checkpoint, request.data_dir, request.corpus)
+        corpus = reload_corpus(checkpoint, request.data_dir, request.corpus)
+        remember_place(checkpoint, corpus, request.data_dir, request.corpus)
+        return corpus
     except D2lrnnError as error:
         if request.corpus or request.data_dir:
             raise

@@ -21,7 +21,7 @@ from d2lrnn.generation.sampling import Sample
 from d2lrnn.generation.verse import acrostic, compose
 from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.origin import reload_corpus
+from d2lrnn.runs.origin import reload_corpus, remember_place
 from d2lrnn.runs.trained import TrainedRun
 
 PRED_LEN = 100  # tokens to add, if the user does not say how many
@@ -197,6 +197,7 @@ class _Copies:
         self._n = n if request.ngram is None else request.ngram
         self._min_length = min_length if request.min_copy is None else request.min_copy
         corpus = reload_corpus(checkpoint, request.data_dir, request.corpus)
+        remember_place(checkpoint, corpus, request.data_dir, request.corpus)
         self._index, self._name = CopyIndex(corpus), corpus.name
 
     def lines_of(self, text: str) -> list[str]:

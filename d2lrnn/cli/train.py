@@ -25,7 +25,7 @@ from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.evaluation.losses import format_perplexity
+from d2lrnn.evaluation.losses import check_finite, format_perplexity
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.plotting.pictures import plot_history
@@ -33,7 +33,7 @@ from d2lrnn.runs.agreement import check_position
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint
 from d2lrnn.runs.folder import USUAL_PACE, Pace, RunFolder
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus
+from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_place
 from d2lrnn.runs.trained import load_run
 from d2lrnn.training.divergence import TrainingDivergedError
 from d2lrnn.training.history import Position
@@ -140,6 +140,7 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     check_origin(checkpoint, corpus)
+    about = remember_place(checkpoint, corpus, args.data_dir, args.corpus)
     config = _changed(checkpoint.train_config, args)
     if args.prefix:
         config = dataclasses.replace(config, prefixes=tuple(args.prefix))
@@ -153,7 +154,7 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     num_batches = batches_for(model, corpus, config).num_batches
     if not _changes_of_batches(config, checkpoint.train_config) and config.batches != "varied":
         check_position(checkpoint, num_batches)
-    run = RunFolder(folder, training, checkpoint, pace)
+    run = RunFolder(folder, training, about, pace)
     with contextlib.closing(run):
         _describe(model, checkpoint.shape, corpus, ctx)
         _settle_position(training, checkpoint.train_config)
@@ -243,6 +244,7 @@ def _measure_test(run: RunFolder, training: Training, corpus: Corpus) -> None:
     model: Any = training.model
     best = load_run(run.folder)
     found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, training.config)
+    check_finite(found)
     epoch = best.reached.get("epoch", training.history.best_epoch)
     run.log(event="test", perplexity=found, of_epoch=epoch)
     print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")

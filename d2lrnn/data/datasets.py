@@ -63,6 +63,11 @@ def load_corpus(
     elif _is_there(name):
         corpus = load_text(name, level or "char", max_tokens, lines)
     else:
+        if str(name) == "-":
+            raise CorpusError(
+                "a corpus cannot come from standard input, since it is read again when the run goes on or is measured: "
+                "write it to a file, and name that"
+            )
         nearest = difflib.get_close_matches(str(name), CORPORA, 1)
         raise CorpusNotFoundError(
             f"{str(name)!r} is neither a corpus nor a file: expected one of {', '.join(CORPORA)}, or the "

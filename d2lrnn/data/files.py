@@ -123,8 +123,8 @@ class _Downloader:
             responses.append(response)
 
         start, timer = time.monotonic(), threading.Timer(limits.in_all, end)
-        shows_bar, hooks = sys.stderr is not None and sys.stderr.isatty(), {"response": remember}
-        download = library.HTTPDownloader(progressbar=shows_bar, timeout=limits.answer, hooks=hooks)
+        shows = sys.stderr is not None and sys.stderr.isatty()
+        download = library.HTTPDownloader(progressbar=shows, timeout=limits.answer, hooks={"response": remember})
         timer.daemon = True
         timer.start()
         try:

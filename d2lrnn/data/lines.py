@@ -14,6 +14,28 @@ from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 
 
+class RowTooLongError(D2lrnnError):
+    """A row of whole lines has more tokens than a batch may have.
+
+    Args:
+        first, last: the numbers of the row's lines, from 1.
+        tokens: of the row, line ends included.
+        most: how many it may have.
+    """
+
+    def __init__(self, first: int, last: int, tokens: int, most: int) -> None:
+        self.first, self.last, self._numbers = first, last, (tokens, most)
+        super().__init__(self.message(f"line {first}" if first == last else f"lines {first} to {last}"))
+
+    def message(self, place: str) -> str:
+        """Return the message for a place, such as ``my.txt, line 7``."""
+        tokens, most = self._numbers
+        return (
+            f"{place}: found {tokens} tokens, line ends included, but num_steps is {most}: expected no more; take a "
+            "larger num_steps"
+        )
+
+
 def data_iter_lines(
     corpus_indices, batch_size: int, end: int, num_lines: int = 1, max_steps: int | None = None, ctx: ContextLike = None
 ) -> Batches:
@@ -54,12 +76,8 @@ def data_iter_lines(
         )
     longest = max(range(len(rows)), key=lambda i: len(rows[i]))
     if max_steps is not None and len(rows[longest]) > max_steps:
-        begin = longest * num_lines + 1
-        which = f"line {begin} has" if num_lines == 1 else f"lines {begin} to {begin + num_lines - 1} have"
-        raise D2lrnnError(
-            f"{which} {len(rows[longest])} tokens, line ends included, but num_steps is {max_steps}: expected no more; "
-            "take a larger num_steps"
-        )
+        first = longest * num_lines + 1
+        raise RowTooLongError(first, first + num_lines - 1, len(rows[longest]), max_steps)
 
     def batches() -> Iterator:
         order = numpy.random.permutation(len(rows))

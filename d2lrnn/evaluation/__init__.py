@@ -3,7 +3,10 @@
 from d2lrnn.evaluation.adaptive import evaluate_adaptively as evaluate_adaptively
 from d2lrnn.evaluation.adaptive import mean_squared_gradients as mean_squared_gradients
 from d2lrnn.evaluation.adaptive import token_losses_adaptively as token_losses_adaptively
+from d2lrnn.evaluation.lines import frame_of_lines as frame_of_lines
+from d2lrnn.evaluation.lines import log_probs_of_lines as log_probs_of_lines
 from d2lrnn.evaluation.losses import bits_per_character as bits_per_character
+from d2lrnn.evaluation.losses import check_finite as check_finite
 from d2lrnn.evaluation.losses import cross_entropy as cross_entropy
 from d2lrnn.evaluation.losses import format_perplexity as format_perplexity
 from d2lrnn.evaluation.losses import perplexity as perplexity

@@ -142,7 +142,8 @@ def _read_text(model: Any, ids, num_steps: int, memory: _Memory | None, learner:
             if end < text_losses.size:  # after the last window there is nothing left to predict
                 learner.step()
         if memory is not None:
-            text_losses[begin:end] = memory.mix(text_losses[begin:end], outputs.asnumpy()[:n], Y[0, :n])
+            with numpy.errstate(invalid="ignore"):  # a NaN of the model's stays NaN
+                text_losses[begin:end] = memory.mix(text_losses[begin:end], outputs.asnumpy()[:n], Y[0, :n])
         if progress is not None:
             progress(end, text_losses.size)
     return text_losses

@@ -68,6 +68,20 @@ def perplexity(loss_sum: float, num_tokens: int) -> float:
         return math.inf
 
 
+def check_finite(perplexity: float) -> float:
+    """Return a perplexity that is a finite number.
+
+    Raises:
+        D2lrnnError: for NaN and infinity, which a model gives whose weights are NaN or far too large.
+    """
+    if not math.isfinite(perplexity):
+        raise D2lrnnError(
+            f"the perplexity is {perplexity}, so the model's weights are no numbers or far too large: did it diverge "
+            "in training? Take another checkpoint, or train again with less lr"
+        )
+    return perplexity
+
+
 def format_perplexity(value: float) -> str:
     """Return a perplexity as text: ``123.46``; from 100,000 on with a power of ten, ``1.23e+05``."""
     return f"{value:.2f}" if value < 1e5 else f"{value:.3g}"

@@ -14,6 +14,8 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
 from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, wants_few_lengths
 
+MOST_STEPS = 1024  # of a call of the model: a line may be of any length, the memory is not
+
 
 def evaluate(
     model: LanguageModel,
@@ -80,8 +82,11 @@ def evaluate_lines(
     rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # like lengths: little padding
     loss_sum = 0.0
     for i in range(0, len(rows), batch_size):
-        X, Y, counted = pad_lines(rows[i : i + batch_size], end, wants_few_lengths(model))
-        loss_sum += _loss_sum(model, model.begin_state(len(X)), X, Y, counted)[0]
+        batch = pad_lines(rows[i : i + batch_size], end, wants_few_lengths(model))
+        state = model.begin_state(len(batch[0]))
+        for begin in range(0, batch[0].shape[1], MOST_STEPS):
+            loss, state = _loss_sum(model, state, *(part[:, begin : begin + MOST_STEPS] for part in batch))
+            loss_sum += loss
         if after_each is not None:
             after_each()
     return perplexity(loss_sum, sum(map(len, rows)))

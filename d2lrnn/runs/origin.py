@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
-from d2lrnn.errors import naming
+from d2lrnn.data.texts import CorpusNotFoundError
+from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.paths import PathLike, user_path
-from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
+from d2lrnn.runs.lock import FolderLock
 from d2lrnn.runs.log import RunError
 
 CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # arguments of load_corpus that a checkpoint keeps
+
+
+# The end of the error where a run is asked to take another text.
+_WHAT_IS_POSSIBLE = (
+    "a run keeps to the text that it began with. To learn from more text, train a new run on all of it together; to "
+    "measure the model on another text, evaluate it with --text FILE"
+)
 
 
 def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: PathLike | None = None) -> dict[str, Any]:
@@ -28,7 +39,7 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: Pat
         data_dir: the folder to look in first, if one was named.
     """
     given = given if given in CORPORA else os.path.realpath(user_path(given))
-    origin = {"given": given, **options, "sha256": hashlib.sha256(corpus.train.tobytes()).hexdigest()}
+    origin = {"given": given, **options, "sha256": _digest(corpus)}
     return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
 
 
@@ -51,13 +62,26 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
     if data_dir is None and "data_dir" in origin:
         with naming(origin["data_dir"]):
             data_dir = origin["data_dir"] if Path(origin["data_dir"]).is_dir() else None
-    corpus = load_corpus(origin["given"] if given is None else given, data_dir, **options)
+    corpus = load_corpus(_place_of(origin) if given is None else given, data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
             f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "
-            f"with ({checkpoint.corpus}, {len(checkpoint.vocab):,} tokens): expected the same tokens in the same order"
+            f"with ({checkpoint.corpus}, {len(checkpoint.vocab):,} tokens): expected the same tokens in the same "
+            f"order; {_WHAT_IS_POSSIBLE}"
         )
     return corpus
+
+
+def _place_of(origin: dict[str, Any]) -> str:
+    """Return the name or the file of a run's corpus."""
+    given = origin["given"]
+    if given not in CORPORA:
+        with naming(given):
+            if not os.path.lexists(given):
+                raise CorpusNotFoundError(
+                    f"the run's corpus is not at {given} any more: name its new place, --corpus FILE"
+                )
+    return given
 
 
 def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
@@ -66,9 +90,54 @@ def check_origin(checkpoint: Checkpoint, corpus: Corpus) -> None:
     Raises:
         RunError: with both SHA-256 digests.
     """
-    expected, found = checkpoint.origin.get("sha256"), hashlib.sha256(corpus.train.tobytes()).hexdigest()
+    expected, found = checkpoint.origin.get("sha256"), _digest(corpus)
     if expected != found:
         raise RunError(
             f"the text of {corpus.name} is not the one that the run began with: its ids have the SHA-256 {found}, "
-            f"expected {expected}"
+            f"expected {expected}; {_WHAT_IS_POSSIBLE}"
         )
+
+
+def remember_place(
+    checkpoint: Checkpoint, corpus: Corpus, data_dir: PathLike | None = None, given: str | None = None
+) -> Checkpoint:
+    """Keep the new place of a run's corpus in the run's files, if the text there has the digest of the old one.
+
+    Args:
+        checkpoint: of the run.
+        corpus: as it was loaded.
+        data_dir: the folder that the user named.
+        given: the corpus's name or file that the user named.
+
+    Returns:
+        the checkpoint with the new place.  Files that cannot be written, or that a training is writing, stay as they
+        are.
+    """
+    old = checkpoint.origin
+    if (given is None and data_dir is None) or "given" not in old or old.get("sha256") != _digest(corpus):
+        return checkpoint
+    options = {name: old[name] for name in CORPUS_OPTIONS if name in old}
+    new = origin_of(corpus, old["given"] if given is None else given, options, data_dir or old.get("data_dir"))
+    if new == old:
+        return checkpoint
+    if checkpoint.path is not None:
+        _write_place(checkpoint.path, old, new)
+    return dataclasses.replace(checkpoint, origin=new)
+
+
+def _write_place(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Write the new place of a corpus into the checkpoints of a run that name the old one."""
+    with suppress(D2lrnnError):
+        lock = FolderLock(path.parent)
+        try:
+            for file in {path, path.parent / BEST, path.parent / LAST}:
+                if file.is_file():
+                    checkpoint = load_checkpoint(file)
+                    if checkpoint.origin == old:
+                        save_checkpoint(file, dataclasses.replace(checkpoint, origin=new))
+        finally:
+            lock.release()
+
+
+def _digest(corpus: Corpus) -> str:
+    return hashlib.sha256(corpus.train.tobytes()).hexdigest()

@@ -8,7 +8,7 @@ from d2lrnn.config.generation import Sampling
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.batches import Batches, data_iter_consecutive, data_iter_random, data_iter_varied
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.lines import data_iter_lines, few_lengths
+from d2lrnn.data.lines import RowTooLongError, data_iter_lines, few_lengths
 from d2lrnn.data.vocabulary import LINE_END, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
@@ -66,7 +66,10 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     ctx = model.begin_state(1)[0].ctx
     if config.batches == "lines":
         end = line_end(corpus.vocab)
-        batches = data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
+        try:
+            batches = data_iter_lines(corpus.train, config.batch_size, end, config.num_lines, config.num_steps, ctx)
+        except RowTooLongError as error:  # of the file's lines, the blank ones are no lines of the corpus
+            raise D2lrnnError(error.message(corpus.place_of_lines(error.first, error.last))) from error
         return few_lengths(batches, end) if wants_few_lengths(model) else batches
     samplers = {"consecutive": data_iter_consecutive, "random": data_iter_random, "varied": data_iter_varied}
     return samplers[config.batches](corpus.train, config.batch_size, config.num_steps, ctx)

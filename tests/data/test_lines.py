@@ -75,7 +75,7 @@ def test_batches_are_those_of_a_plain_loop(lines, batch_size, num_lines, cut):
 def test_types_and_errors():
     X, Y, counted = next(data_iter_lines([1, 2, 0, 3, 0], 2, END))
     assert (X.dtype, Y.dtype, counted.dtype) == (numpy.int32, numpy.int32, numpy.float32)
-    with pytest.raises(ValueError, match="lines 3 to 4 have 5 tokens, line ends included, but num_steps is 4"):
+    with pytest.raises(ValueError, match="lines 3 to 4: found 5 tokens, line ends included, but num_steps is 4"):
         data_iter_lines([1, 0, 2, 0, 3, 4, 0, 5, 0], 1, END, 2, 4)
     data_iter_lines([1, 0, 2, 0, 3, 4, 0, 5, 0], 1, END, 2, 5)
     with pytest.raises(ValueError, match="num_lines is 0: expected a whole number, at least 1"):
