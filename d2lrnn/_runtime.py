@@ -1,7 +1,7 @@
 """Make MXNet 1.9.1 importable on today's Pythons, and import it.
 
-Every other module takes MXNet from here, never by a plain ``import mxnet``.  So four things always come before that
-import: the Python check, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
+Every other module takes MXNet from here, never by a plain ``import mxnet``.  So five things always come before that
+import: the checks of Python and of the environment, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from d2lrnn._copies import copy_with_gradients
+from d2lrnn._environment import UnsupportedPlatformError as UnsupportedPlatformError
+from d2lrnn._environment import check_docstrings, check_environment
 from d2lrnn._threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
 
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
-
-
-class UnsupportedPlatformError(ImportError):
-    """MXNet 1.9.1 cannot run here; the message is one sentence that says why and what would work."""
 
 
 def check_python(version: tuple[int, int], machine: str, is_64bit: bool) -> None:
@@ -188,6 +186,8 @@ def _explain_load_failure(error: Exception) -> UnsupportedPlatformError:
 
 def _import_mxnet():
     check_python(sys.version_info[:2], platform.machine(), sys.maxsize > 2**32)
+    check_docstrings(sys.flags.optimize)
+    check_environment(os.environ)
     _check_packages()
     _set_threads()
     _keep_memory()

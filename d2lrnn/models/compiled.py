@@ -181,8 +181,8 @@ _padded_forward = keep_graphs(_Forward, limit=32)
 class FastRNNModel(RNNModelScratch):
     """An :class:`RNNModelScratch` whose stack is one compiled graph: the same numbers from the same parameters.
 
-    A graph is compiled for each number of steps, one with padding and one without, so use sequences of few lengths
-    (:attr:`d2lrnn.models.protocol.LanguageModel`, ``unrolls``).
+    A graph is compiled for each number of steps, one with padding and one without, so use sequences of few lengths, as
+    ``unrolls`` says.  The graphs of the last 32 lengths are kept.
 
     Args:
         vocab_size: the size of the vocabulary.

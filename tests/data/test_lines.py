@@ -15,7 +15,7 @@ import d2lrnn
 from d2lrnn import ModelConfig, build_model, data_iter_lines, evaluate_lines, load_text
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
-from d2lrnn.data.lines import counted_steps, pad_lines
+from d2lrnn.data.lines import counted_steps, few_lengths, next_length, pad_lines
 from d2lrnn.evaluation.losses import cross_entropy
 from d2lrnn.models.twins import read_parameters
 from d2lrnn.runs.checkpoint import load_checkpoint
@@ -271,3 +271,65 @@ class TestWhatCounts:
     def test_it_is_what_lines_are_padded_with(self):
         _, _, counted = pad_lines([numpy.array([3, 1]), numpy.array([4, 5, 1])], 1)
         assert (counted == counted_steps([2, 3])).all()
+
+
+# Few lengths
+
+
+def test_few_lengths_are_four_to_each_power_of_two():
+    assert [next_length(n) for n in (1, 2, 5, 8, 9, 11, 13, 15, 17, 33, 41, 64, 65, 94)] == [
+        *(1, 2, 5, 8, 10, 12, 14, 16, 20, 40, 48, 64, 80, 96)
+    ]
+    lengths = range(1, 2000)
+    assert all(n <= next_length(n) <= 1.25 * n and next_length(next_length(n)) == next_length(n) for n in lengths)
+    assert len({next_length(n) for n in range(5, 97)}) == 18
+
+
+def test_few_lengths_pad_the_same_batches_further():
+    corpus = numpy.concatenate([[*range(1, 1 + n), 0] for n in (8, 10, 16, 3, 12, 4)])
+    numpy.random.seed(2)
+    exact = list(data_iter_lines(corpus, 2, 0))
+    numpy.random.seed(2)
+    batches = few_lengths(data_iter_lines(corpus, 2, 0), 0)
+    assert batches.num_batches == len(exact) == 3
+    for padded, batch in zip(batches, exact):
+        n = batch[0].shape[1]
+        for found, shorter in zip(padded, batch):
+            assert found.shape == (2, next_length(n)) and found.dtype == shorter.dtype
+            assert (found[:, :n] == shorter).all() and (found[:, n:] == 0).all()
+
+
+def test_rows_are_padded_to_few_lengths_too():
+    X, Y, counted = pad_lines([numpy.array([5, 6, 1]), numpy.arange(2, 11)], 1, few=True)
+    assert X.shape == Y.shape == counted.shape == (2, 10)
+    assert Y[0].tolist() == [5, 6] + 8 * [1] and X[0].tolist() == [1, 5, 6] + 7 * [1]
+    assert counted.sum(axis=1).tolist() == [3, 9]
+
+
+def lengths_seen(monkeypatch, model, corpus, config):
+    """Train and measure in validation; return the numbers of steps that the model was called with, and the history."""
+    seen, call = set(), type(model).__call__
+    monkeypatch.setattr(type(model), "__call__", lambda self, X, *more: seen.add(X.shape[1]) or call(self, X, *more))
+    history = d2lrnn.train_and_predict(model, corpus, config)
+    monkeypatch.undo()
+    return seen - {1}, history  # 1: where it writes
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "few"),
+    [("fast", "lstm", True), ("gluon", "lstm_peephole", True), ("gluon", "lstm", False), ("scratch", "gru", False)],
+)
+def test_only_models_that_compile_a_graph_for_each_length_get_few_lengths(monkeypatch, kind, cell, few):
+    text = "\n".join("rain in spain stays"[: 2 + k % 17] for k in range(60))
+    vocab = d2lrnn.Vocab(text)
+    corpus = d2lrnn.Corpus("lines", vocab, vocab.encode(text), valid=vocab.encode(text[:400]))
+    config = quiet(num_epochs=1, seed=1)
+    seen, history = lengths_seen(monkeypatch, tiny_model(len(vocab), kind=kind, cell=cell), corpus, config)
+    assert all(next_length(n) == n for n in seen) == few
+    # Without few lengths, the same numbers but for rounding.
+    monkeypatch.setattr("d2lrnn.data.lines.next_length", lambda length: length)
+    exact, expected = lengths_seen(monkeypatch, tiny_model(len(vocab), kind=kind, cell=cell), corpus, config)
+    assert {next_length(n) for n in exact} == seen if few else exact == seen
+    rel = 1e-6 if few else 0
+    assert history.perplexity == pytest.approx(expected.perplexity, rel=rel, abs=0)
+    assert history.valid == pytest.approx(expected.valid, rel=rel, abs=0)

@@ -1,5 +1,8 @@
 """The fast models from scratch against the plain ones, and the two ways to feed the plain ones."""
 
+import gc
+import sys
+
 import numpy
 import pytest
 from parity import (
@@ -17,6 +20,7 @@ import d2lrnn
 from d2lrnn import ModelConfig, build_model, copy_parameters
 from d2lrnn._runtime import mx
 from d2lrnn.cells.registry import CELLS
+from d2lrnn.models.compiled import keep_graphs
 from d2lrnn.models.stack import output_layer, unroll
 
 np = mx.np
@@ -134,3 +138,45 @@ def test_the_output_layer_of_one_step():
     H, W, b = np.ones((2, 3)), np.ones((3, 4)), np.arange(4)
     (Y,) = output_layer([H], W, b)
     assert Y.tolist() == [[3, 4, 5, 6]] * 2
+
+
+def test_the_graphs_that_were_used_last_are_kept():
+    class Graph:
+        def __init__(self, name):
+            self.name, self.forgotten = name, False
+
+        def forget(self):
+            self.forgotten = True
+
+    graph_for = keep_graphs(Graph, limit=2)
+    first, second = graph_for("first"), graph_for("second")
+    assert graph_for("first") is first
+    third = graph_for("third")
+    assert [graph.forgotten for graph in (first, second, third)] == [False, True, False]
+    assert graph_for("first") is first and graph_for("second") is not second
+
+
+def test_a_graph_that_is_dropped_gives_its_memory_back_at_once():
+    """Gluon's blocks refer to themselves: without ``forget``, the memory waits for Python's collector of garbage."""
+
+    class Double(mx.gluon.HybridBlock):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+            self.forget()
+
+        def forget(self):
+            self.hybridize(static_alloc=True, static_shape=True)
+
+        def hybrid_forward(self, F, X):
+            return X * self.factor
+
+    graph_for = keep_graphs(Double, limit=1)
+    assert graph_for(2)(np.ones((2,))).tolist() == [2, 2]
+    compiled = graph_for(2)._cached_op
+    gc.disable()
+    try:
+        graph_for(3)
+        assert sys.getrefcount(compiled) == 2  # this test's own name, and the argument
+    finally:
+        gc.enable()
