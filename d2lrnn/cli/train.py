@@ -247,7 +247,8 @@ def _measure_test(run: RunFolder, training: Training, corpus: Corpus) -> None:
     check_finite(found)
     epoch = best.reached.get("epoch", training.history.best_epoch)
     run.log(event="test", perplexity=found, of_epoch=epoch)
-    print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, the best in validation")
+    what = "the best in validation" if epoch == training.history.best_epoch else "the best that is kept"
+    print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, {what}")
 
 
 def _say_where_to_go_on(run: RunFolder, training: Training, imports: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn.config.fields import MAX_EPOCHS
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, measure, or_none, parse, record, text, whole
@@ -17,7 +18,6 @@ from d2lrnn.runs.whole_file import is_there, open_file
 from d2lrnn.training.history import History
 
 LOG = "log.jsonl"  # in the folder of a run
-MAX_EPOCHS = 1_000_000
 MAX_LOG, MAX_LINES = 2**28, 2 * MAX_EPOCHS  # bytes and lines of a log
 MAX_LINE = 2**24  # bytes of a line: those of an epoch have some 300; in a head, the texts to begin with may be long
 

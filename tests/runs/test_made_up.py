@@ -7,6 +7,7 @@ import os
 import random
 import re
 import socket
+import threading
 import tracemalloc
 import zipfile
 
@@ -246,6 +247,17 @@ def test_only_files_are_opened(tmp_path, capsys):
                 out = ["--out", tmp_path / "x.png"] if command == "plot" else []
                 assert cli.main([command, *map(str, (places[name], *out))]) == 1
                 assert reason in capsys.readouterr().err
+
+
+def test_a_corpus_that_is_a_fifo_is_not_waited_for(good, tmp_path, capsys):
+    meta, arrays = good
+    fifo, path = tmp_path / "fifo", tmp_path / "model.d2lrnn"
+    os.mkfifo(fifo)
+    threading.Thread(target=fifo.write_text, args=("the rain",), daemon=True).start()  # or the old code waits for ever
+    write_described(path, changed(meta, ("origin", "given"), str(fifo)), arrays)
+    for command in (["evaluate"], ["sample", "--novelty"], ["play", "--port", "0", "--data-dir", str(tmp_path)]):
+        assert cli.main([command[0], str(path), *command[1:]]) == 1
+        assert f"{fifo} is a pipe: expected a file" in capsys.readouterr().err
 
 
 # Whatever is changed
