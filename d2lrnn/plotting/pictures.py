@@ -78,8 +78,9 @@ def plot_next(probabilities: Sequence[tuple[str, float]], path: str | Path | Non
     Raises:
         D2lrnnError: if there is no token, or the probabilities are no numbers or sum up to more than 1.
     """
+    check_finite("the probabilities", numpy.array([value for _, value in probabilities if isinstance(value, float)]))
     for token, probability in probabilities:
-        check_number(f"the probability of {shown(token)}", probability, most=1)
+        check_number(f"the probability of {shown(token)}", probability)
     rest = 1 - sum(probability for _, probability in probabilities)
     if not probabilities or rest < -1e-6:
         raise D2lrnnError(f"the probabilities sum up to {1 - rest:g}: expected those of at least one token, at most 1")
