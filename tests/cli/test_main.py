@@ -347,7 +347,7 @@ def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
     assert f"{tmp_path / 'model.d2lrnn'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path))
     assert f"{tmp_path / 'none'} is not there: expected a folder" in failed(d2lrnn("sample", tmp_path / "none"))
     assert "unknown character '☃' (U+2603)" in failed(d2lrnn("sample", trained, "--prefix", "☃"))
-    assert "num_preds is -5: expected 0 or more" in failed(d2lrnn("sample", trained, "--pred-len", -5))
+    assert "pred_len is -5: expected a whole number, at least 0" in failed(d2lrnn("sample", trained, "--pred-len", -5))
     assert "unknown device 'abacus'" in failed(d2lrnn("sample", trained, "--ctx", "abacus"))
     damaged = tmp_path / "damaged"
     damaged.write_bytes((trained / "model.d2lrnn").read_bytes()[:-100])
