@@ -229,7 +229,7 @@ def test_what_is_being_written_ends_with_the_server():
         (400, "“Begin with”: unknown character '☃' (U+2603) at position 1: expected", {"wish": {"prefix": "春☃"}}),
         (400, "“Begin with” is empty: expected at least one character", {"wish": {}}),
         (400, "“Length” is 2001: expected at most 2000", {"wish": {**LONG, "pred_len": 2001}}),
-        (400, "“Top-p” is 2: expected a probability, above 0 and at most 1", {"wish": {"top_p": 2}}),
+        (400, "“Top-p” is 2: expected a number, above 0 and at most 1", {"wish": {"top_p": 2}}),
         (400, "“Form” needs '，' or ',' or '､': expected one of them", {"wish": {"prefix": "春", "form": "couplet"}}),
         (400, "“Lines begin with”: there is no character in '，'", {"wish": {"acrostic": "，"}}),
         (400, "“Lines begin with”: unknown character '龘' (U+9F98) at position 0", {"wish": {"acrostic": "龘"}}),
@@ -615,7 +615,7 @@ def test_play_says_once_what_is_not_as_usual(run, tmp_path):
     text.rename(run.parent / "away.txt")
     try:
         with playing(tmp_path, "--host", "0.0.0.0") as (_, lines, port):
-            assert lines[0].startswith("copies   are not marked: ") and "poems.txt' is neither a corpus" in lines[0]
+            assert lines[0].startswith("copies   are not marked: ") and "poems.txt any more" in lines[0]
             assert lines[1].startswith("caution  whoever can reach this machine") and len(lines) == 3
             with asking(SimpleNamespace(port=port), method="GET", path="/", Host="poet") as response:
                 assert "was not found" in response.read().decode()
