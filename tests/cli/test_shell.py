@@ -55,7 +55,7 @@ def test_there_are_options_of_text():
     assert {("train", "--out"), ("train", "--import"), ("show", "--prefix"), ("evaluate", "--corpus")} <= found
 
 
-@pytest.mark.parametrize(("name", "text", "dest", "kind"), OPTIONS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "text", "dest", "kind"), OPTIONS, ids=lambda value: getattr(value, "__name__", value))
 def test_every_option_takes_every_text(name, text, dest, kind):
     parser, run = make_parser(), {"train": [], "compare": []}.get(name, ["r"])
     for value in NASTY:
