@@ -25,6 +25,10 @@ def user_path(path: PathLike) -> Path:
         given = os.fsdecode(os.fspath(path))
     except TypeError:
         raise D2lrnnError(f"found {path!r}: expected a path") from None
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:  # in a locale that is not UTF-8; names of files are UTF-8 nearly everywhere
+        given = os.fsdecode(_in_utf8(given))
     expanded = os.path.expanduser(given)
     if expanded.startswith("~"):
         with naming(given):
@@ -34,3 +38,10 @@ def user_path(path: PathLike) -> Path:
             raise D2lrnnError(f"{given}: there is no home folder {name}; for a file of this name write ./{given}")
     path = Path(expanded)  # which drops the ./ of ./~name
     return Path.cwd() / path if path.parts[:1] and path.parts[0].startswith("~") else path
+
+
+def _in_utf8(given: str) -> bytes:
+    try:
+        return given.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise D2lrnnError(f"found {given!r}: expected a path, which cannot hold half a surrogate pair") from None

@@ -43,6 +43,8 @@ def test_a_home_folder_is_put_in(monkeypatch, tmp_path):
         D2lrnnError, match="^~nosuchuser/x: there is no home folder ~nosuchuser; .* write ./~nosuchuser/x"
     ):
         user_path("~nosuchuser/x")
+    with pytest.raises(D2lrnnError, match="expected a path, which cannot hold half a surrogate pair"):
+        user_path("a\ud800")
     with pytest.raises(D2lrnnError, match="^found 5: expected a path"):
         user_path(5)
     (tmp_path / "~old.txt").write_text("")

@@ -96,7 +96,7 @@ def _add_evaluate(commands) -> None:
         description="Measure the perplexity on a split of the corpus. Every token counts once; the state is carried\n"
         "through the whole text, or through as many lines as in training.",
         epilog="each line by itself, a row for each, tabs between the columns:\n"
-        "  python -m d2lrnn evaluate runs/small --text my.txt --each-line | cut -f 1,4\n"
+        "  python -m d2lrnn evaluate runs/small --text my.txt --each-line   # for cut -f, awk, pandas\n"
         "The columns, named in the first row: the line's number in the file; the tokens predicted; the words that the\n"
         "model does not know; the sum of the natural logarithms of the tokens' probabilities; the perplexity, - where\n"
         "nothing is predicted; the line. Blank lines are left out. Each line is read with a fresh state, after what\n"

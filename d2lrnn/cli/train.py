@@ -180,6 +180,8 @@ def _settle_position(training: Training, before: TrainConfig) -> None:
 
 
 def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
+    if corpus.remark:
+        print(f"caution  {corpus.remark}")
     size = sum(math.prod(param.shape) for param in named_parameters(model).values())
     held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,10 @@ import numpy
 from d2lrnn.checks import check_number
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
+
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)  # scripts of such languages
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,21 @@ class Corpus:
     def vocab_size(self) -> int:
         """The number of tokens in the vocabulary."""
         return len(self.vocab)
+
+    @property
+    def remark(self) -> str:
+        """What a user should know of the corpus: that its words are whole lines; an empty text where there is nothing.
+
+        White space parts words, and Chinese, Japanese and Thai have none between them.
+        """
+        words = self.vocab.idx_to_token[:10_000] if self.vocab.level == "word" else ()
+        length = sum(map(len, words)) / max(len(words), 1)
+        if length <= 5 or 2 * len(_WITHOUT_SPACES.findall("".join(words))) < length * len(words):
+            return ""
+        return (
+            f"the words of {self.name} have {length:.0f} characters on average: words are what white space parts, and "
+            "this text has none between its words; take --level char, or put spaces between the words"
+        )
 
     def hold_out(self, share: float) -> Corpus:
         """Split off the end of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.

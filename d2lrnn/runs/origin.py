@@ -61,7 +61,7 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
     options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}
     if data_dir is None and "data_dir" in origin:
         with naming(origin["data_dir"]):
-            data_dir = origin["data_dir"] if Path(origin["data_dir"]).is_dir() else None
+            data_dir = origin["data_dir"] if user_path(origin["data_dir"]).is_dir() else None
     corpus = load_corpus(_place_of(origin) if given is None else given, data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
@@ -77,7 +77,7 @@ def _place_of(origin: dict[str, Any]) -> str:
     given = origin["given"]
     if given not in CORPORA:
         with naming(given):
-            if not os.path.lexists(given):
+            if not os.path.lexists(user_path(given)):
                 raise CorpusNotFoundError(
                     f"the run's corpus is not at {given} any more: name its new place, --corpus FILE"
                 )

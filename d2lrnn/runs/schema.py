@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import reprlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -121,7 +120,7 @@ def text(value: Any) -> None:
 def path(value: Any) -> None:
     """Check a path; bytes of a file's name that are not UTF-8 stand in it as Python has them."""
     try:
-        if not isinstance(value, str) or not value or b"\0" in os.fsencode(value):
+        if not isinstance(value, str) or not value or b"\0" in value.encode("utf-8", "surrogateescape"):
             raise _unlike(value, "a path")
     except UnicodeEncodeError:
         raise _unlike(value, "a path") from None

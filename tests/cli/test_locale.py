@@ -1,10 +1,14 @@
 """A terminal that is not in UTF-8: nothing ends in a traceback, and texts are read as they were written."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from tiny import SONG, save_model
+
+from d2lrnn import load_corpus
 
 WITHOUT_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -49,3 +53,35 @@ def test_texts_are_in_utf8_and_paths_in_the_bytes_of_the_system(environment):
     status, out, err = python("-c", code, "sample", "r我\udce9", *texts, **environment)
     expected = ["我们", "caf\udce9", "é", "们", "春"], os.fsencode("r我\udce9")
     assert (status, out.decode(), err) == (0, f"{ascii(expected[0])} {expected[1]}\n", b"")
+
+
+PROGRAM = """
+import contextlib, io, json, sys
+from d2lrnn.cli.main import main
+found = []
+sample = [*"sample RUN --pred-len 3 --prefix".split(), sys.argv[3]]
+for arguments in (sample, ["evaluate", "RUN", "--text", sys.argv[2]], ["evaluate", "RUN"]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([sys.argv[1] if word == "RUN" else word for word in arguments])
+    found.append([status, out.getvalue(), err.getvalue()])
+from d2lrnn import load_corpus
+found.append(len(load_corpus("\\u6b4c.txt").train))
+print(json.dumps([sys.getfilesystemencoding(), *found]))
+"""
+
+
+def test_chinese_arguments_in_the_plain_locale(tmp_path):
+    path = tmp_path / "歌.txt"
+    path.write_text(SONG, encoding="utf-8")
+    save_model(tmp_path / "跑" / "model.d2lrnn", load_corpus(path), (), str(path))
+    command = [sys.executable, "-c", PROGRAM, "跑", "歌.txt", "雨下"]
+    environment = {**os.environ, **WITHOUT_UTF8, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    encoding, sampled, measured, reloaded, size = json.loads(done.stdout)
+    assert encoding == "ascii"
+    assert (sampled[0], sampled[2], sampled[1][:2]) == (0, "", "雨下") and len(sampled[1].strip("\n")) == 5
+    assert (measured[0], measured[2], reloaded[0], reloaded[2]) == (0, "", 0, "")
+    assert measured[1].partition(": ")[2].splitlines()[0] == reloaded[1].partition(": ")[2].splitlines()[0]
+    assert size == len(SONG)

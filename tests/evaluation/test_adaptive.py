@@ -24,6 +24,7 @@ from d2lrnn.models.protocol import LooksAheadError
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.stack import Stack
 from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.runs.origin import origin_of
 
 VOCAB_SIZE, LENGTH = 9, 53
 DROPOUT = {"dropout": Dropout(0.5, 0.5, 0.5, words=0.3, weights=0.3, locked=True)}
@@ -384,7 +385,7 @@ def run(tmp_path):
     corpus = load_corpus(path)
     settings = dataclasses.replace(CONFIGS["gru"], num_outputs=None)
     model = build_model(settings, corpus.vocab_size)
-    origin = {"given": str(path), "max_tokens": None}
+    origin = origin_of(corpus, str(path), {"max_tokens": None})
     checkpoint = Checkpoint.of(model, settings, TrainConfig(), corpus, origin=origin)
     return save_checkpoint(tmp_path / "model.d2lrnn", checkpoint), model, corpus
 
@@ -404,7 +405,7 @@ def test_the_command_measures_any_text(run, tmp_path, capsys):
         assert complaint in capsys.readouterr().err
     (tmp_path / "mine.txt").write_text("the Fox")
     assert cli.main(["evaluate", str(path), "--text", str(tmp_path / "mine.txt")]) == 1
-    assert "unknown character 'F' (U+0046) at position 4" in capsys.readouterr().err
+    assert "unknown character 'F' (U+0046) in line 1" in capsys.readouterr().err
 
 
 def test_words_that_a_treebank_model_lacks(tmp_path):
@@ -412,7 +413,7 @@ def test_words_that_a_treebank_model_lacks(tmp_path):
     (tmp_path / "mine.txt").write_text("the cat sat\nthe dog\n")
     ids, unknown = load_ids(tmp_path / "mine.txt", vocab)
     assert (vocab.decode(ids), unknown) == ("the <unk> sat <eos> the <unk> <eos>", 2)
-    with pytest.raises(UnknownTokenError, match="unknown word 'cat' at position 1, and 1 other"):
+    with pytest.raises(UnknownTokenError, match="unknown word 'cat' in line 1, and 1 other"):
         load_ids(tmp_path / "mine.txt", Vocab("the sat", "word"))
     lines = Vocab("the cat sat\nog d")
     assert lines.decode(load_ids(tmp_path / "mine.txt", lines, lines=True)[0]) == "the cat sat\nthe dog\n"
