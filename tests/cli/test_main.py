@@ -350,7 +350,11 @@ def test_what_cannot_write_is_said_in_a_line(d2lrnn, tmp_path, trained):
     assert "pred_len is -5: expected a whole number, at least 0" in failed(d2lrnn("sample", trained, "--pred-len", -5))
     assert "unknown device 'abacus'" in failed(d2lrnn("sample", trained, "--ctx", "abacus"))
     damaged = tmp_path / "damaged"
-    damaged.write_bytes((trained / "model.d2lrnn").read_bytes()[:-100])
+    content = (trained / "model.d2lrnn").read_bytes()
+    damaged.write_bytes(content[:-100])
+    assert f"{damaged} is damaged: the sizes of its arrays do not add up" in failed(d2lrnn("sample", damaged))
+    middle = content.index(b"PK\1\2") - 1  # the last byte of the last array
+    damaged.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     assert f"{damaged} is damaged: its SHA-256 is" in failed(d2lrnn("sample", damaged))
     damaged.write_text("a poem")
     assert f"{damaged} is not a d2lrnn checkpoint" in failed(d2lrnn("sample", damaged))
