@@ -16,10 +16,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from d2lrnn._copies import copy_with_gradients
-from d2lrnn._environment import UnsupportedPlatformError as UnsupportedPlatformError
-from d2lrnn._environment import check_docstrings, check_environment
-from d2lrnn._threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
+from d2lrnn._mxnet.copies import copy_with_gradients
+from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPlatformError
+from d2lrnn._mxnet.environment import check_docstrings, check_environment
+from d2lrnn._mxnet.threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
 
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
 

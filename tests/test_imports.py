@@ -13,10 +13,7 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {
-    *("checks", "errors", "visible", "paths", "device"),
-    *("_launch", "_runtime", "_threads", "_copies", "nd_arrays"),
-}
+GROUND = {"checks", "errors", "visible", "paths", "device", "_launch", "_runtime", "_mxnet", "nd_arrays"}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
@@ -25,10 +22,8 @@ MAY_IMPORT = {
     "checks": {"errors"},
     "paths": {"errors"},
     "_launch": set(),
-    "_threads": set(),
-    "_copies": set(),
-    "_environment": set(),
-    "_runtime": {"_copies", "_environment", "_threads"},
+    "_mxnet": set(),
+    "_runtime": {"_mxnet"},
     "nd_arrays": {"errors", "_runtime"},
     "version": set(),
     "book_names": {"errors"},

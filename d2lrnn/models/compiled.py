@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
+from d2lrnn._mxnet.threads import GRAPHS
 from d2lrnn._runtime import mx
-from d2lrnn._threads import GRAPHS
 from d2lrnn.cells.compiled import Weights, clear_padding, dot
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.data.batches import check_batch

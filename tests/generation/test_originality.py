@@ -221,7 +221,10 @@ def test_find():
         (lambda: marked("不分开", ((0, 4),), "char"), r"the span \(0, 4\) is not within 0 to 3: is it of another text"),
         (lambda: marked("不分开", ((0, 2), (1, 3)), "char"), r"\(1, 3\) is not within 2 to 3"),
         (lambda: marked("不分开", ((1, 1),), "char"), r"\(1, 1\)"),
-        (lambda: marked("不分开", ((-1, 1),), "char"), "the begin of a span is -1: expected a whole number, at least 0"),
+        (
+            lambda: marked("不分开", ((-1, 1),), "char"),
+            "the begin of a span is -1: expected a whole number, at least 0",
+        ),
         (lambda: marked("不分开", ((0, 2),), "word"), r"\(0, 2\) is not within 0 to 1"),
         (lambda: distinct(["不"], 0), "n is 0"),
         (lambda: distinct("不分开", 1), "texts is '不分开': expected a list of texts"),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy
 
+from d2lrnn._mxnet.threads import GRAPHS
 from d2lrnn._runtime import mx
-from d2lrnn._threads import GRAPHS
 from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.batches import check_batch

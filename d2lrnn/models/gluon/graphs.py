@@ -6,8 +6,8 @@ import copy
 from contextvars import ContextVar
 from typing import Any
 
+from d2lrnn._mxnet.threads import GRAPHS
 from d2lrnn._runtime import mx
-from d2lrnn._threads import GRAPHS
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import memory_of, names_of
 

@@ -3,7 +3,7 @@
 import pytest
 from fresh_python import PRINT_THREADS, only_line, python
 
-from d2lrnn._environment import (
+from d2lrnn._mxnet.environment import (
     CHOICES,
     NUMBERS,
     SWITCHES,
