@@ -249,7 +249,8 @@ def _measure_test(run: RunFolder, training: Training, corpus: Corpus) -> None:
     check_finite(found)
     epoch = best.reached.get("epoch", training.history.best_epoch)
     run.log(event="test", perplexity=found, of_epoch=epoch)
-    what = "the best in validation" if epoch == training.history.best_epoch else "the best that is kept"
+    reached, valid = best.reached.get(training.history.valid_measure), training.history.valid
+    what = "the best that is kept" if reached and valid and reached > min(valid) else "the best in validation"
     print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, {what}")
 
 

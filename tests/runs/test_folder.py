@@ -410,6 +410,15 @@ def test_a_position_without_its_best_model_gives_one(here, finished, tmp_path, c
     assert best.reached == {"epoch": 3, "valid_perplexity": read_history(finished).valid_perplexity[-1]}
 
 
+def test_a_best_model_that_was_lost_is_told_of_and_the_one_that_is_kept_is_not_called_the_best(here, finished, capsys):
+    best = read_history(finished).best_epoch
+    (finished / BEST).unlink()
+    assert here("train", "--resume", finished, "--num-epochs", 4) == 0  # which is worse in validation again
+    output = capsys.readouterr().out
+    assert f"{finished / BEST} is missing, the best model, of epoch {best}: put it back and resume again" in output
+    assert ", of epoch 4, the best that is kept\n" in output
+
+
 def test_saving_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
     now, saved = [0.0], []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
