@@ -186,8 +186,9 @@ def test_time_machine_is_lower_case_with_single_spaces(tmp_path, monkeypatch):
         {f"ptb/{name}": text for name, text in PTB_TEXTS.items()},
         {f"simple-examples/data/{name}": text.replace("\n", "\r\n") for name, text in PTB_TEXTS.items()},
         {name: text.rstrip("\n") for name, text in PTB_TEXTS.items()},
+        {f"data/{name}": text for name, text in PTB_TEXTS.items()},
     ],
-    ids=["zip", "tgz", "folder", "ptb", "simple-examples with CRLF", "no last line end"],
+    ids=["zip", "tgz", "folder", "ptb", "simple-examples with CRLF", "no last line end", "simple-examples itself"],
 )
 def test_ptb_reads_the_same_from_every_form(files, tmp_path, monkeypatch):
     for name, content in files.items():
@@ -218,6 +219,15 @@ def test_ptb_splits_must_belong_together(tmp_path):
         CorpusError, match="another split does not fit ptb.train.txt: ptb.test.txt: unknown word 'c' in line 1"
     ):
         load_corpus("ptb", tmp_path)
+
+
+def test_own_words_in_a_split_of_ptb_are_told_with_file_and_line(tmp_path):
+    for name, text in PTB_TEXTS.items():
+        write(tmp_path / name, text + ("a\n\nb frog b\n" if name == "ptb.valid.txt" else ""))
+    with pytest.raises(CorpusError) as caught:
+        load_corpus("ptb", tmp_path)
+    message = "another split does not fit ptb.train.txt: ptb.valid.txt: unknown word 'frog' in line 5: expected"
+    assert str(caught.value).startswith(message)
 
 
 def test_a_users_text(tmp_path):
