@@ -68,7 +68,7 @@ LESS = {
     },
     "data.datasets": {"book_names", "config.fields", "errors", "paths", *(f"data.{name}" for name in TEXTUAL[:-1])},
     "cli.options": {"config", "errors", "paths", "visible"},
-    "cli.output": {"cli.options", "visible"},
+    "cli.output": {"cli.options", "cli.streams", "visible"},
     "cli.imports": {"cli.options", "errors", "paths", "_runtime"},
     "cli.parser": {"cli.options", "config", "errors", "version"},
 }

@@ -12,6 +12,7 @@ from tiny import quiet, save_model, tiny_model
 from d2lrnn import Corpus, D2lrnnError, FileError, Vocab, load_corpus, train_and_predict
 from d2lrnn.cli import main as cli
 from d2lrnn.cli.output import text_output, visible_output
+from d2lrnn.cli.streams import present
 from d2lrnn.errors import naming
 from d2lrnn.training.comparison import train_side_by_side
 from d2lrnn.visible import in_a_line, visible
@@ -96,9 +97,10 @@ def test_the_output_of_commands_in_any_encoding(monkeypatch, encoding, expected)
 
 def test_no_standard_output(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    with visible_output():
-        print("to nobody")
-        assert text_output() is None
+    with present(), visible_output():
+        print("to nobody", file=text_output())
+        assert sys.stdout.encoding == "utf-8"
+    assert sys.stdout is None
 
 
 def test_a_file_gets_the_texts_as_they_are(monkeypatch, tmp_path):

@@ -7,40 +7,27 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from d2lrnn.cli.options import prepare_stdout
+from d2lrnn.cli.streams import StreamAround
 from d2lrnn.visible import visible
 
 
-class VisibleOutput:
-    """A stream that writes text as :func:`d2lrnn.visible.visible` shows it; in all else it is the ``stream`` given."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
+class VisibleOutput(StreamAround):
+    """A stream that writes text as :func:`d2lrnn.visible.visible` shows it."""
 
     def write(self, text: str) -> int:
         """Write a text as it can be shown; return the number of its characters."""
         self.stream.write(visible(text))
         return len(text)
 
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts one after another."""
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
 
 @contextlib.contextmanager
 def visible_output() -> Iterator[None]:
-    """Let all that is printed be seen, and each line at once, as :func:`prepare_stdout` says."""
+    """Within the block, print what a terminal would obey so that it can be seen, and each line at once."""
     prepare_stdout()
-    if sys.stdout is None:  # as daemons have it
-        yield
-        return
     with contextlib.redirect_stdout(VisibleOutput(sys.stdout)):
         yield
 

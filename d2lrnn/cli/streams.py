@@ -11,7 +11,8 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 # How writing fails that is no fault of d2lrnn's: the reader has ended, as `head` does; the disk is full, or the user's
@@ -39,9 +40,9 @@ def discard(stream: Any) -> None:
 
 @contextlib.contextmanager
 def present() -> Iterator[None]:
-    """Within the block, let there be standard output and standard error; what nobody takes goes nowhere.
+    """Within the block, let ``sys.stdout`` and ``sys.stderr`` be streams; one that was missing writes to nowhere.
 
-    They are missing in daemons, after the shell's ``2>&-``, and in programs without a console.
+    They are missing, and None, in daemons, after the shell's ``2>&-``, and in programs without a console.
     """
     missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
     if missing:
@@ -61,16 +62,36 @@ def _occupy() -> None:
     os.close(number)
 
 
-class LastingOutput:
-    """A stream that may be lost: what is written then goes nowhere.  In all else it is the ``stream`` given.
+class StreamAround(ABC):
+    """The base of streams that write in their own way to the ``stream`` given; all else is as that stream has it."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    @abstractmethod
+    def write(self, text: str) -> int:
+        """Write a text; return the number of its characters."""
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts one after another."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class LastingOutput(StreamAround):
+    """A stream that may be lost: what is written after that goes nowhere.
 
     Args:
         stream: the stream, such as ``sys.stdout``.
-        then: what happens once it is lost; it is said on standard error.
+        then: what happens once the stream is lost, in words for standard error.
     """
 
     def __init__(self, stream: Any, then: str) -> None:
-        self.stream, self.then, self.is_lost = stream, then, False
+        super().__init__(stream)
+        self.then, self.is_lost = then, False
 
     def write(self, text: str) -> int:
         """Write a text, if the stream is not lost; return the number of its characters."""
@@ -90,9 +111,6 @@ class LastingOutput:
             self.is_lost = True
             discard(self.stream)
             complain(f"standard output is lost ({error.strerror}): {self.then}")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
 
 
 @contextlib.contextmanager

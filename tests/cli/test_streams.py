@@ -132,6 +132,7 @@ def test_an_output_is_lost_once(capsys):
 
     output = streams.LastingOutput(Broken(), "all is well")
     assert [output.write("雨下") for _ in range(3)] == [2, 2, 2]
+    output.writelines(["雨", "下"])
     output.flush()
     assert capsys.readouterr().err == "d2lrnn: standard output is lost (Broken pipe): all is well\n"
     assert output.isatty() is False and output.getvalue() == ""
