@@ -1,4 +1,4 @@
-"""A path as a user gives it."""
+"""A path as a user gives it, and whether anything is there."""
 
 from __future__ import annotations
 
@@ -29,15 +29,27 @@ def user_path(path: PathLike) -> Path:
         os.fsencode(given)
     except UnicodeEncodeError:  # in a locale that is not UTF-8; names of files are UTF-8 nearly everywhere
         given = os.fsdecode(_in_utf8(given))
-    expanded = os.path.expanduser(given)
-    if expanded.startswith("~"):
-        with naming(given):
-            is_there = os.path.lexists(given)
-        if not is_there:
-            name = given.partition("/")[0]
-            raise D2lrnnError(f"{given}: there is no home folder {name}; for a file of this name write ./{given}")
+    with naming(given):
+        expanded = os.path.expanduser(given)
+    if expanded.startswith("~") and not is_there(Path(given)):
+        name = given.partition("/")[0]
+        raise D2lrnnError(f"{given}: there is no home folder {name}; for a file of this name write ./{given}")
     path = Path(expanded)  # which drops the ./ of ./~name
     return Path.cwd() / path if path.parts[:1] and path.parts[0].startswith("~") else path
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is anything of this name, even a link that leads nowhere.
+
+    Raises:
+        FileError: if that cannot be found out, as for a name that is too long.
+    """
+    with naming(path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 def _in_utf8(given: str) -> bytes:

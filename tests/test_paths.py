@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import SONG, quiet, rain, save_model, tiny_model, training_of
 
-from d2lrnn import Checkpoint, D2lrnnError, ModelConfig, load_checkpoint, load_corpus
+from d2lrnn import Checkpoint, D2lrnnError, FileError, ModelConfig, load_checkpoint, load_corpus
 from d2lrnn.cli import main as cli
 from d2lrnn.data import load_ids, load_lines, load_text
 from d2lrnn.paths import user_path
@@ -45,6 +45,9 @@ def test_a_home_folder_is_put_in(monkeypatch, tmp_path):
         user_path("~nosuchuser/x")
     with pytest.raises(D2lrnnError, match="expected a path, which cannot hold half a surrogate pair"):
         user_path("a\ud800")
+    for name, reason in (("~a\0b", "a path cannot hold the character NUL"), ("~" + "a" * 300, "File name too long")):
+        with pytest.raises(FileError, match=reason):
+            user_path(name)
     with pytest.raises(D2lrnnError, match="^found 5: expected a path"):
         user_path(5)
     (tmp_path / "~old.txt").write_text("")

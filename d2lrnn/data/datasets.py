@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from d2lrnn.book_names import refuse_batches
 from d2lrnn.data.archives import read_texts
@@ -17,7 +15,6 @@ from d2lrnn.data.ids import encode_text
 from d2lrnn.data.texts import (
     CorpusError,
     CorpusNotFoundError,
-    PathLike,
     check_max_tokens,
     read_text,
     reading,
@@ -25,7 +22,7 @@ from d2lrnn.data.texts import (
 )
 from d2lrnn.data.vocabulary import UnknownTokenError, Vocab, tokenize
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.paths import user_path
+from d2lrnn.paths import PathLike, is_there, user_path
 
 
 def load_corpus(
@@ -60,7 +57,7 @@ def load_corpus(
             raise D2lrnnError(f"{name} has no lines: expected another corpus, or a text file")
         limit = named.max_tokens if max_tokens is None else max_tokens
         corpus = _load_named(str(name), data_dir, limit, level, lines)
-    elif _is_there(name):
+    elif is_there(user_path(name)):
         corpus = load_text(name, level or "char", max_tokens, lines)
     else:
         if str(name) == "-":
@@ -74,13 +71,6 @@ def load_corpus(
             f"path of a UTF-8 text file{f'; did you mean {nearest[0]}?' if nearest else ''}"
         )
     return corpus.hold_out(held_out)
-
-
-def _is_there(name: PathLike) -> bool:
-    path = user_path(name)
-    with reading(path), suppress(FileNotFoundError, NotADirectoryError):
-        return bool(os.lstat(path))
-    return False
 
 
 def _load_named(

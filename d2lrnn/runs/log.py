@@ -12,9 +12,9 @@ from typing import Any
 from d2lrnn._runtime import mx
 from d2lrnn.config.fields import MAX_EPOCHS
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.schema import MismatchError, any_number, anything, flag, measure, or_none, parse, record, text, whole
-from d2lrnn.runs.whole_file import is_there, open_file
+from d2lrnn.runs.whole_file import open_file
 from d2lrnn.training.history import History
 
 LOG = "log.jsonl"  # in the folder of a run

@@ -14,7 +14,7 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.texts import CorpusNotFoundError
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.lock import FolderLock
 from d2lrnn.runs.log import RunError
@@ -75,12 +75,8 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
 def _place_of(origin: dict[str, Any]) -> str:
     """Return the name or the file of a run's corpus."""
     given = origin["given"]
-    if given not in CORPORA:
-        with naming(given):
-            if not os.path.lexists(user_path(given)):
-                raise CorpusNotFoundError(
-                    f"the run's corpus is not at {given} any more: name its new place, --corpus FILE"
-                )
+    if given not in CORPORA and not is_there(user_path(given)):
+        raise CorpusNotFoundError(f"the run's corpus is not at {given} any more: name its new place, --corpus FILE")
     return given
 
 

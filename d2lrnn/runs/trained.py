@@ -16,10 +16,9 @@ from d2lrnn.generation.prefixes import as_lines
 from d2lrnn.generation.sampling import Counts, Sample, Written, generate, stream
 from d2lrnn.generation.search import Mask
 from d2lrnn.models.protocol import check_causal, check_vocab
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import BEST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.whole_file import is_there
 
 
 def name_of(run: PathLike) -> str:

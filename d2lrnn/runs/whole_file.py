@@ -14,20 +14,6 @@ from typing import IO
 from d2lrnn.errors import naming
 
 
-def is_there(path: Path) -> bool:
-    """Return whether there is anything of this name, be it a link that leads nowhere.
-
-    Raises:
-        FileError: if that cannot be found out, as for a name that is too long.
-    """
-    with naming(path):
-        try:
-            path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-    return True
-
-
 def open_file(path: Path) -> IO[bytes]:
     """Open a file on a disk to read it, nothing else: to open a FIFO may wait for ever, to open a device may do harm.
 
