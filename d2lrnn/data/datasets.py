@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from d2lrnn.book_names import refuse_batches
 from d2lrnn.data.archives import read_texts
@@ -11,7 +11,7 @@ from d2lrnn.data.characters import LINE_END, numbers_of_lines
 from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, cleaning
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.files import fetch
-from d2lrnn.data.ids import encode_text
+from d2lrnn.data.ids import encode_text, first_tokens
 from d2lrnn.data.texts import (
     CorpusError,
     CorpusNotFoundError,
@@ -20,7 +20,7 @@ from d2lrnn.data.texts import (
     reading,
     until_tokens,
 )
-from d2lrnn.data.vocabulary import UnknownTokenError, Vocab, tokenize
+from d2lrnn.data.vocabulary import UnknownTokenError, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike, is_there, user_path
 
@@ -212,7 +212,6 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
 def _corpus(name: str, text: str, level: str, max_tokens: int | None, clean: Callable[[str], str]) -> Corpus:
     """Make a corpus without splits from a text."""
     line_numbers, cleaned = None, clean(text)
-    tokens: Sequence[str]
     if clean is cleaning(lines=True):
         if level != "char":
             raise D2lrnnError(f"lines are of characters: found the level {level!r}")
@@ -221,9 +220,6 @@ def _corpus(name: str, text: str, level: str, max_tokens: int | None, clean: Cal
         if not cleaned:
             raise CorpusError(f"{name} has no line within its first {max_tokens:,} characters: take more")
         max_tokens = None
-    if level == "char":
-        tokens = cleaned[:max_tokens]
-    else:
-        tokens = tokenize(cleaned[: len(cleaned) // 2 * 2] if level == "bigram" else cleaned, level)[:max_tokens]
+    tokens = first_tokens(cleaned, level, max_tokens)
     vocab = Vocab(tokens, level)
     return Corpus(name, vocab, vocab.encode(tokens), line_numbers=line_numbers)

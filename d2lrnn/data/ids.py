@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy
@@ -51,10 +51,15 @@ def load_ids(
     keeps_tokens = clean in (cleaning(lines), ends_as_words, str)  # else more must be read than is kept
     text, what = read_text(source, until_tokens(max_tokens if keeps_tokens else None, vocab.level, lines))
     if vocab.level == "word" and UNK in vocab:
-        tokens = tokenize(clean(text), "word")[:max_tokens]
-        known = [token if token in vocab else UNK for token in tokens]
-        return vocab.encode(known), sum(token != word for token, word in zip(tokens, known))
+        tokens, unknown = _with_unk(tokenize(clean(text), "word")[:max_tokens], vocab)
+        return vocab.encode(tokens), unknown
     return encode_text(text, what, vocab, clean, max_tokens), 0
+
+
+def _with_unk(words: Sequence[str], vocab: Vocab) -> tuple[list[str], int]:
+    """Return words with ``<unk>`` in place of those that the vocabulary lacks, and how many these are."""
+    known = [word if word in vocab else UNK for word in words]
+    return known, sum(word not in vocab for word in words)
 
 
 def _cleaning(vocab: Vocab, lines: bool, corpus: str) -> Callable[[str], str]:
@@ -71,7 +76,7 @@ def _cleaning(vocab: Vocab, lines: bool, corpus: str) -> Callable[[str], str]:
 def encode_text(
     text: str, what: str, vocab: Vocab, clean: Callable[[str], str] = lines_as_spaces, max_tokens: int | None = None
 ) -> numpy.ndarray:
-    """Return the ids of a text; of pairs of characters, a last character without a partner is left out.
+    """Return the ids of a text's tokens (:func:`first_tokens`).
 
     Args:
         text: with one kind of line end.
@@ -83,15 +88,22 @@ def encode_text(
     Raises:
         UnknownTokenError: with the line of the first token that the vocabulary lacks.
     """
-    cleaned = clean(text)
-    if vocab.level == "bigram":
-        cleaned = cleaned[: len(cleaned) // 2 * 2]
-    tokens = cleaned[:max_tokens] if vocab.level == "char" else tokenize(cleaned, vocab.level)[:max_tokens]
+    tokens = first_tokens(clean(text), vocab.level, max_tokens)
     try:
         return vocab.encode(tokens)
     except UnknownTokenError as error:
         line = _line_of(error.position or 0, text, vocab, clean)
         raise UnknownTokenError(f"{what}: {vocab.explain_unknown(tokens, f'in line {line}')}") from error
+
+
+def first_tokens(text: str, level: str, max_tokens: int | None = None) -> Sequence[str]:
+    """Return the first tokens of a text; of pairs of characters, a last character without a partner is left out.
+
+    A text is its characters already: a list of them would take thirty times its memory.
+    """
+    if level == "char":
+        return text[:max_tokens]
+    return tokenize(text[: len(text) // 2 * 2] if level == "bigram" else text, level)[:max_tokens]
 
 
 def _line_of(position: int, text: str, vocab: Vocab, clean: Callable[[str], str]) -> int:
@@ -133,11 +145,12 @@ def load_lines(source: Readable, vocab: Vocab, corpus: str = "") -> Iterator[Lin
 def _line(number: int, text: str, cleaned: str, what: str, vocab: Vocab) -> Line:
     """Read one line."""
     if vocab.level == "bigram" and len(cleaned) % 2:
-        cleaned += " "  # as which the line end was read
-    tokens = cleaned if vocab.level == "char" else tokenize(cleaned, vocab.level)
-    known = [token if token in vocab else UNK for token in tokens] if vocab.level == "word" and UNK in vocab else tokens
+        cleaned += " "  # in training the line end was read as a space
+    tokens, unknown = first_tokens(cleaned, vocab.level), 0
+    if vocab.level == "word" and UNK in vocab:
+        tokens, unknown = _with_unk(tokens, vocab)
     try:
-        return Line(number, text, vocab.encode(known), sum(a != b for a, b in zip(tokens, known)))
+        return Line(number, text, vocab.encode(tokens), unknown)
     except UnknownTokenError as error:
         raise UnknownTokenError(f"{what}: {vocab.explain_unknown(tokens, f'in line {number}')}") from error
 
