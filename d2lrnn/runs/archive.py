@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 import numpy
 
-from d2lrnn.checks import MAX_SIZE
+from d2lrnn.checks import MAX_SIZE, shown
 from d2lrnn.errors import D2lrnnError
 
 # What stands before a member in a ZIP file: signature, version, flags, compression, time, date, CRC, size stored, size
@@ -70,10 +70,10 @@ def members_of(file: IO[bytes]) -> dict[str, Member]:
             break
         name, length, begin = _member(file, head, position)
         if name in members:
-            raise ArchiveError(f"the array {_shown(name)} is there twice")
+            raise ArchiveError(f"the array {shown(name)} is there twice")
         position, directory = begin + length, directory + _ENTRY + len(name.encode()) + len(".npy")
         if position > size:
-            raise ArchiveError(f"the array {_shown(name)} is cut off")
+            raise ArchiveError(f"the array {shown(name)} is cut off")
         members[name] = _array(file, name, begin, length)
         file.seek(position)
     if not head.startswith(b"PK\1\2"):
@@ -96,9 +96,9 @@ def _member(file: IO[bytes], head: bytes, position: int) -> tuple[str, int, int]
     except UnicodeDecodeError:
         raise ArchiveError("a member has a name that is not UTF-8") from None
     if compression or flags & ~_UTF8 or stored != unpacked:
-        raise ArchiveError(f"the member {_shown(name)} is compressed: expected arrays as they are")
+        raise ArchiveError(f"the member {shown(name)} is compressed: expected arrays as they are")
     if not name.endswith(".npy"):
-        raise ArchiveError(f"the member {_shown(name)} is no array")
+        raise ArchiveError(f"the member {shown(name)} is no array")
     return name[: -len(".npy")], stored, position + _MEMBER.size + name_length + more_length
 
 
@@ -107,17 +107,17 @@ def _array(file: IO[bytes], name: str, begin: int, length: int) -> Member:
     head = file.read(min(length, _ARRAY.size))
     magic, version, header_length = _ARRAY.unpack(head) if len(head) == _ARRAY.size else (b"", 0, 0)
     if magic != b"\x93NUMPY" or version != 1 or not 0 < header_length <= min(_MAX_HEADER, length - _ARRAY.size):
-        raise ArchiveError(f"the member {_shown(name)} is no array")
+        raise ArchiveError(f"the member {shown(name)} is no array")
     header = file.read(header_length).decode("latin-1")
     found = _HEADER.fullmatch(header)
     if found is None:
-        raise ArchiveError(f"the array {_shown(name)} is not one of numbers: {_shown(header.strip())}")
+        raise ArchiveError(f"the array {shown(name)} is not one of numbers: {shown(header.strip())}")
     shape = tuple(int(axis) for axis in found[3].replace(",", " ").split())
     if len(shape) > 32 or max(shape, default=0) > MAX_SIZE:
-        raise ArchiveError(f"the array {_shown(name)} has the shape {_shown(str(shape))}")
+        raise ArchiveError(f"the array {shown(name)} has the shape {shown(str(shape))}")
     dtype, size = _dtype(found[1]), length - _ARRAY.size - header_length
     if math.prod(shape) * dtype.itemsize != size:
-        raise ArchiveError(f"the array {_shown(name)} has {size:,} bytes, which do not fit its header {header.strip()}")
+        raise ArchiveError(f"the array {shown(name)} has {size:,} bytes, which do not fit its header {header.strip()}")
     return Member(Kind(shape, dtype), found[2] == "True", begin + _ARRAY.size + header_length, size)
 
 
@@ -150,7 +150,3 @@ def read_text(file: IO[bytes], member: Member) -> str:
         return file.read(member.size).decode("utf-32-le")
     except UnicodeDecodeError:
         raise ArchiveError("its description has numbers that are no characters") from None
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:80]}...")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from d2lrnn.checks import shortened
 from d2lrnn.config.fields import LEVELS
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
@@ -202,4 +203,4 @@ def _is_state(state: Sequence[Kind], model_config: ModelConfig | None, config: T
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(name if len(name) <= 80 else f"{name[:80]}..." for name in names[:most]) + more
+    return ", ".join(map(shortened, names[:most])) + more

@@ -21,7 +21,7 @@ LOG = "log.jsonl"  # in the folder of a run
 MAX_LOG, MAX_LINES = 2**28, 2 * MAX_EPOCHS  # bytes and lines of a log
 MAX_LINE = 2**24  # bytes of a line: those of an epoch have some 300; in a head, the texts to begin with may be long
 
-# What a line must be, as far as it is read here: that of an epoch, with a number or null for each measure; any other.
+# The line of an epoch, with a number or null for each measure; and any other line, as far as it is read here.
 _EPOCH = record({"event": text, "epoch": whole(1, MAX_EPOCHS)}, others=or_none(any_number))
 _ENTRY = record(
     {},
@@ -30,9 +30,7 @@ _ENTRY = record(
         "epoch": whole(),
         "measure": text,
         "less_is_better": flag,
-        "best": record(
-            {}, {"epoch": whole()}, others=measure
-        ),  # of what epoch the best model is, if the log has it not
+        "best": record({}, {"epoch": whole()}, others=measure),  # of the best model, if its epoch has no line
     },
     others=anything,
 )
