@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from d2lrnn.checks import check_whole
-from d2lrnn.config.fields import FORM_NAMES, settings_in
+from d2lrnn.config.fields import FORM_NAMES, check_text, settings_in
 from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
 
@@ -23,7 +23,6 @@ MAX_SAMPLES = 16  # texts side by side
 # The fields of Sampling that a page may set.  Beam search is not among them: it finds a whole text before it gives back
 # the first token, and would hold the server's only thread that long.
 CHOICES = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
-
 
 # What the page calls the fields; its errors too.
 LABELS = {
@@ -58,18 +57,15 @@ class WritingRequest:
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        _check_text("prefix", self.prefix, MAX_PREFIX)
+        _check_length("prefix", self.prefix, MAX_PREFIX)
         if self.acrostic is not None:
-            _check_text("acrostic", self.acrostic, MAX_HEADS)
+            _check_length("acrostic", self.acrostic, MAX_HEADS)
         if self.form is not None and self.form not in FORM_NAMES:
             raise D2lrnnError(f"form is {self.form!r}: expected one of {', '.join(FORM_NAMES)}, or none")
         if not isinstance(self.skip_unknown, bool):
             raise D2lrnnError(f"skip_unknown is {self.skip_unknown!r}: expected true or false")
-        for name, most in (("pred_len", MAX_TOKENS), ("num_samples", MAX_SAMPLES)):
-            value = getattr(self, name)
-            check_whole(name, value)
-            if value > most:
-                raise D2lrnnError(f"{name} is {value}: expected at most {most}")
+        check_whole("pred_len", self.pred_len, most=MAX_TOKENS)
+        check_whole("num_samples", self.num_samples, most=MAX_SAMPLES)
         if self.num_samples > 1 and not self.sampling.by_chance:
             raise D2lrnnError(
                 f"num_samples is {self.num_samples}, but these settings leave nothing to chance: expected 1, or a "
@@ -119,7 +115,7 @@ def texts_in(body: bytes) -> list[str]:
     if len(values) != 1 or not isinstance(texts, list) or len(texts) > MAX_SAMPLES:
         raise D2lrnnError(f"expected a list of texts, at most {MAX_SAMPLES}, and nothing else")
     for text in texts:
-        _check_text("a text", text, len(body))
+        check_text("a text", text)
     return texts
 
 
@@ -133,14 +129,11 @@ def _object_in(body: bytes) -> dict[str, Any]:
     return values
 
 
-def _check_text(name: str, text: Any, most: int) -> None:
-    if not isinstance(text, str):
-        raise D2lrnnError(f"{name} is no text: expected one of at most {most:,} characters")
+def _check_length(name: str, value: Any, most: int) -> None:
+    """Check that a value is a text of at most ``most`` characters."""
+    text = check_text(name, value)
     if len(text) > most:
         raise D2lrnnError(f"{name} has {len(text):,} characters: expected at most {most:,}")
-    half = re.search("[\ud800-\udfff]", text)
-    if half:
-        raise D2lrnnError(f"{name} has {half[0]!r}, half of a character, at position {half.start()}: expected text")
 
 
 def _whole(digits: str) -> int:

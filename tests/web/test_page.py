@@ -333,7 +333,7 @@ def test_what_is_wrong_is_said_beside_the_form(page):
     assert browser.driver.switch_to.active_element == browser.one("[aria-invalid]") == browser.one("#top_k")
     browser.one("#top_k").clear()
     browser.put(num_samples=17)
-    assert browser.write() == "“Samples” is 17: expected at most 16"
+    assert browser.write() == "“Samples” is 17: expected a whole number, at least 1 and at most 16"
     browser.one("#num_samples").clear()
     browser.one("#num_samples").send_keys("--")
     assert browser.write() == "“Samples” is no number"
