@@ -1,8 +1,9 @@
-"""A path as a user gives it, and whether anything is there."""
+"""A path as a user gives it, and what there is."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Union
 
@@ -50,6 +51,18 @@ def is_there(path: Path) -> bool:
         except (FileNotFoundError, NotADirectoryError):
             return False
     return True
+
+
+def kind_of(path: Path) -> str:
+    """Return what there is if it is no regular file: "a folder", "a pipe", "a socket" or "a device"; else "".
+
+    To open a pipe may wait for ever, to read a terminal too, and to open a device may do harm.
+
+    Raises:
+        OSError: if there is nothing, or it cannot be found out.
+    """
+    kinds = {stat.S_IFREG: "", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(path.stat().st_mode), "a device")
 
 
 def _in_utf8(given: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A process that trains in children of its own and kills them: the driver of tests/test_runs.py, not a test itself.
+"""A process that trains in children of its own and kills them: the driver of a test in tests/runs/test_folder.py.
 
 Importing MXNet takes longer than a run of the tests, so it is done once, and each run is a fork.
 """
@@ -67,9 +67,8 @@ def finish(child: int) -> None:
 def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: float) -> dict:
     """Kill a run again and again, at random moments at most ``longest`` seconds after its start, then let it end.
 
-    One kill of three comes in the middle of writing a checkpoint.
-
-    If it ends by itself before, since the machine has become faster, all begins anew with half the time.
+    One kill of three comes in the middle of writing a checkpoint.  If the run ends before it is killed so often, since
+    the machine has become faster, all begins anew with half the time.
     """
     killed_in_writing, positions = 0, []
     while len(positions) < num_kills:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import math
 import os
-import stat
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.data.characters import LINE_END, with_line_feeds, without_blank_lines
 from d2lrnn.data.encodings import SAMPLE, damage, other_format, seeming_encoding, with_nul
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, kind_of, user_path
 
 MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB)
 
@@ -58,26 +57,18 @@ def reading(path: PathLike) -> Iterator[None]:
         raise CorpusError(f"{str(path)!r} cannot be read: a path cannot hold the character NUL") from error
 
 
-_KINDS = {
-    stat.S_IFDIR: "a folder: expected a text file",
-    stat.S_IFIFO: "a pipe: expected a file (evaluate reads standard input where it is named -)",
-    stat.S_IFSOCK: "a socket: expected a text file",
-    stat.S_IFCHR: "a device: expected a text file (evaluate reads standard input where it is named -)",
-    stat.S_IFBLK: "a device: expected a text file",
-}
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a regular file to read its bytes; reading a pipe or a terminal might never end.
+    """Open a regular file to read its bytes.
 
     Raises:
         CorpusError: for anything but a regular file, and for an error while the file is read.
     """
     with reading(path):
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind != stat.S_IFREG:
-            raise CorpusError(f"{path} is {_KINDS.get(kind, 'no file')}")
+        kind = kind_of(path)
+        if kind:
+            advice = " (evaluate reads standard input where it is named -)" if kind in ("a pipe", "a device") else ""
+            raise CorpusError(f"{path} is {kind}: expected a text file{advice}")
         with path.open("rb") as stream:
             yield stream
 

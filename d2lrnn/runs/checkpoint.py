@@ -172,7 +172,7 @@ def load_checkpoint(path: PathLike) -> Checkpoint:
     :mod:`d2lrnn.runs.contents`, its arrays by the names and shapes that follow from the description.
 
     Raises:
-        FileError: if the file cannot be read, or is no file but a FIFO or a device.
+        FileError: if the file cannot be read, or is no regular file but a pipe or a device.
         CheckpointError: if the file is no checkpoint, damaged, made up, or of another format version.
     """
     path = user_path(path)

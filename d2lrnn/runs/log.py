@@ -51,7 +51,7 @@ def read_log(path: PathLike) -> list[dict[str, Any]]:
     """Read a run's log line by line; a last line that a kill cut short is left out.
 
     Raises:
-        FileError: if the file cannot be read, or is no file but a FIFO or a device.
+        FileError: if the file cannot be read, or is no regular file but a pipe or a device.
         RunError: if there is no such file, or it is no such log.
     """
     path = user_path(path)

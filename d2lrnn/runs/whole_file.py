@@ -5,25 +5,24 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from d2lrnn.errors import naming
+from d2lrnn.paths import kind_of
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a file on a disk to read it, nothing else: to open a FIFO may wait for ever, to open a device may do harm.
+    """Open a regular file to read its bytes.
 
     Raises:
         FileError: if there is no such file, or it cannot be read; the message names it.
     """
     with naming(path):
-        mode = os.stat(path).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder open says what is wrong
-            kind = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")
+        kind = kind_of(path)
+        if kind not in ("", "a folder"):  # of a folder, open says what is wrong
             raise OSError(errno.EINVAL, f"{kind}, expected a file")
         return open(path, "rb")
 

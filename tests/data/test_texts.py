@@ -140,7 +140,7 @@ def test_what_is_no_text_is_told_what_it_is(tmp_path, content, what):
     ("name", "message"),
     [
         ("folder", "folder is a folder: expected a text file"),
-        ("pipe", "pipe is a pipe: expected a file (evaluate reads standard input where it is named -)"),
+        ("pipe", "pipe is a pipe: expected a text file (evaluate reads standard input where it is named -)"),
         ("/dev/ptmx", "/dev/ptmx is a device: expected a text file"),
         ("endless", "endless is a device: expected a text file"),
         ("circle", "circle cannot be read or is damaged (Too many levels of symbolic links)"),

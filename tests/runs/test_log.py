@@ -131,6 +131,6 @@ def test_a_log_beyond_reason_is_not_read(tmp_path):
 
 def test_only_a_file_is_read_as_a_log(tmp_path):
     os.mkfifo(tmp_path / LOG)
-    for path, reason in ((tmp_path, "a FIFO, expected a file"), ("/dev/zero", "a device, expected a file")):
+    for path, reason in ((tmp_path, "a pipe, expected a file"), ("/dev/zero", "a device, expected a file")):
         with pytest.raises(D2lrnnError, match=reason):
             read_history(Path(path))

@@ -233,7 +233,7 @@ def test_only_files_are_opened(tmp_path, capsys):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(places["socket"]))
     reasons = {
-        "fifo": "a FIFO, expected a file",
+        "fifo": "a pipe, expected a file",
         "socket": "a socket, expected a file",
         "round": "Too many levels of symbolic links",
         "folder": "Is a directory",
@@ -257,7 +257,7 @@ def test_a_corpus_that_is_a_fifo_is_not_waited_for(good, tmp_path, capsys):
     write_described(path, changed(meta, ("origin", "given"), str(fifo)), arrays)
     for command in (["evaluate"], ["sample", "--novelty"], ["play", "--port", "0", "--data-dir", str(tmp_path)]):
         assert cli.main([command[0], str(path), *command[1:]]) == 1
-        assert f"{fifo} is a pipe: expected a file" in capsys.readouterr().err
+        assert f"{fifo} is a pipe: expected a text file" in capsys.readouterr().err
 
 
 # Whatever is changed
