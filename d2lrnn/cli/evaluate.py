@@ -32,7 +32,7 @@ from d2lrnn.runs.trained import TrainedRun
 from d2lrnn.training.language_model import line_end, perplexity_on
 from d2lrnn.visible import in_a_line
 
-LINES_AT_ONCE = 512  # of --each-line, read before they are measured: lines of like lengths take less time together
+LINES_AT_ONCE = 512  # of --each-line, measured together: lines of like lengths take less time in one batch
 
 
 @dataclass(frozen=True)

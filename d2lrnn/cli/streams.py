@@ -1,4 +1,4 @@
-"""Standard output and standard error that are not there, or that nobody takes any more.
+"""Standard output and standard error that are missing, or to which nothing can be written any more.
 
 The rule: ``train`` goes on without its output, says so once on standard error, and its exit status is that of the
 training, since all that it makes stands in the run's folder.  The output of every other command is what the command is
@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# How writing fails that is no fault of d2lrnn's: the reader has ended, as `head` does; the disk is full, or the user's
-# share of it, or the file is as large as is allowed; the terminal is closed.
+# The errors of a lost output: its reader has ended, as `head` does; the disk is full, or the user's share of it, or the
+# file is as large as is allowed; the terminal is closed.
 LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -29,7 +29,7 @@ def complain(text: str) -> None:
 
 
 def discard(stream: Any) -> None:
-    """Drop what a stream has not yet written, and all that follows, or Python would complain of it when it ends."""
+    """Drop what a stream has not yet written, and all that follows; else Python would complain as it ends."""
     with contextlib.suppress(OSError, ValueError):  # a stream without a file behind it
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -55,7 +55,7 @@ def present() -> Iterator[None]:
 
 
 def _occupy() -> None:
-    """Let no file that is opened later be taken for standard output or error, to which MXNet writes its messages."""
+    """Occupy the descriptors 0 to 2, so that no file gets 1 or 2 later, to which MXNet writes its messages."""
     number = 0
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)

@@ -50,7 +50,6 @@ BATCH_SETTINGS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "va
 # The settings that only one learning rate schedule reads, with this schedule.
 SCHEDULES = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
-
 # The signals that stop a training.  SIGHUP comes when a terminal or a connection is closed.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -103,7 +102,7 @@ def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: Trai
 
 
 def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
-    """Return a training with the settings that the arguments hold; refuse those of another schedule."""
+    """Return a training's configuration with the settings that the arguments hold; refuse those of another schedule."""
     new = changed(config, args)
     for name in given_in(args, TrainConfig).keys() & SCHEDULES.keys():
         if new.lr_schedule != SCHEDULES[name]:
@@ -180,6 +179,7 @@ def _settle_position(training: Training, before: TrainConfig) -> None:
 
 
 def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
+    """Print the sizes of the corpus and the model, and what a user should know of the corpus."""
     if corpus.remark:
         print(f"caution  {corpus.remark}")
     size = sum(math.prod(param.shape) for param in named_parameters(model).values())

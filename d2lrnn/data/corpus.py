@@ -12,9 +12,8 @@ from d2lrnn.checks import check_number
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
 
-_WITHOUT_SPACES = re.compile(
-    "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
-)  # scripts of such languages
+# The scripts of languages without spaces between words: Thai and Lao, Japanese kana, Chinese characters.
+_WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +57,9 @@ class Corpus:
 
     @property
     def remark(self) -> str:
-        """What a user should know of the corpus: that its words are whole lines; an empty text where there is nothing.
+        """A warning if the words of the corpus are whole lines, else an empty text.
 
-        White space parts words, and Chinese, Japanese and Thai have none between them.
+        Words are what white space parts.  Chinese, Japanese and Thai have no white space between words.
         """
         words = self.vocab.idx_to_token[:10_000] if self.vocab.level == "word" else ()
         length = sum(map(len, words)) / max(len(words), 1)

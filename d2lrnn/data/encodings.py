@@ -1,4 +1,4 @@
-"""What a file is that is no UTF-8 text: its encoding or its format, as its bytes tell, and what to do about it."""
+"""Tell the encoding or the format of a file that is not UTF-8 text by its bytes, and say what to do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 
 SAMPLE = 2**16  # bytes that are judged
 
-# What begins with these bytes is no text: what it is, and the command that makes a text of it.
+# Formats other than text: the bytes that a file begins with, the format's name, the command that makes a text of it.
 _FORMATS = (
     (b"PK\x03\x04", "a zip archive (as are .docx, .odt and .epub)", "unzip {}"),
     (b"BZh", "a bzip2 archive", "bunzip2 {}"),
@@ -60,7 +60,7 @@ _COMMON_CHINESE = (
 
 
 def other_format(head: bytes, name: str) -> str | None:
-    """Return what a file is that begins as no text does, and what to do; None: it may be a text.
+    """Return which format other than text a file begins with, and what to do; None: it may be a text.
 
     Args:
         head: the file's first bytes, 512 or more if it has so many.
@@ -80,7 +80,7 @@ def other_format(head: bytes, name: str) -> str | None:
 
 
 def seeming_encoding(sample: bytes, name: str) -> str:
-    """Return in which encoding a text seems to be that is not UTF-8, and what to do.
+    """Return which encoding a text that is not UTF-8 seems to have, and what to do.
 
     Args:
         sample: about 64 KiB of the text, from the beginning of a line on.
@@ -97,7 +97,7 @@ def seeming_encoding(sample: bytes, name: str) -> str:
 
 
 def with_nul(sample: bytes, name: str) -> str:
-    """Return what a file seems to be that is UTF-8, if not for the NUL in it, and what to do.
+    """Return what a file of UTF-8 with the character NUL in it seems to be, and what to do.
 
     Args:
         sample: about 64 KiB of the file, beginning at an even place.
@@ -110,7 +110,7 @@ def with_nul(sample: bytes, name: str) -> str:
 
 
 def damage(sample: bytes) -> str | None:
-    """Return what to do about a text that is UTF-8 but for some bytes; None: it is not."""
+    """Return what to do about a text of which only some bytes are not UTF-8; None: most of them are not."""
     shown = sample.decode("utf-8", errors="replace").rstrip("\ufffd")
     wrong, others = shown.count("\ufffd"), sum(character > "\x7f" for character in shown)
     if others - wrong <= 4 * wrong:
@@ -146,7 +146,7 @@ def _whole_lines(sample: bytes) -> bytes:
 
 
 def _by_nul(sample: bytes) -> str | None:
-    """Return which UTF-16 it is whose characters are mostly Latin letters, of two bytes of which one is NUL."""
+    """Return which UTF-16 a text of mostly Latin letters is in, by the NUL in each; None: it is no such text."""
     first, second = sample[::2].count(0), sample[1::2].count(0)
     if first + second < len(sample) / 10 or 4 * min(first, second) > max(first, second):
         return None
@@ -154,13 +154,13 @@ def _by_nul(sample: bytes) -> str | None:
 
 
 def _best(sample: bytes, encodings: list[str]) -> str | None:
-    """Return the encoding in which a sample reads most like a text; None: it reads like a text in none of them."""
+    """Return the one of several encodings in which a sample reads most like a text; None: it does in none of them."""
     from charset_normalizer import from_bytes  # here, since hardly a run needs it
 
     matches = [match.encoding for match in from_bytes(sample, cp_isolation=encodings)]
     texts = {encoding: _decoded(sample, encoding) for encoding in encodings}
     japanese = [name for name in ("euc_jp", "cp932") if _share("[\u3041-\u30fa]", texts.get(name, "")) > 0.1]
-    if japanese:  # hiragana and katakana; what is no Japanese text has none, read as one
+    if japanese:  # there are hiragana and katakana; other texts, read as Japanese, have none
         return japanese[0]
     if {"big5", "gb18030"} <= set(matches):
         likelier = max(("gb18030", "big5"), key=lambda name: sum(texts[name].count(c) for c in _COMMON_CHINESE))

@@ -92,13 +92,16 @@ def fetch(
 
 
 def _reason(error: BaseException) -> str:
-    """Return in a few words why a download failed: of a chain of errors, what the innermost one says."""
+    """Return in a few words why a download failed: what the system says, if there is such an error in the chain."""
     chain: list[BaseException] = [error]
     while chain[-1].__cause__ or chain[-1].__context__:
         chain.append(chain[-1].__cause__ or chain[-1].__context__)  # type: ignore[arg-type]
-    system = [found for found in chain if isinstance(found, OSError) and found.strerror]
-    found = str(system[-1].strerror if system else chain[-1] if "Pool(" in str(error) else error)
-    return found if len(found) <= 200 else f"{found[:200]} ..."
+    by_the_system = [found.strerror for found in chain if isinstance(found, OSError) and found.strerror]
+    if by_the_system:
+        reason = str(by_the_system[-1])
+    else:  # a message with "Pool(" shows objects of urllib3; that of the innermost error is plainer
+        reason = str(chain[-1] if "Pool(" in str(error) else error)
+    return reason if len(reason) <= 200 else f"{reason[:200]} ..."
 
 
 class _Downloader:
@@ -114,7 +117,7 @@ class _Downloader:
         responses: list[Any] = []
         over = f"it took more than {limits.in_all:g} seconds"
 
-        def end() -> None:  # of a server that sends a few bytes now and then, so that each piece comes late
+        def end() -> None:  # a server may send a few bytes now and then, so that no piece is late
             for response in responses:
                 with suppress(OSError, ValueError):  # the response is over
                     response.raw.shutdown()

@@ -1,4 +1,4 @@
-"""From the bytes of a file to a text: UTF-8, one kind of line end; what is no such text is told what it seems to be."""
+"""Read a UTF-8 file as a text with one kind of line end; of any other file, say in the error what it seems to be."""
 
 from __future__ import annotations
 

@@ -226,8 +226,8 @@ class Vocab:
         nearest = difflib.get_close_matches(token, self.idx_to_token) if self.level == "word" else []
         if nearest:
             message += f", where the nearest are {', '.join(map(repr, nearest))}"
-        if "<unk>" in self:
-            message += "; write <unk> in its place"
+        if UNK in self:
+            message += f"; write {UNK} in its place"
         return message
 
     def _better_form(self, tokens: Sequence[str], num_unknown: int) -> str | None:
@@ -242,12 +242,12 @@ class Vocab:
 
     def __getattr__(self, name: str) -> Any:
         """Say what a name of d2l 0.17's vocabulary is called here."""
-        said = {
+        answers = {
             "to_tokens": "vocab.decode(ids) is their text, and vocab.idx_to_token[i] the token of one id",
             "token_freqs": "collections.Counter(tokens).most_common() has them",
             "unk": "an unknown token is an UnknownTokenError, unless the text itself has <unk>",
         }
-        more = f", a name of the book: {said[name]}" if name in said else ""
+        more = f", a name of the book: {answers[name]}" if name in answers else ""
         raise AttributeError(f"a Vocab has no {name}{more}")
 
     def __getitem__(self, tokens: Any) -> Any:

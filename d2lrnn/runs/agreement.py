@@ -93,7 +93,7 @@ def _same(found: float | None, expected: float | None) -> bool:
 
 
 def _model_of(settings: Any) -> Any:
-    """Return the configuration that a log's head tells; what is no such configuration, as it is."""
+    """Return the configuration in a log's head, or the value there if it is no configuration."""
     try:
         return None if settings is None else ModelConfig.from_dict(settings)
     except D2lrnnError:

@@ -38,8 +38,8 @@ BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of 
 TEXT = "text"  # what a language model's vocabulary is called
 _META = "meta.json"
 _PARAMETERS = "parameters/"  # stands before the names of the parameters
+_TRAINING = "training/"  # stands before the names of the arrays that the training needs to go on
 _WRONG = "the checkpoint's contents are not what they should be"
-_TRAINING = "training/"  # before the names of the arrays that the training needs to go on
 
 
 class CheckpointError(D2lrnnError):

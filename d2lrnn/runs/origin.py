@@ -21,7 +21,6 @@ from d2lrnn.runs.log import RunError
 
 CORPUS_OPTIONS = ("max_tokens", "level", "lines", "held_out")  # arguments of load_corpus that a checkpoint keeps
 
-
 # The end of the error where a run is asked to take another text.
 _WHAT_IS_POSSIBLE = (
     "a run keeps to the text that it began with. To learn from more text, train a new run on all of it together; to "

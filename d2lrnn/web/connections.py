@@ -1,4 +1,4 @@
-"""Accepts connections, no more than there is room for: whoever has waited longest without a request makes room."""
+"""Accepts connections, no more than there is room for; the oldest one without a request is closed to make room."""
 
 from __future__ import annotations
 
