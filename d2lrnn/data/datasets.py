@@ -47,6 +47,7 @@ def load_corpus(
 
     Raises:
         CorpusError: if the corpus or file is missing (CorpusNotFoundError) or is not what it should be.
+        FileError: for a path that the file system cannot have, or that may not be looked at.
         D2lrnnError: for a level, lines, or a held_out that the corpus cannot have.
     """
     named = CORPORA.get(str(name)) if isinstance(name, str) else None
