@@ -140,7 +140,7 @@ def batches(count):
         yield ids[:, :-1], ids[:, 1:]
 
 
-def train(model, count=3):
+def train(model, count=2):
     """Take steps, and return all that training leaves: the parameters and their gradients."""
     training = training_of(model, d2lrnn.TrainConfig(num_epochs=1, lr=0.1, optimizer="adam", theta=1.0, verbose=False))
     d2lrnn.set_seed(2)
