@@ -1,7 +1,8 @@
 """Make MXNet 1.9.1 importable on today's Pythons, and import it.
 
-Every other module takes MXNet from here, never by a plain ``import mxnet``.  So five things always come before that
-import: the checks of Python and of the environment, the ``numpy.bool`` alias, the thread count, the CUDA libraries.
+Every other module takes MXNet from here, never by a plain ``import mxnet``.  So what MXNet needs always comes before
+that import: the checks of Python, of the environment and of the packages, the thread count, the settings of malloc, the
+CUDA libraries, the ``numpy.bool`` alias.  What :mod:`d2lrnn._mxnet` puts right in MXNet follows the import at once.
 """
 
 from __future__ import annotations

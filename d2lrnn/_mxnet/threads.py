@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# Held while a graph is compiled or called, by whatever thread.  Gluon's blocks keep what they compile, and the names in
-# it, in attributes of their own: two threads that make the first call of one block would spoil both.  Holding the lock
-# for every call costs nothing that could be had: MXNet computes in one worker thread, whoever calls.
-GRAPHS = threading.RLock()
+# A thread holds this lock while it compiles or calls a graph.  Gluon's blocks keep a compiled graph, and the names in
+# it, in attributes: if two threads made the first call of one block at once, neither would get a whole graph.  Holding
+# the lock in every call costs no speed: MXNet computes in one worker thread, whichever thread calls.
+GRAPH_LOCK = threading.RLock()
 
 
 class _InEachThread(threading.local):
@@ -24,7 +24,8 @@ class _InEachThread(threading.local):
         begin: called once in every thread, before the thread first reads ``value``.
     """
 
-    def __init__(self, value: Any, begin: Callable[[], object] = lambda: None) -> None:  # Python's, for each thread
+    def __init__(self, value: Any, begin: Callable[[], object] = lambda: None) -> None:
+        # Python calls this function in each thread, with the same arguments.
         self.value = value
         begin()
 
@@ -53,9 +54,10 @@ def np_mode_in_every_thread(mxnet: Any, begin: Callable[[], object]) -> None:
 
 
 def names_for_all_threads(mxnet: Any) -> None:
-    """Let all threads count Gluon's names (``lstm0_``, ``lstm1_``) together, so that blocks of two threads can be one.
+    """Let all threads count Gluon's names (``lstm0_``, ``lstm1_``) together.
 
-    Gluon tells parameters by their names, and refuses a block whose parts have parameters of one name.
+    By default each thread begins with ``lstm0_``.  But Gluon refuses a block in which two parameters have one name, so
+    layers made in two threads could not become one model.
     """
     manager = mxnet.name.NameManager
 
@@ -70,13 +72,13 @@ def names_for_all_threads(mxnet: Any) -> None:
 
 
 def one_graph_at_a_time(mxnet: Any) -> None:
-    """Let every block of Gluon's hold :data:`GRAPHS` while its graph is compiled and called."""
+    """Let every block of Gluon's hold :data:`GRAPH_LOCK` while its graph is compiled and called."""
     block = mxnet.gluon.HybridBlock
     call = block._call_cached_op
 
     @functools.wraps(call)
     def locked(self: Any, *args: Any) -> Any:
-        with GRAPHS:
+        with GRAPH_LOCK:
             return call(self, *args)
 
     if not hasattr(call, "__wrapped__"):  # not locked yet

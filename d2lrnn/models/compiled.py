@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from d2lrnn._mxnet.threads import GRAPHS
+from d2lrnn._mxnet.threads import GRAPH_LOCK
 from d2lrnn._runtime import mx
 from d2lrnn.cells.compiled import Weights, clear_padding, dot
 from d2lrnn.cells.registry import CELLS
@@ -149,7 +149,7 @@ def keep_graphs(make: Callable[..., StackGraph], limit: int) -> Callable[..., An
     graphs: dict[tuple, StackGraph] = {}  # the one that was asked for last stands last
 
     def graph_for(*shape: Any) -> StackGraph:
-        with GRAPHS:
+        with GRAPH_LOCK:
             graph = graphs.pop(shape) if shape in graphs else make(*shape)
             graphs[shape] = graph
             if len(graphs) > limit:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from d2lrnn._mxnet.threads import GRAPHS
+from d2lrnn._mxnet.threads import GRAPH_LOCK
 from d2lrnn._runtime import mx
 from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
@@ -125,7 +125,7 @@ class Encoder(WatchfulGraphs):
             outputs, state = super().__call__(X, list(state), None, counted)
             return outputs, tuple(state)
         counted = self.check(X, state, counted)
-        with GRAPHS:
+        with GRAPH_LOCK:
             self.look_for_new_memory()
             outputs, state = self.call_graph(super().__call__, X, state, counted)
         return outputs, tuple(state)
@@ -265,7 +265,7 @@ class WithHead(WatchfulGraphs):
     def run(self, X, state: tuple, counted=None):
         """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
         counted = self.encoder.check(X, state, counted)
-        with GRAPHS:
+        with GRAPH_LOCK:
             self.look_for_new_memory()
             return self.encoder.call_graph(super().__call__, X, state, counted)
 

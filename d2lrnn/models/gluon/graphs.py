@@ -6,7 +6,7 @@ import copy
 from contextvars import ContextVar
 from typing import Any
 
-from d2lrnn._mxnet.threads import GRAPHS
+from d2lrnn._mxnet.threads import GRAPH_LOCK
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import memory_of, names_of
@@ -60,7 +60,7 @@ class StepGraphs(mx.gluon.HybridBlock):
         given = tuple(arg is not None for arg in args)
         padded = self.COUNTED is not None and self.COUNTED < len(args) and given[self.COUNTED]
         key = (_num_steps.get() if self.unrolls or padded else None, given)
-        with GRAPHS:
+        with GRAPH_LOCK:
             graph = self._graphs.pop(key, ((), None, [], None, None))
             self._cached_graph, self._cached_op, self._cached_op_args, self._in_format, self._out_format = graph
             results = super()._call_cached_op(*args)
