@@ -3,9 +3,11 @@
 from itertools import product
 
 import pytest
+from parity import projections
 
-from d2lrnn import CELLS, CONFIGS, Cell, D2lrnnError, ModelConfig, build_model, named_parameters
+from d2lrnn import CELLS, CONFIGS, Cell, D2lrnnError, ModelConfig, build_model, named_parameters, rnn_layer
 from d2lrnn.models import parameter_shapes
+from d2lrnn.models.gluon import facts
 
 VOCAB_SIZE = 7
 MINE = Cell(max, max, gates="abc", products=("ca", "b"), num_states=3, num_biases=2)  # a model is made, but never run
@@ -18,13 +20,13 @@ def shapes_of(model):
 @pytest.mark.parametrize("cell", [*CELLS, "mine"])
 def test_the_shapes_are_those_of_the_model(cell, monkeypatch):
     monkeypatch.setitem(CELLS, "mine", MINE)
-    projections = {"num_projections": 3} if CELLS[cell].projected else {}
-    width = projections.get("num_projections", 5)
+    narrow = {"num_projections": 3} if CELLS[cell].projected else {}
+    width = narrow.get("num_projections", 5)
     more = [{}, {"num_outputs": 4}, {"embed_size": 6}, {"embed_size": width, "tie_weights": True}]
     for kind, num_layers, bidirectional, extra in product(("scratch", "fast", "gluon"), (1, 2, 3), (False, True), more):
         if kind == "gluon" or "embed_size" not in extra:
             if not (bidirectional and "tie_weights" in extra):
-                config = ModelConfig(kind, cell, 5, num_layers, bidirectional, **projections, **extra)
+                config = ModelConfig(kind, cell, 5, num_layers, bidirectional, **narrow, **extra)
                 expected = shapes_of(build_model(config, VOCAB_SIZE))
                 assert list(parameter_shapes(config, VOCAB_SIZE).items()) == list(expected.items()), config
 
@@ -62,3 +64,12 @@ def test_a_vocabulary_has_a_size(vocab_size):
 def test_the_named_configurations():
     shapes = parameter_shapes(CONFIGS["large"].model, 10_000)
     assert sum(rows * (rest[0] if rest else 1) for rows, *rest in shapes.values()) == 66_034_000
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_memory_of_a_state_is_that_of_its_arrays(cell, monkeypatch):
+    layer, reckoned = rnn_layer(cell, 6, 3, True, **projections(cell)), []
+    size = sum(array.size for array in layer.begin_state(batch_size=2))
+    monkeypatch.setattr(facts, "check_state", lambda batch_size, widths: reckoned.append(batch_size * sum(widths)))
+    facts.check_state_of([layer, layer], 2)
+    assert reckoned == [2 * size]

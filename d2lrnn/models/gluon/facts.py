@@ -123,8 +123,11 @@ def check_state_of(layers: Iterable, batch_size: int) -> None:
     Raises:
         D2lrnnError: if it cannot, or ``batch_size`` is no whole number of at least 1.
     """
-    facts = map(facts_of, layers)
-    check_state(batch_size, (2 * one.num_hiddens * one.num_layers * one.num_directions for one in facts))
+    widths = []
+    for facts in map(facts_of, layers):
+        one_direction = cell_named(facts.cell).state_widths(facts.num_hiddens, facts.num_projections)
+        widths += one_direction * facts.num_layers * facts.num_directions
+    check_state(batch_size, widths)
 
 
 def ignored_options(layer) -> dict[str, bool]:

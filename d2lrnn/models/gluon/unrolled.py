@@ -5,12 +5,11 @@ from __future__ import annotations
 from d2lrnn._runtime import mx
 from d2lrnn.cells.declaration import cell_named
 from d2lrnn.cells.registry import CELLS
-from d2lrnn.checks import check_state
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.equations import run_equations
-from d2lrnn.models.gluon.facts import GLUON_NAMES, check_layer_sizes, shapes_by_kind
+from d2lrnn.models.gluon.facts import GLUON_NAMES, check_layer_sizes, check_state_of, shapes_by_kind
 from d2lrnn.models.gluon.graphs import StepGraphs, num_steps_of
 from d2lrnn.nd_arrays import takes_nd
 
@@ -68,7 +67,7 @@ class UnrolledLayer(StepGraphs):
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None, dtype: str = "float32") -> list:
         """Return the zero state ``H``, or ``H, C``, each of shape (num_directions, batch_size, width)."""
-        check_state(batch_size, (shape[-1] * self.num_directions for shape in self._state_shapes(1)))
+        check_state_of([self], batch_size)
         return [mx.np.zeros(shape, dtype=dtype, ctx=as_ctx(ctx)) for shape in self._state_shapes(batch_size)]
 
     def _state_shapes(self, batch_size: int) -> list[tuple[int, ...]]:
