@@ -61,7 +61,7 @@ def predict_batch(
     """
     num_preds = check_whole("num_preds", num_preds, 0, MAX_PRED_LEN)
     rows = encode_prefixes(prefixes, model, vocab)
-    check_room(model, len(rows), len(rows) * (max(map(len, rows)) + num_preds), size=3 * 4)
+    check_room(model, len(rows), len(rows) * (max(map(len, rows)) + num_preds), size=3 * 4)  # three arrays of float32
     written = _write(writer_of(model, ctx), rows, num_preds)
     return [vocab.decode([*map(int, row), *ids]) for row, ids in zip(rows, written)]
 

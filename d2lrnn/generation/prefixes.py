@@ -40,14 +40,15 @@ def encode_prefixes(prefixes: Sequence[str], model: LanguageModel, vocab: Vocab)
     return [encode_prefix(prefix, vocab) for prefix in prefixes]
 
 
-def check_room(model: LanguageModel, num_rows: int, num_tokens: int, size: int) -> None:
+def check_room(model: LanguageModel, num_rows: int, num_tokens: int, size: int = 10 * 8) -> None:
     """Check that memory can hold texts and what a model computes for one token of each.
 
     Args:
         model: the model that is to write.
         num_rows: texts that are written at once.
         num_tokens: of all texts together.
-        size: bytes for each of the model's outputs, in all arrays that are computed from the logits.
+        size: bytes for each of the model's outputs, in all arrays that are computed from the logits; by default those
+            of sampling and of a beam search, ten arrays of float64.
 
     Raises:
         D2lrnnError: if it cannot.

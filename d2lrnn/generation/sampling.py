@@ -112,7 +112,7 @@ def stream(
         raise D2lrnnError(f"num_preds has {len(counts)} numbers for {len(rows)} prefixes: expected one each, or one")
     width = sampling.beam_width
     num_tokens = width * max(map(sum, zip(map(len, rows), counts))) if width else sum(map(len, rows)) + sum(counts)
-    check_room(model, width or len(rows), num_tokens, size=10 * 8)
+    check_room(model, width or len(rows), num_tokens)
     drafts = [Draft(i, row.tolist(), count) for i, (row, count) in enumerate(zip(rows, counts))]
     write = search_all if sampling.beam_width else draw_all
     return _as_written(write(writer_of(model), drafts, rules), vocab, rules.stop)

@@ -141,7 +141,7 @@ def _stream(
     if sampling is not None and sampling.stop is not None:
         raise D2lrnnError(f"stop is {sampling.stop!r}: a form ends where it must, so leave stop out")
     forms, given = zip(*map(_by_code_points, forms, given))
-    check_room(model, len(forms), sum(sum(form.lengths) for form in forms), size=10 * 8)
+    check_room(model, len(forms), sum(sum(form.lengths) for form in forms))  # before the masks are made
     masks, unread = [], []  # unread: each row's characters that the vocabulary lacks, by place
     for form, row in zip(forms, given):
         unread.append({place: character for place, character in row.items() if character not in vocab})

@@ -149,11 +149,12 @@ def writer_of(model: LanguageModel, ctx: ContextLike = None) -> GreedyWriter | P
         writer = kept.writer_for(model, stack)
     if writer is None:
         return ProtocolWriter(model, ctx)
-    own = model.begin_state(1)[0].ctx
-    if ctx is not None and as_ctx(ctx) != own:
-        raise D2lrnnError(
-            f"ctx is {ctx}, but the model's parameters are on {own}: leave ctx out, or make the model there"
-        )
+    if ctx is not None:
+        own = model.begin_state(1)[0].ctx
+        if as_ctx(ctx) != own:
+            raise D2lrnnError(
+                f"ctx is {ctx}, but the model's parameters are on {own}: leave ctx out, or make the model there"
+            )
     return writer
 
 
