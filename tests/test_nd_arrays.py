@@ -177,7 +177,7 @@ def test_a_model_takes_nd(kind):
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["rnn of d2lrnn", "rnn of the notes"])
-def test_a_model_of_functions_in_nd_trains_as_one_in_np(own, tiny_corpus):
+def test_a_model_of_functions_in_nd_trains_as_one_in_np(own):
     """The parameters, the state and the equations may be the reader's, written as in the notes."""
 
     def get_params(vocab_size, num_hiddens, ctx):
