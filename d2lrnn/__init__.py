@@ -21,10 +21,11 @@ def __getattr__(name: str) -> _Any:
         _importlib.reload(_sys.modules[__name__])
         if name in globals():
             return globals()[name]
-    if _answer(name):
-        # Python replaces the AttributeError of a name in `from d2lrnn import ...` by a sentence of its own.
-        raise (ImportError if _is_from_import() else AttributeError)(_answer(name))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    answer = _answer(name)
+    if answer is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Python replaces the AttributeError of a name in `from d2lrnn import ...` by a sentence of its own.
+    raise (ImportError if _is_from_import() else AttributeError)(answer)
 
 
 # `python -m d2lrnn` and the command `d2lrnn` import this file first.  The command line does not use these names: a

@@ -70,8 +70,8 @@ def answer(name: str) -> str | None:
     """Return the sentence that says what a name of the book is called in d2lrnn; None: the book has no such name."""
     if name not in ANSWERS:
         return None
-    said = ANSWERS[name] if ANSWERS[name] is _D2L else f"write d2lrnn.{ANSWERS[name]}"
-    return f"d2lrnn has nothing called {name}, a name of the book: {said}"
+    advice = ANSWERS[name] if ANSWERS[name] is _D2L else f"write d2lrnn.{ANSWERS[name]}"
+    return f"d2lrnn has nothing called {name}, a name of the book: {advice}"
 
 
 def refuse_batches(load: Function) -> Function:
@@ -82,8 +82,8 @@ def refuse_batches(load: Function) -> Function:
 
     @functools.wraps(load)
     def checked(*args: Any, **options: Any) -> Any:
-        theirs = {"batch_size", "num_steps", "use_random_iter"} & set(options)
-        if theirs or len(args) > 1 and isinstance(args[1], int):
+        of_the_book = {"batch_size", "num_steps", "use_random_iter"} & set(options)
+        if of_the_book or len(args) > 1 and isinstance(args[1], int):
             found = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in options.items())])
             raise D2lrnnError(
                 f"{load.__name__}({found}) has the book's batch_size and num_steps: write corpus = {load.__name__}(), "

@@ -25,7 +25,7 @@ def is_nd(value: Any) -> bool:
 def as_np(value: Any) -> Any:
     """Return an array, or the arrays in a list, a tuple or a dictionary, as np arrays; other values stay as they are.
 
-    A list stays of its class, so that one with further attributes keeps them.
+    A list keeps its class and its further attributes, such as the ``ids`` of one-hot matrices.
     """
     return _mapped(value, lambda array: array.as_np_ndarray() if is_nd(array) else array)
 

@@ -27,9 +27,8 @@ class Dropout:
     outputs: float = _share()  # of the last layer's outputs
     words: float = _share()  # of the vocabulary; a dropped word is dropped everywhere in the batch
     weights: float = _share()  # of the weights from the hidden state to itself
-    locked: bool = setting(
-        False, None
-    )  # one mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287)
+    # One mask for all time steps of a row (Gal and Ghahramani 2016, arXiv 1512.05287).
+    locked: bool = setting(False, None)
 
     def __post_init__(self) -> None:
         parts = {name: f"dropout of {name}" for name in ("inputs", "outputs", "words", "weights")}
