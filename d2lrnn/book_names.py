@@ -75,9 +75,9 @@ def answer(name: str) -> str | None:
 
 
 def refuse_batches(load: Function) -> Function:
-    """Return a function that loads a corpus, and refuses the arguments with which the book's makes batches too.
+    """Return a function that loads a corpus and refuses the book's ``batch_size`` and ``num_steps``.
 
-    In d2l 0.17 ``load_data_time_machine(32, 35)`` returns batches and a vocabulary.
+    In d2l 0.17 ``load_data_time_machine(32, 35)`` makes batches too, and returns them with a vocabulary.
     """
 
     @functools.wraps(load)

@@ -58,4 +58,4 @@ def _reduce_graph(graph: Any) -> tuple:
 
 
 def no_graph() -> None:
-    """Return what a block of Gluon's has in place of a graph that is still to be compiled."""
+    """Return None, which a block of Gluon's holds until its graph is compiled."""

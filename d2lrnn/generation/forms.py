@@ -19,7 +19,6 @@ from d2lrnn.generation.search import Mask
 # loaded with line ends as spaces.
 SAME = ("，,､", "。.．｡", "！!", "？?", "；;", "：:", "、､", "\n ")
 
-
 MAX_LENGTH = 10_000  # characters of a line; Form.places has an entry for each
 
 

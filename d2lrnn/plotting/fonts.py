@@ -28,7 +28,6 @@ PREFERRED = (
     "SimHei",
 )
 
-
 # A package of requirements.txt that holds nothing but fonts (SIL Open Font License 1.1), and the file that is used.
 FONT_PACKAGE, FONT_FILE = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
 

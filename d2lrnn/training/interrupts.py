@@ -32,7 +32,7 @@ class _First:
 
 @contextmanager
 def on_first(act: Callable[[int], None], *numbers: int) -> Iterator[None]:
-    """Within the block, call ``act`` when a signal first comes; when it comes again, it does what it did before.
+    """Within the block, call ``act`` when a signal first comes; the second time, the signal acts as before the block.
 
     For example, a second Ctrl-C raises KeyboardInterrupt.  ``act`` gets the signal's number; it runs between any two
     instructions of Python, so it should only set a flag.

@@ -129,7 +129,7 @@ class Training:
         return history
 
     def halt(self, how: str = "interrupted") -> None:
-        """Ask the run to stop after the present batch, as a signal's handler or a function that :meth:`run` calls may.
+        """Ask the run to stop after the present batch; for signals' handlers, and for functions that :meth:`run` calls.
 
         The run then returns its history, whose ``stopped`` begins with ``how``.  It can go on from where it stands.
         """
