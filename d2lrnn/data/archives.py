@@ -27,6 +27,7 @@ def read_texts(path: Path, names: list[str], max_bytes: int = MAX_BYTES) -> list
         CorpusError: if the archive or a text is damaged or too large, or a text is missing or not UTF-8.
     """
     members: dict[str, Callable]
+    called = {name: f"{path}: {name}" for name in names}  # in errors
     with reading(path), ExitStack() as stack:
         if path.suffix == ".zip":
             archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(opened(path))))
@@ -35,12 +36,13 @@ def read_texts(path: Path, names: list[str], max_bytes: int = MAX_BYTES) -> list
             members = _members_of_tar(stack.enter_context(opened(path)), path, stack)
         else:
             siblings = {name: path.with_name(name) for name in names}
+            called = {name: str(file) for name, file in siblings.items()}
             members = {name: partial(file.open, "rb") for name, file in siblings.items() if file.is_file()}
         members = {PurePosixPath(name).name: open_member for name, open_member in members.items()}
         missing = [name for name in names if name not in members]
         if missing:
             raise CorpusError(f"{path} is damaged or lacks {', '.join(missing)}: expected {', '.join(names)}")
-        return [decode(stack.enter_context(members[name]()), f"{path}: {name}", max_bytes) for name in names]
+        return [decode(stack.enter_context(members[name]()), called[name], max_bytes) for name in names]
 
 
 def _members_of_tar(file: IO[bytes], path: Path, stack: ExitStack) -> dict[str, Callable]:

@@ -6,19 +6,20 @@ import codecs
 import re
 import shlex
 import zlib
+from pathlib import Path
 
 SAMPLE = 2**16  # bytes that are judged
 
 # Formats other than text: the bytes that a file begins with, the format's name, the command that makes a text of it.
 _FORMATS = (
     (b"PK\x03\x04", "a zip archive (as are .docx, .odt and .epub)", "unzip {}"),
-    (b"BZh", "a bzip2 archive", "bunzip2 {}"),
-    (b"\xfd7zXZ\0", "an xz archive", "unxz {}"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unzstd {}"),
+    (b"BZh", "a bzip2 archive", "bunzip2 < {} > new.txt"),
+    (b"\xfd7zXZ\0", "an xz archive", "unxz < {} > new.txt"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unzstd < {} > new.txt"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x {}"),
     (b"Rar!\x1a\x07", "a RAR archive", "unrar x {}"),
     (b"%PDF-", "a PDF document", "pdftotext {}"),
-    (b"{\\rtf", "an RTF document", "unrtf --text {}"),
+    (b"{\\rtf", "an RTF document", "unrtf --text {} > new.txt"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Microsoft Office", "libreoffice --convert-to txt:Text {}"),
     (b"\x89PNG\r\n\x1a\n", "a picture (PNG)", ""),
     (b"\xff\xd8\xff", "a picture (JPEG)", ""),
@@ -68,11 +69,11 @@ def other_format(head: bytes, name: str) -> str | None:
     """
     for magic, what, command in _FORMATS:
         if head.startswith(magic) and (magic != b"BZh" or head[4:10] == b"1AY&SY"):
-            return _advice(what, command.format(shlex.quote(name)))
+            return _advice(what, command.format(_quoted(name)))
     if head.startswith(b"\x1f\x8b"):
         return _advice(*_gzip(head, name))
     if head[257:262] == b"ustar":
-        return _advice("a tar archive", f"tar -xf {shlex.quote(name)}")
+        return _advice("a tar archive", f"tar -xf {_quoted(name)}")
     for mark, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return _conversion(encoding, encoding, name)
@@ -106,16 +107,29 @@ def with_nul(sample: bytes, name: str) -> str:
     found = _by_nul(sample)
     if found:
         return _conversion(*_SIXTEEN_BIT[found], name)
-    return f"expected text; if it is one, drop them with `tr -d '\\000' < {shlex.quote(name)} > new.txt`"
+    return f"expected text; if it is one, drop them with `tr -d '\\000' < {_quoted(name)} > new.txt`"
 
 
-def damage(sample: bytes) -> str | None:
-    """Return what to do about a text of which only some bytes are not UTF-8; None: most of them are not."""
+def damage(sample: bytes, name: str) -> str | None:
+    """Return what to do about a text of which only some bytes are not UTF-8; None: most of them are not.
+
+    Args:
+        sample: about 64 KiB of the text, with the first such byte.
+        name: the file's, for the command.
+    """
     shown = sample.decode("utf-8", errors="replace").rstrip("\ufffd")
     wrong, others = shown.count("\ufffd"), sum(character > "\x7f" for character in shown)
     if others - wrong <= 4 * wrong:
         return None
-    return "the rest is: mend this place, or drop such bytes with `iconv -c -f UTF-8 -t UTF-8 old.txt > new.txt`"
+    command = f"iconv -c -f UTF-8 -t UTF-8 < {_quoted(name)} > new.txt"
+    return f"the rest is: mend this place, or drop such bytes with `{command}`"
+
+
+def _quoted(name: str) -> str:
+    """Return a file as a word of a shell command; a text that is no file has to be written to one first."""
+    if not Path(name).is_file():
+        return "old.txt"
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def _advice(what: str, command: str) -> str:
@@ -123,7 +137,7 @@ def _advice(what: str, command: str) -> str:
 
 
 def _conversion(what: str, encoding: str, name: str) -> str:
-    return f"it seems to be {what}: convert it with `iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > new.txt`"
+    return f"it seems to be {what}: convert it with `iconv -f {encoding} -t UTF-8 < {_quoted(name)} > new.txt`"
 
 
 def _gzip(head: bytes, name: str) -> tuple[str, str]:
@@ -131,10 +145,10 @@ def _gzip(head: bytes, name: str) -> tuple[str, str]:
         begin = zlib.decompressobj(wbits=31).decompress(head, 512)
     except zlib.error:
         begin = b""
-    name = shlex.quote(name)
+    name = _quoted(name)
     if begin[257:262] == b"ustar":
         return "a gzipped tar archive", f"tar -xzf {name}"
-    return "a gzip archive", f"gunzip {name}"
+    return "a gzip archive", f"gunzip < {name} > new.txt"
 
 
 def _whole_lines(sample: bytes) -> bytes:

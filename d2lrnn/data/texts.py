@@ -171,7 +171,7 @@ def _not_utf8(error: UnicodeDecodeError, what: str, size: int, line: int, last: 
         start = len(data) - 1
     begin = 0 if start < SAMPLE // 2 else data.rfind(b"\n", 0, start) + 1
     sample = data[begin : begin + SAMPLE]
-    advice = damage(sample) or seeming_encoding(sample, what)
+    advice = damage(sample, what) or seeming_encoding(sample, what)
     return f"{what} is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {offset}, in line {line}; {advice}"
 
 

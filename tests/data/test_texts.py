@@ -3,7 +3,10 @@
 import bz2
 import gzip
 import io
+import lzma
 import os
+import shutil
+import subprocess
 import tarfile
 import tracemalloc
 import unicodedata
@@ -94,7 +97,7 @@ def test_a_text_in_another_encoding_is_told_which_and_how_to_convert_it(tmp_path
     for read in (load_text, lambda path: load_ids(path, Vocab("ab"))):
         with pytest.raises(CorpusError) as caught:
             read(path)
-        assert str(caught.value).endswith(f": convert it with `iconv -f {name} -t UTF-8 '{path}' > new.txt`")
+        assert str(caught.value).endswith(f": convert it with `iconv -f {name} -t UTF-8 < '{path}' > new.txt`")
 
 
 @pytest.mark.parametrize(
@@ -104,10 +107,10 @@ def test_a_text_in_another_encoding_is_told_which_and_how_to_convert_it(tmp_path
             zipped("a"),
             "it is a zip archive (as are .docx, .odt and .epub): expected UTF-8 text; get the text by `unzip",
         ),
-        (gzip.compress(b"some text"), "it is a gzip archive: expected UTF-8 text; get the text by `gunzip"),
+        (gzip.compress(b"some text"), "it is a gzip archive: expected UTF-8 text; get the text by `gunzip < "),
         (tarred(b"some text", "w:gz"), "it is a gzipped tar archive: expected UTF-8 text; get the text by `tar -xzf"),
         (tarred(b"some text", "w:"), "it is a tar archive: expected UTF-8 text; get the text by `tar -xf"),
-        (bz2.compress(b"some text"), "it is a bzip2 archive: expected UTF-8 text; get the text by `bunzip2"),
+        (bz2.compress(b"some text"), "it is a bzip2 archive: expected UTF-8 text; get the text by `bunzip2 < "),
         (b"%PDF-1.4\n% all in ASCII\n", "it is a PDF document: expected UTF-8 text; get the text by `pdftotext"),
         (b"\x89PNG\r\n\x1a\n\0\0", "it is a picture (PNG): expected UTF-8 text"),
         (b"\xff\xd8\xff\xe0", "it is a picture (JPEG): expected UTF-8 text"),
@@ -131,6 +134,46 @@ def test_what_is_no_text_is_told_what_it_is(tmp_path, content, what):
     with pytest.raises(CorpusError) as caught:
         load_corpus(path)
     assert str(caught.value).startswith(str(path)) and what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "tool"),
+    [
+        (TRADITIONAL.encode("big5"), "iconv"),
+        (ENGLISH.encode("utf-16-le"), "iconv"),
+        (TRADITIONAL.encode() + b"\xff", "iconv"),
+        (TRADITIONAL.encode() + b"\0", "tr"),
+        (gzip.compress(TRADITIONAL.encode()), "gunzip"),
+        (bz2.compress(TRADITIONAL.encode()), "bunzip2"),
+        (lzma.compress(TRADITIONAL.encode()), "unxz"),
+    ],
+    ids=["Big5", "UTF-16", "a wrong byte", "NUL", "gzip", "bzip2", "xz"],
+)
+@pytest.mark.parametrize("name", ["it's.txt", "-dash.txt"])
+def test_the_command_that_is_named_makes_a_text_of_the_file(tmp_path, monkeypatch, name, content, tool):
+    """The file's name has no ending that says what it is, has a quotation mark, or begins like an option."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / name, content)
+    with pytest.raises(CorpusError) as caught:
+        load_corpus(name)
+    subprocess.run(["bash", "-c", str(caught.value).split("`")[1]], check=True)
+    assert (tmp_path / "new.txt").read_text("utf-8") in (TRADITIONAL, ENGLISH)
+
+
+def test_what_is_no_file_is_not_named_in_a_command(tmp_path):
+    with pytest.raises(CorpusError) as caught:
+        load_ids(io.BytesIO(FRENCH.encode("latin-1")), Vocab("ab"))
+    assert str(caught.value).startswith("standard input is not UTF-8: byte 0xf9 at offset 1, in line 1; it seems to be")
+    assert str(caught.value).endswith("`iconv -f WINDOWS-1252 -t UTF-8 < old.txt > new.txt`")
+    for split in ("train", "test"):
+        written(tmp_path / f"ptb.{split}.txt", b"a b")
+    bad = written(tmp_path / "ptb.valid.txt", FRENCH.encode("latin-1"))
+    with pytest.raises(CorpusError) as caught:
+        load_corpus("ptb", data_dir=tmp_path)
+    assert str(caught.value).startswith(f"{bad} is not UTF-8: byte 0xf9")
+    assert str(caught.value).endswith(f"`iconv -f WINDOWS-1252 -t UTF-8 < {bad} > new.txt`")
 
 
 # What is no regular file
