@@ -106,6 +106,6 @@ def check_docstrings(optimize: int) -> None:
     """
     if optimize >= 2:
         raise UnsupportedPlatformError(
-            "MXNet 1.9.1 cannot be imported by `python -OO`, which throws away the docstrings that MXNet puts its own "
-            "together of: use `python -O` or plain `python`, and unset PYTHONOPTIMIZE if it is 2."
+            "MXNet 1.9.1 cannot be imported by `python -OO`, which drops the docstrings that MXNet needs: "
+            "use `python -O` or plain `python`, and unset PYTHONOPTIMIZE if it is 2."
         )
