@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         if error.errno not in LOST or error.filename is not None:
             raise
         discard(sys.stdout)
-        complain(str(error))
+        complain(f"standard output is lost ({error.strerror}): the rest of the output is not shown")
         return 1
 
 
