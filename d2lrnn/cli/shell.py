@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -29,13 +28,19 @@ def joined(words: Iterable[str], shown: Callable[[str], str] = visible) -> str:
         words: of a command.
         shown: :func:`d2lrnn.visible.visible`; for an error, :func:`d2lrnn.visible.in_a_line`.
     """
-    return " ".join(shlex.quote(word) if shown(word) == word else _escaped(word, shown) for word in words)
+    return " ".join(shlex.quote(word) if _shown(word, shown) == word else _escaped(word, shown) for word in words)
+
+
+def _shown(text: str, shown: Callable[[str], str]) -> str:
+    """Return a text as standard output shows it, whose encoding may lack some of its characters."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown(text).encode(encoding, "replace").decode(encoding)
 
 
 def _escaped(word: str, shown: Callable[[str], str]) -> str:
-    r"""Return a word with characters that cannot be shown as bash, zsh and ksh read them, such as ``$'a\033'``."""
+    r"""Return a word as bash, zsh and ksh read it, such as ``$'a\033'``: its bytes in UTF-8 for what is not shown."""
     try:
-        bytes_of = {c: os.fsencode(c) for c in word if shown(c) != c}
+        bytes_of = {c: c.encode("utf-8", "surrogateescape") for c in word if _shown(c, shown) != c}
     except UnicodeEncodeError:  # half a surrogate pair, which no command line can hold
         return shlex.quote(shown(word))
     pieces = (

@@ -1,6 +1,7 @@
 """Commands as they are printed: a user pastes them, and they do what is said."""
 
 import argparse
+import io
 import os
 import shlex
 import subprocess
@@ -87,6 +88,17 @@ def test_what_is_printed_can_be_pasted_whatever_the_values_are():
             assert shlex.split(line) == words
         args = parser.parse_args(words)
         assert (Path.cwd() / args.run, args.prefix, args.imports) == (Path.cwd() / text, [text], [text])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
+def test_what_the_output_cannot_encode_can_be_pasted_too(monkeypatch, encoding):
+    meant = ["--prefix=我们", "d\xe9j\xe0 é", "it's 我", "\udce9我"]
+    with io.TextIOWrapper(io.BytesIO(), encoding) as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        line = joined(meant)
+    assert line.encode(encoding).decode(encoding) == line
+    monkeypatch.undo()
+    assert words_of(line) == meant
 
 
 def test_what_no_command_line_can_hold_is_shown():
