@@ -88,9 +88,10 @@ def test_the_user_sees_the_sentence_alone(arguments):
 
 def test_python_without_docstrings_is_refused_in_a_sentence():
     result = python("-OO", "-c", "import d2lrnn")
-    assert only_line(result.stderr).startswith(
-        "MXNet 1.9.1 cannot be imported by `python -OO`, which drops the docstrings "
+    said = (
+        "MXNet 1.9.1 cannot be imported by `python -OO`, which drops the docstrings that MXNet needs: use `python -O`"
     )
+    assert only_line(result.stderr).startswith(said)
     assert result.returncode == 1
     assert "--num-epochs" in python("-OO", "-m", "d2lrnn", "train", "--help").stdout
     check_docstrings(1)
