@@ -163,7 +163,8 @@ def equations_of(model) -> tuple[Stack, list] | None:
     if embedding is not None:  # E[id] @ W equals (E @ W)[id], so the embedding can become part of W_x
         for name in stack.param_names[: len(CELLS[stack.cell].param_names)]:
             if name.split(".")[-1].startswith("W_x"):
-                values[name] = embedding @ values[name]
+                with numpy.errstate(over="ignore", invalid="ignore"):  # who uses the product says that it is no number
+                    values[name] = embedding @ values[name]
     ctx = device_of(model.dense.weight)
     return stack, [mx.np.array(values[name], dtype=values[name].dtype, ctx=ctx) for name in stack.param_names]
 

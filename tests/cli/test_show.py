@@ -200,6 +200,21 @@ def test_gates_of_weights_whose_sums_overflow(save, show, options):
     assert status == 1 and re.search(NO_NUMBERS, out)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_weights_whose_product_with_the_embedding_overflows_are_said_in_one_line(save, show, capsys, cell):
+    """The writer reads E W in place of E and W; a warning of NumPy's would be an error here."""
+
+    def enlarge(weights):
+        weights[...] = 1e38
+        return weights
+
+    folder = save(cell=cell, embed_size=6, change=enlarge)
+    status, out = show(folder, "--what", "gates")
+    assert status == 1 and re.fullmatch(f"d2lrnn: the model's logits {NO_NUMBERS}.\\n", out)
+    assert cli.main(["sample", str(folder)]) == 1
+    assert re.fullmatch(f"d2lrnn: the model's logits {NO_NUMBERS}.\\n", capsys.readouterr().err)
+
+
 def test_a_run_that_is_not_there(show, tmp_path):
     assert f"{tmp_path / 'model.d2lrnn'} is not there: expected a folder that `train` wrote" in show(tmp_path)[1]
 
