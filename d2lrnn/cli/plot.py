@@ -16,8 +16,9 @@ def plot(args: argparse.Namespace) -> int:
     logs = {name if names.count(name) == 1 else str(run): read_epochs(run) for name, run in zip(names, args.runs)}
     plot_history({name: log.history for name, log in logs.items()}, args.out, ", ".join(logs))
     for name, log in logs.items():
-        if log.missing:
-            print(f"gap      {name}: its log has no {log.history.measure} of {_epochs(log.missing)}")
+        for measure, numbers in log.missing.items():
+            if numbers:
+                print(f"gap      {name}: its log has no finite {measure} of {_epochs(numbers)}")
         if log.doubled:
             print(f"doubled  {name}: its log has several lines of {_epochs(log.doubled)}, the last one is drawn")
     print(f"picture  {args.out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -89,7 +90,7 @@ class LoggedEpochs:
     """The epochs that a log tells of."""
 
     history: History  # an epoch that the log does not tell of has no measures
-    missing: list[int]  # epochs, from 1 to the last one, without the measure that the run is judged by
+    missing: dict[str, list[int]]  # by measure that is drawn: epochs without a finite number, from 1 to the last one
     doubled: list[int]  # epochs with several lines, of which the last one counts
 
 
@@ -121,8 +122,18 @@ def read_epochs(run: PathLike) -> LoggedEpochs:
     known = history.numbered(history.measure)
     if not known:
         raise RunError(f"{path} tells of no epoch yet: wait until the first one is over")
-    missing = [number for number in range(1, len(history.epochs) + 1) if number not in known]
-    return LoggedEpochs(history, missing, sorted(doubled))
+    return LoggedEpochs(history, _missing(history), sorted(doubled))
+
+
+def _missing(history: History) -> dict[str, list[int]]:
+    """Return the epochs that curves have no point of, by measure; an epoch that is missing altogether is named once."""
+    finite = {
+        name: {number for number, value in history.numbered(name).items() if math.isfinite(value)}
+        for name in (history.measure, history.valid_measure, "grad_norm")
+    }
+    told = finite[history.measure]
+    missing = {name: sorted(told - numbers) for name, numbers in finite.items() if history.numbered(name)}
+    return {**missing, history.measure: [number for number in range(1, len(history.epochs) + 1) if number not in told]}
 
 
 def read_history(run: PathLike) -> History:

@@ -40,19 +40,20 @@ def points(panel):
             [epoch(1, 9.0), epoch(3, 7.0)],
             {1: 9.0, 3: 7.0},
             {1: 10.0, 3: 30.0},
-            "gap      run: its log has no perplexity of epoch 2\n",
+            "gap      run: its log has no finite perplexity of epoch 2\n",
         ),
         (
             [epoch(1, 9.0), epoch(2, None), epoch(3, 7.0, grad_norm=None)],
             {1: 9.0, 3: 7.0},
             {1: 10.0, 2: 20.0},
-            "gap      run: its log has no perplexity of epoch 2\n",
+            "gap      run: its log has no finite perplexity of epoch 2\n"
+            "gap      run: its log has no finite grad_norm of epoch 3\n",
         ),
         (
             [epoch(3, 9.0), epoch(5, 8.0), epoch(9, 7.0)],
             {3: 9.0, 5: 8.0, 9: 7.0},
             {3: 30.0, 5: 50.0, 9: 90.0},
-            "gap      run: its log has no perplexity of epochs 1 to 2, 4, 6 to 8\n",
+            "gap      run: its log has no finite perplexity of epochs 1 to 2, 4, 6 to 8\n",
         ),
         (
             [epoch(1, 9.0), epoch(1, 9.5), epoch(2, 8.0), epoch(2, 8.0)],
@@ -61,8 +62,14 @@ def points(panel):
             "doubled  run: its log has several lines of epochs 1 to 2, the last one is drawn\n",
         ),
         ([epoch(2, 8.0), epoch(1, 9.0)], {1: 9.0, 2: 8.0}, {1: 10.0, 2: 20.0}, ""),
+        (
+            [epoch(1, 9.0), epoch(2, math.inf), epoch(3, 7.0)],
+            {1: 9.0, 2: math.inf, 3: 7.0},
+            {1: 10.0, 2: 20.0, 3: 30.0},
+            "gap      run: its log has no finite perplexity of epoch 2\n",
+        ),
     ],
-    ids=["all", "a gap", "null", "gaps", "doubled", "out of order"],
+    ids=["all", "a gap", "null", "gaps", "doubled", "out of order", "infinite"],
 )
 def test_epochs_are_drawn_at_their_numbers(tmp_path, capsys, entries, perplexity, grad_norm, said):
     run = log_of(tmp_path / "run", *entries)
@@ -76,6 +83,15 @@ def test_epochs_are_drawn_at_their_numbers(tmp_path, capsys, entries, perplexity
 def test_validation_of_some_epochs_is_drawn_at_theirs(tmp_path):
     run = log_of(tmp_path, epoch(1, 9.0), epoch(2, 8.0, valid_perplexity=8.5), epoch(3, 7.0), epoch(4, 6.0))
     assert points(plot_history({"run": read_history(run)}).axes[0])[1] == {2: 8.5}
+
+
+def test_gaps_in_validation_are_named_too(tmp_path, capsys):
+    entries = [epoch(number, 9.0, valid_perplexity=value) for number, value in enumerate((9.5, None, 9.3, math.nan), 1)]
+    run, picture = log_of(tmp_path / "run", *entries), tmp_path / "picture.png"
+    assert cli.main(["plot", str(run), "--out", str(picture)]) == 0
+    assert capsys.readouterr().out == (
+        f"gap      run: its log has no finite valid_perplexity of epochs 2, 4\npicture  {picture}\n"
+    )
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, math.inf, math.nan, 1e-308, 0.0])
