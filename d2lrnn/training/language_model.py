@@ -13,7 +13,7 @@ from d2lrnn.data.vocabulary import LINE_END, Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
 from d2lrnn.generation.prefixes import as_lines, encode_prefix
-from d2lrnn.generation.sampling import generate
+from d2lrnn.generation.sampling import stream
 from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, check_vocab, wants_few_lengths
 from d2lrnn.training.history import History, report_line
 from d2lrnn.training.loop import Training
@@ -150,7 +150,7 @@ def train_and_predict(
                 training.check_validation()  # before the model writes: it could not
             if epoch % config.pred_period == 0 or epoch == config.num_epochs:
                 say(config, report_line(epoch, history))
-                samples = _samples(model, corpus, config)
+                samples = _samples(model, corpus, config, training.check_halt)
                 # Those of this epoch are there already if an exception came between them and the end of this function.
                 before = [sample for sample in history.samples if sample[0] != epoch]
                 history.samples = before + [(epoch, prefix, sample) for prefix, sample in samples]
@@ -160,8 +160,10 @@ def train_and_predict(
     return training.run(make_batches, report, on_segment)
 
 
-def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[tuple[str, str]]:
-    """Return prefixes, and the text that the model writes after each.
+def _samples(
+    model: LanguageModel, corpus: Corpus, config: TrainConfig, after_each: Callable[[], None]
+) -> list[tuple[str, str]]:
+    """Return prefixes, and the text that the model writes after each; ``after_each`` is called after each token.
 
     Without a temperature, repeated prefixes are dropped: greedy search would write the same text after each.
     """
@@ -171,5 +173,8 @@ def _samples(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> list[
     starts, sampling = prefixes, Sampling(config.pred_temperature, seed=config.seed)
     if config.batches == "lines":
         starts, sampling = as_lines(starts, sampling, config.num_lines)
-    samples = generate(starts, config.pred_len, model, corpus.vocab, sampling)
-    return [(prefix, sample.text) for prefix, sample in zip(prefixes, samples)]
+    texts = [[start] for start in starts]
+    for token in stream(starts, config.pred_len, model, corpus.vocab, sampling):
+        texts[token.row].append(token.text)
+        after_each()
+    return [(prefix, "".join(text)) for prefix, text in zip(prefixes, texts)]
