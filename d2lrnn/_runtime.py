@@ -20,7 +20,12 @@ from pathlib import Path
 from d2lrnn._mxnet.copies import copy_with_gradients
 from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPlatformError
 from d2lrnn._mxnet.environment import check_docstrings, check_environment
-from d2lrnn._mxnet.threads import names_for_all_threads, np_mode_in_every_thread, one_graph_at_a_time
+from d2lrnn._mxnet.threads import (
+    before_copies_in_every_thread,
+    names_for_all_threads,
+    np_mode_in_every_thread,
+    one_graph_at_a_time,
+)
 
 SUPPORTED_PYTHONS = ((3, 9), (3, 12))
 
@@ -201,7 +206,9 @@ def _import_mxnet():
         import mxnet
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
-    np_mode_in_every_thread(mxnet, _leave_openmp_to_the_engine)
+    _leave_openmp_to_the_engine()
+    before_copies_in_every_thread(mxnet, _leave_openmp_to_the_engine)
+    np_mode_in_every_thread(mxnet)
     names_for_all_threads(mxnet)
     one_graph_at_a_time(mxnet)
     copy_with_gradients(mxnet)

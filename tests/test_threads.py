@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import functools
 import subprocess
 import sys
 import threading
@@ -68,11 +69,14 @@ def test_reset_np_is_for_the_thread_that_calls_it():
 def test_every_thread_leaves_openmp_to_the_engine():
     """As for the importing thread: a second team of OpenMP's would slow every later operator down."""
 
-    def threads():
-        mx.np.ones((2,))
+    numbers = mx.np.ones((2,))
+
+    def threads(copy_numbers):
+        copy_numbers()
         return ctypes.CDLL("libgomp.so.1").omp_get_max_threads()
 
-    assert in_threads(threads) == [1] * THREADS
+    for copy_numbers in (numbers.asnumpy, lambda: mx.np.array([1.0, 2.0]), lambda: float(numbers[0])):
+        assert in_threads(functools.partial(threads, copy_numbers)) == [1] * THREADS
 
 
 @pytest.mark.parametrize("program", ["import d2lrnn", "import numpy; numpy.bool = numpy.bool_; import mxnet, d2lrnn"])

@@ -30,7 +30,7 @@ class _InEachThread(threading.local):
         begin()
 
 
-def np_mode_in_every_thread(mxnet: Any, begin: Callable[[], object]) -> None:
+def np_mode_in_every_thread(mxnet: Any) -> None:
     """Switch np mode on in all threads; ``npx.set_np()`` does so in the calling thread alone.
 
     ``npx.reset_np()`` switches np mode off in the thread that calls it, as MXNet documents.  MXNet's own setting for
@@ -39,18 +39,33 @@ def np_mode_in_every_thread(mxnet: Any, begin: Callable[[], object]) -> None:
 
     Args:
         mxnet: the module.
-        begin: what else every thread has to do.
     """
     set_shape, util = mxnet.base._LIB.MXSetIsNumpyShape, mxnet.util
     THIS_THREAD, ALL_THREADS = 1, 2
     previous = mxnet.base.ctypes.c_int()
 
-    def begin_thread() -> None:
+    def begin() -> None:
         set_shape(THIS_THREAD, mxnet.base.ctypes.byref(previous))
-        begin()
 
     set_shape(ALL_THREADS, mxnet.base.ctypes.byref(previous))
-    util._NumpyArrayScope._current = _InEachThread(util._NumpyArrayScope(True), begin_thread)
+    util._NumpyArrayScope._current = _InEachThread(util._NumpyArrayScope(True), begin)
+
+
+def before_copies_in_every_thread(mxnet: Any, begin: Callable[[], object]) -> None:
+    """Call ``begin`` in each thread before the thread first copies numbers between NumPy and MXNet."""
+    thread = _InEachThread(True, begin)
+
+    def after_begin(copy: Callable) -> Callable:
+        @functools.wraps(copy)
+        def begun(*args: Any) -> Any:
+            thread.value  # noqa: B018  # calls begin where this thread has not come here before
+            return copy(*args)
+
+        return begun
+
+    array = mxnet.nd.NDArray
+    if not hasattr(array.asnumpy, "__wrapped__"):  # not done yet
+        array.asnumpy, array._sync_copyfrom = map(after_begin, (array.asnumpy, array._sync_copyfrom))
 
 
 def names_for_all_threads(mxnet: Any) -> None:
