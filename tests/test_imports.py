@@ -13,7 +13,10 @@ import d2lrnn
 
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
-GROUND = {"checks", "errors", "visible", "paths", "device", "_launch", "_runtime", "_mxnet", "nd_arrays"}
+GROUND = {
+    *("checks", "errors", "visible", "paths", "device", "interrupts"),
+    *("_launch", "_runtime", "_mxnet", "nd_arrays"),
+}
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
 # one file of a package; without one, all of the package.
 MAY_IMPORT = {
@@ -21,6 +24,7 @@ MAY_IMPORT = {
     "errors": {"visible"},
     "checks": {"errors"},
     "paths": {"errors"},
+    "interrupts": set(),
     "_launch": set(),
     "_mxnet": set(),
     "_runtime": {"_mxnet"},

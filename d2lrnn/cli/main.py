@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from d2lrnn.cli.imports import import_first, imports_in
@@ -13,6 +14,7 @@ from d2lrnn.cli.output import visible_output
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.cli.streams import LOST, complain, discard, present
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.interrupts import none_dropped, on_first
 
 # The function of each command, in the file of its name.
 COMMANDS = {
@@ -60,23 +62,47 @@ def main(argv: Sequence[str] | None = None, **options: Any) -> int:
         return 1
 
 
+def program() -> int:
+    """Run the command line as a process of its own, which then ends with the status that this function returns.
+
+    From then on Ctrl-C ends the process at once.  While Python and MXNet end, they would answer it by a traceback.
+    """
+    status = main()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return status
+
+
 def run(args: argparse.Namespace, **options: Any) -> int:
     """Run the command that the arguments name, and return its exit status."""
-    # MXNet is imported here, so that --help and an error in an option do not wait for it.
-    from d2lrnn._runtime import mx
-    from d2lrnn.training.interrupts import none_dropped
-
+    mx, command = _imported(args.command)
     try:
-        command = importlib.import_module(f"d2lrnn.cli.{args.command}")
         with none_dropped():
-            return getattr(command, COMMANDS[args.command])(args, **options)
+            return command(args, **options)
     except MemoryError as error:
         reason = str(error) or "Python could not allocate it"
         complain(f"there is not the memory for this, ask for less: {reason}")
         return 1
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
-        if "alloc" not in reason.lower():
+        # The second is what the system says where there is no memory for another thread of MXNet's.
+        if not any(sign in reason.lower() for sign in ("alloc", "resource temporarily unavailable")):
             raise
         complain(f"MXNet has not the memory, take a smaller model or batch: {reason}")
         return 1
+
+
+def _imported(name: str) -> tuple[Any, Callable]:
+    """Import MXNet and the file of a command; return MXNet and the command's function.
+
+    They are imported here, so that --help and an error in an option do not wait for them.  Ctrl-C is answered after the
+    import: within it, NumPy would make an ImportError of the interrupt.
+    """
+    came: list[int] = []
+    with on_first(came.append, signal.SIGINT):
+        from d2lrnn._runtime import mx
+
+        command = getattr(importlib.import_module(f"d2lrnn.cli.{name}"), COMMANDS[name])
+    if came:
+        raise KeyboardInterrupt
+    return mx, command

@@ -26,6 +26,7 @@ from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.evaluation.losses import check_finite, format_perplexity
+from d2lrnn.interrupts import on_first
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.plotting.pictures import plot_history
@@ -37,7 +38,6 @@ from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_
 from d2lrnn.runs.trained import load_run
 from d2lrnn.training.divergence import TrainingDivergedError
 from d2lrnn.training.history import Position
-from d2lrnn.training.interrupts import on_first
 from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken

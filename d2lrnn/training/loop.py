@@ -13,13 +13,13 @@ from d2lrnn._runtime import mx
 from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.divergence import TrainingDivergedError, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
-from d2lrnn.training.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.training.objective import Objective
 from d2lrnn.training.optimisers import Average, learning_rate, make_update
 from d2lrnn.training.progress import LINE_PERIOD, ProgressBar, say

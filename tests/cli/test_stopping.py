@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import signal
+import sys
 import time
 from types import SimpleNamespace
 
@@ -395,3 +396,35 @@ def test_an_interrupt_that_python_drops_ends_every_command(here, monkeypatch, na
     monkeypatch.setattr(command, cli.COMMANDS[name], work)
     words = [name] if name == "compare" else [name, "run"]
     assert here.run(*words) == (130, "", "d2lrnn: interrupted\n")
+
+
+def test_an_interrupt_within_the_imports_is_answered_after_them(here, monkeypatch):
+    imported = importlib.import_module
+
+    def interrupted(name):
+        signal.raise_signal(signal.SIGINT)
+        return imported(name)
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert here.run("sample", "run") == (130, "", "d2lrnn: interrupted\n")
+
+
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_an_interrupt_after_the_command_ends_the_process_without_a_traceback(here, monkeypatch, before):
+    monkeypatch.setattr(sys, "argv", ["d2lrnn", "plot", str(here.folder / "none")])
+    signal.signal(signal.SIGINT, before)
+    assert cli.program() == 1
+    assert signal.getsignal(signal.SIGINT) is (signal.SIG_IGN if before is signal.SIG_IGN else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_no_memory_for_a_thread_is_a_sentence(here, monkeypatch):
+    def work(args):
+        raise mx.MXNetError("Traceback\nMXNetError: Resource temporarily unavailable")
+
+    monkeypatch.setattr(importlib.import_module("d2lrnn.cli.sample"), "sample", work)
+    status, _, err = here.run("sample", "run")
+    assert (status, err) == (
+        1,
+        "d2lrnn: MXNet has not the memory, take a smaller model or batch: Resource temporarily unavailable\n",
+    )

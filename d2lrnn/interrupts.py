@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals: the first one asks a training to stop, and none of them is lost."""
+"""Ctrl-C and other signals: the first one asks for a stop, and none of them is lost."""
 
 from __future__ import annotations
 

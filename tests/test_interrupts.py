@@ -8,7 +8,7 @@ import pytest
 from tiny import quiet, rain, tiny_model, training_of
 
 import d2lrnn
-from d2lrnn.training.interrupts import none_dropped, on_first
+from d2lrnn.interrupts import none_dropped, on_first
 
 CORPUS = rain(times=4)
 
