@@ -186,8 +186,7 @@ def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None
     held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
     print(
         f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones{held_out}\n"
-        f"{config.kind} {config.cell}, {config.num_layers} x {config.num_hiddens} hidden units, {size:,} parameters, "
-        f"on {ctx}"
+        f"{config}, {size:,} parameters, on {ctx}"
     )
 
 

@@ -109,6 +109,10 @@ class ModelConfig:
                 f"{width}, one direction and num_outputs none; embed_size is {self.embed_size}"
             )
 
+    def __str__(self) -> str:
+        """Return what the model is in a few words, without its other settings."""
+        return f"{self.kind} {self.cell}, {self.num_layers} x {self.num_hiddens} hidden units"
+
     def _check_embedding(self, inputs: float | None, words: float) -> None:
         """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""
         if not self.embed_size and (inputs or words):

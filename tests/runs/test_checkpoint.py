@@ -266,7 +266,7 @@ def test_parameters_that_do_not_fit_are_refused_by_name(saved, change, names):
     parameters = {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
     change(parameters)
     write_arrays(saved, {**arrays, **{prefix + name: array for name, array in parameters.items()}})
-    with pytest.raises(CheckpointError, match=f"the parameters {names} do not fit the model ModelConfig"):
+    with pytest.raises(CheckpointError, match=f"the parameters {names} do not fit the model (scratch|fast|gluon) "):
         load_checkpoint(saved)
 
 
@@ -275,7 +275,7 @@ def test_a_description_of_another_model_is_refused(saved):
     meta = json.loads(str(arrays["meta.json"]))
     meta["model_config"]["num_hiddens"] = 3
     write_arrays(saved, {**arrays, "meta.json": numpy.array(json.dumps(meta))})
-    with pytest.raises(CheckpointError, match="the parameters W_hh, W_hq, W_xh, b_h do not fit .*num_hiddens=3"):
+    with pytest.raises(CheckpointError, match="the parameters W_hh, W_hq, W_xh, b_h do not fit .* rnn, 1 x 3 hidden units"):
         load_checkpoint(saved)
 
 
