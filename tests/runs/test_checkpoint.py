@@ -275,7 +275,7 @@ def test_a_description_of_another_model_is_refused(saved):
     meta = json.loads(str(arrays["meta.json"]))
     meta["model_config"]["num_hiddens"] = 3
     write_arrays(saved, {**arrays, "meta.json": numpy.array(json.dumps(meta))})
-    with pytest.raises(CheckpointError, match="the parameters W_hh, W_hq, W_xh, b_h do not fit .* rnn, 1 x 3 hidden units"):
+    with pytest.raises(CheckpointError, match="W_hh, W_hq, W_xh, b_h do not fit .* rnn, 1 x 3 hidden units"):
         load_checkpoint(saved)
 
 
