@@ -37,18 +37,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def complaint(folder, offline, monkeypatch, capsys):
+def complaint(folder, offline, monkeypatch, complaint):
     """Run a command in the folder, which must fail with one line; returns the line."""
     monkeypatch.chdir(folder)
-
-    def run(*arguments):
-        capsys.readouterr()
-        assert cli.main([str(argument) for argument in arguments]) == 1
-        err = capsys.readouterr().err
-        assert err.startswith("d2lrnn: ") and err.count("\n") == 1
-        return err
-
-    return run
+    return complaint
 
 
 PATHS = {

@@ -40,20 +40,6 @@ def printed(capsys):
     return run
 
 
-@pytest.fixture
-def complaint(capsys):
-    """Run a command, which must fail with one line; returns the line."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        assert cli.main([str(argument) for argument in arguments]) == 1
-        err = capsys.readouterr().err
-        assert err.startswith("d2lrnn: ") and err.count("\n") == 1
-        return err
-
-    return run
-
-
 def saved(folder, given, **options):
     """Save a run of wild weights, as a training of a corpus would; return its folder and the corpus."""
     corpus = load_corpus(given, **options)

@@ -56,10 +56,12 @@ def resume(folder, num_epochs=4, verbose=False):
 
 
 def refusal(folder):
-    """Return why the run in a folder does not go on; nothing keeps the folder locked then."""
+    """Return why the run in a folder does not go on; nothing in the folder may change by it."""
+    before = {path: path.read_bytes() for path in folder.iterdir()}
     try:
         resume(folder)
-    except RunError as error:
+    except RunError as error:  # not pytest.raises, which would keep the traceback, and with it the lock
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
         return str(error)
     raise AssertionError("the run went on")
 
@@ -116,11 +118,9 @@ def _turned():
 def test_a_best_model_of_another_run_is_refused_and_changes_nothing(folder, tmp_path, name):
     put, reason = BESTS[name]
     put(folder, tmp_path)
-    before = {path: path.read_bytes() for path in folder.iterdir()}
     message = refusal(folder)
     assert message.startswith(f"{folder / BEST} is not of the run of {LAST}: {reason}")
     assert message.endswith("; move it to another folder, and resume again")
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
     (folder / BEST).rename(tmp_path / BEST)  # what the error says to do
     assert len(resume(folder).epochs) == 4
 
@@ -148,11 +148,9 @@ LOGS = {
 def test_a_log_of_another_run_is_refused_and_changes_nothing(folder, tmp_path, name):
     edit, reason = LOGS[name]
     edit_log(folder, edit)
-    before = {path: path.read_bytes() for path in folder.iterdir()}
     message = refusal(folder)
     assert message.startswith(f"{folder / LOG} is not of the run of {LAST}: {reason}")
     assert message.endswith("; move it to another folder (a log is made anew), and resume again")
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
     (folder / LOG).rename(tmp_path / LOG)
     resume(folder)
     assert [entry["event"] for entry in read_log(folder / LOG)] == ["epoch"] * 3 + ["resume", "epoch"]
