@@ -34,11 +34,11 @@ def one_array():
     a.attach_grad()
     b = a.as_np_ndarray()
     b[0] = 7
-    print(f"after b[0] = 7 a is                  {a.asnumpy()}")
+    print(f"after b[0] = 7, a is                      {a.asnumpy()}")
     with autograd.record():
         loss = (b * b).sum()
     loss.backward()
-    print(f"after (b * b).sum().backward() a.grad is {a.grad.asnumpy()}")
+    print(f"after (b * b).sum().backward(), a.grad is {a.grad.asnumpy()}")
     try:
         np.tanh(a)
     except TypeError as error:

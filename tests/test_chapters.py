@@ -147,7 +147,7 @@ def test_every_chapter_is_listed():
 
 def test_from_nd_to_np(run):
     text = run("from_nd_to_np")
-    assert "a is                  [7. 2. 3.]\n" in text and "a.grad is [14.  4.  6.]\n" in text
+    assert "a is                      [7. 2. 3.]\n" in text and "a.grad is [14.  4.  6.]\n" in text
     lines = re.findall(r"^(\S.*?)  +(\S.*?)  +(\d\S*)$", text.split("difference\n")[1].split("\n\n")[0], re.MULTILINE)
     assert len(lines) == 10 and {gap for _, _, gap in lines} == {"0e+00"}
     assert all("np." in new or "npx." in new or new[:2] in ("H.", "lo") for _, new, _ in lines)
