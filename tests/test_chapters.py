@@ -3,10 +3,8 @@
 import functools
 import importlib
 import math
-import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import types
@@ -25,7 +23,8 @@ import d2lrnn
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = ROOT / "chapters"
-NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if path.stem != "common")
+# The lessons that still have a main(); tests/chapters/ has the others.
+NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
 PICTURES = {
     "language_model_data": ["token_frequencies"],
     "rnn_scratch": ["rnn_scratch"],
@@ -139,7 +138,7 @@ def check_training(name, text):
 
 
 def test_every_chapter_is_listed():
-    assert sorted(PICTURES) == NAMES
+    assert set(NAMES) <= set(PICTURES)
 
 
 # What each chapter prints on the corpus that ships.
@@ -259,18 +258,6 @@ def check_differences(text, names):
     gaps = table(text, "largest difference, beside the largest number itself")
     assert list(gaps) == names
     assert all(gap < 1e-5 * size for gap, size in gaps.values()) and sum(gap for gap, _ in gaps.values()) > 0
-
-
-def test_lstm(run):
-    text = run("lstm")
-    check_training("lstm", text)
-    check_differences(text, ["logits", "H", "C"])
-    lines = re.findall(r"b_f = +(\d+): the gate is \S+, left (\S+), by formula (\S+)", text)
-    assert len(lines) == 4
-    for b_f, left, formula in lines:
-        expected = (1 / (1 + math.exp(-int(b_f)))) ** 10
-        assert float(left) == pytest.approx(expected, rel=0.01)
-        assert float(formula) == pytest.approx(expected, rel=0.01)
 
 
 def test_lstm_relatives(run):
@@ -574,25 +561,6 @@ def test_importing_the_chapters_has_no_effect(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_script_runs_from_another_folder_with_the_module_beside_it(tmp_path):
-    checkout = tmp_path / "checkout"
-    for folder in ("chapters", "d2lrnn"):
-        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (checkout / "data").mkdir()
-    (checkout / "data" / "lyrics_zh.txt").write_text("不分开的雨 分开的风 " * 100, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(checkout / "chapters" / "lstm.py"), "--quick", "--num-epochs", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    assert "corpus sample: 1,100 tokens, 7 different ones" in done.stdout  # the copy's data, so the copy's module
-    assert done.stderr == ""
-    check_picture(tmp_path / "figures" / "lstm.png")
-
-
 # Notebooks.
 
 
@@ -693,7 +661,7 @@ def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys
     assert "  scratch  '分开" in text and "  gluon" not in text
 
 
-@pytest.mark.parametrize("name", ["rnn_scratch", "lstm", "bi_rnn"])
+@pytest.mark.parametrize("name", ["rnn_scratch", "bi_rnn"])
 def test_training_that_diverges_ends_the_chapter_with_a_line(name, run):
     with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a smaller lr or theta"):
         run(name, "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")

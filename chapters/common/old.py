@@ -1,20 +1,17 @@
-"""What the chapters share: their arguments, their headings, and the training of models side by side."""
+"""What the lessons that still have a main() share; it goes when the last of them is a linear script."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout's d2lrnn, installed or not
-
-import d2lrnn  # noqa: E402
-from d2lrnn.cli import compare, from_arguments, options  # noqa: E402
-from d2lrnn.generation import encode_prefix  # noqa: E402
-from d2lrnn.training import in_notebook  # noqa: E402
+import d2lrnn
+from d2lrnn.cli import compare, from_arguments, options
+from d2lrnn.generation import encode_prefix
+from d2lrnn.training import in_notebook
 
 BOOK_RNN = d2lrnn.TrainConfig(num_epochs=250, pred_period=50)  # d2l-zh v1, section 6.4
 BOOK_GATED = d2lrnn.TrainConfig(num_epochs=160, pred_period=40)  # sections 6.7 and 6.8

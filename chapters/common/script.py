@@ -1,0 +1,121 @@
+"""A lesson as a script: its cells in order, its prose printed plainly."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import d2lrnn
+
+WIDTH = 100  # of a printed paragraph
+
+
+class Cell(NamedTuple):
+    """A cell of a percent script."""
+
+    is_prose: bool
+    first_line: int  # in the file, from 0
+    text: str  # without the comment signs, if it is prose
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """Return the cells of a percent script, those that ``# %%`` begins."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("# %%")]
+    cells = []
+    for start, end in zip(starts, [*starts[1:], len(lines)]):
+        is_prose = "[markdown]" in lines[start]
+        body = [line[2:] if is_prose else line for line in lines[start + 1 : end]]
+        cells.append(Cell(is_prose, start + 1, "\n".join(body).strip("\n") if is_prose else "\n".join(body)))
+    return cells
+
+
+def run(path: Path, names: dict[str, Any], opening: str) -> None:
+    """Run a lesson below its first code cell, which has run, and print all of its prose.
+
+    Args:
+        path: the lesson.
+        names: the lesson's global names.
+        opening: a line to print after the prose above the first code cell.
+
+    Raises:
+        SystemExit: with one line, for an error that the reader can mend.
+    """
+    cells = read_cells(path)
+    first = next(i for i, cell in enumerate(cells) if not cell.is_prose)
+    for cell in cells[:first]:
+        print(plain(cell.text), end="\n\n")
+    print(opening)
+    try:
+        for cell in cells[first + 1 :]:
+            if cell.is_prose:
+                print(f"\n{plain(cell.text)}\n")
+            else:
+                # The empty lines above make the line numbers in a traceback those of the file.
+                exec(compile("\n" * cell.first_line + cell.text, str(path), "exec"), names)
+    except d2lrnn.D2lrnnError as error:
+        raise SystemExit(str(error)) from None
+
+
+def first_paragraph(path: Path) -> str | None:
+    """Return the title and the first paragraph of a lesson, or None if this is no lesson."""
+    prose = next((cell.text for cell in read_cells(path) if cell.is_prose), "")
+    paragraphs = [block for block in prose.split("\n\n") if not block.startswith(("#", "("))]
+    return " ".join(plain(paragraphs[0]).split()).replace("%", "%%") if paragraphs else None
+
+
+def plain(markdown: str) -> str:
+    """Return Markdown as a text for a terminal: headings underlined, formulas in letters, no solutions."""
+    markdown = re.sub(r"<details>.*?</details>\n*", "", markdown, flags=re.DOTALL)
+    markdown = re.sub(r"\$\$(.+?)\$\$", lambda found: f"\n\n{_displayed(found[1])}\n\n", markdown, flags=re.DOTALL)
+    markdown = re.sub(r"\$([^$]+)\$", lambda found: " ".join(formula(found[1]).split()), markdown)
+    return "\n\n".join(_block(block) for block in re.split(r"\n{2,}", markdown.strip("\n")) if block.strip())
+
+
+def formula(latex: str) -> str:
+    """Return a formula in letters, such as ``H_t = tanh(X_t W_xh + H_(t-1) W_hh + b_h)``."""
+    from pylatexenc.latex2text import LatexNodes2Text
+
+    latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
+    latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
+    latex = re.sub(r"([_^])\{(\w*[-+ /,].*?)\}", r"\1{(\2)}", latex)
+    text = LatexNodes2Text(math_mode="text", strict_latex_spaces=True).latex_to_text(latex).strip()
+    return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈]) *", r" \1 ", text))
+
+
+def _displayed(latex: str) -> str:
+    """Return a displayed formula, each of its lines indented by four spaces, which :func:`_block` leaves as it is."""
+    rows = [" ".join(row.split()) for row in re.sub(r"&", "", latex).split(r"\\")]
+    rows = [re.sub(r"\\(begin|end)\{(aligned|split|align\*?)\}", "", row) for row in rows]
+    return "\n".join(f"    {' '.join(formula(row).split())}" for row in rows if row.strip())
+
+
+def _block(block: str) -> str:
+    """Return one block of Markdown as plain text."""
+    heading = re.match(r"(#+) +(.*)", block)
+    if heading:
+        title, rest = _words(heading[2]), block[heading.end() :].strip("\n")
+        line = "=" if len(heading[1]) == 1 else "-"
+        return f"{title}\n{line * len(title)}" + (f"\n{_block(rest)}" if rest else "")
+    if re.match(r" {4}|\||```", block):
+        return block
+    items = re.split(r"\n(?=(?:[*-]|\d+\.) )", block)
+    return "\n".join(_filled(item) for item in items)
+
+
+def _filled(text: str) -> str:
+    mark = re.match(r"(?:[*-]|\d+\.) +", text)
+    indent = " " * len(mark[0]) if mark else ""
+    return textwrap.fill(
+        _words(" ".join(text.split())), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _words(text: str) -> str:
+    """Return words without Markdown's marks; a picture becomes its file's name and what it shows."""
+    text = re.sub(r"!\[(.*?)\]\((.*?)\)", r"[picture chapters/\2: \1]", text)
+    text = re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"\1 (\2)", text)
+    text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
+    return re.sub(r"(?<![\w*`])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])", r"\1", text).replace("`", "")

@@ -1,0 +1,34 @@
+import re
+import sys
+
+import pytest
+from lessons import CHAPTERS, Ran, check_picture, run_cells
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch, only_here):
+    """Run a lesson as a script with --quick, check what every lesson has to do, and return what it printed.
+
+    ``pictures`` names the files that the lesson must draw, without their endings.
+    """
+
+    def run(name, *args, pictures=()):
+        out = tmp_path / name
+        monkeypatch.setattr(sys, "path", [str(CHAPTERS), *sys.path])
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--ctx", "cpu", "--out", str(out), *args])
+        capsys.readouterr()
+        names = run_cells(name)
+        text = capsys.readouterr().out
+        title, headings = text.splitlines()[0], re.findall(r"^(.+)\n(?:-+)$", text, re.MULTILINE)
+        assert text.startswith(f"{title}\n{'=' * len(title)}\n\n")
+        assert headings[-2:] == ["Summary", "Exercises"] and len(headings) >= 4
+        for mark in (r"\bnan\b", r"\$", r"\\[a-z]{2}", "<summary>", r"\*\*", "# %%"):  # of LaTeX and Markdown
+            assert not re.search(mark, text), mark
+        printed = re.findall(r"^picture  (.*)$", text, re.MULTILINE)
+        assert printed == [str(out / f"{picture}.png") for picture in pictures]
+        assert sorted(map(str, out.glob("*"))) == sorted(printed)
+        for path in printed:
+            check_picture(path)
+        return Ran(text, names)
+
+    return run
