@@ -2,6 +2,10 @@
 # make test      runs the tests
 # make check     runs the linter, the formatter and the type checker
 # make chapters  runs every lesson of the chapter, quickly
+# make book      makes the book of all lessons, in English and in Chinese; make book LANGUAGE=zh_CN makes one of them;
+#                make book QUICK=1 runs the lessons at small sizes, in minutes
+# make notebooks makes the lessons' notebooks, as executed for the book, in notebooks/; QUICK=1 likewise
+# make messages  brings the Chinese catalogues in docs/locale up to date with the pages and the lessons
 # make bench     measures the speed beside the book's code, plain Gluon and PyTorch; a quarter of an hour, on an idle
 #                machine
 # make venv      makes .venv with the pins of requirements.txt and this checkout
@@ -42,7 +46,7 @@ except ImportError:
 endef
 export CHECK_PYTHON
 
-.PHONY: venv dev run test check chapters bench lock clean
+.PHONY: venv dev run test check chapters book notebooks messages bench lock clean
 venv: .venv/runtime.done
 dev: .venv/dev.done
 
@@ -91,6 +95,34 @@ chapters: venv
 	done; \
 	[ -z "$$failed" ] || { echo "did not run:$$failed"; exit 1; }
 
+# The variable LANGUAGE of the environment is another thing: what the user's programs speak.
+LANGUAGES := $(if $(filter command,$(origin LANGUAGE)),$(LANGUAGE),en zh_CN)
+unexport LANGUAGE
+SPHINX := $(BIN)/sphinx-build --quiet -W --keep-going
+
+book: dev
+	@set -e; for language in $(LANGUAGES); do \
+		echo "Making the book in $$language; lessons that are new or changed are run ..."; \
+		$(if $(QUICK),D2LRNN_LESSON=--quick) $(SPHINX) -D language=$$language \
+			-d docs/_build/doctrees/$$language docs docs/_build/html/$$language; \
+	done
+	@echo "The book: $(patsubst %,docs/_build/html/%/index.html,$(LANGUAGES))"
+
+# The links are what the lessons import and show.
+notebooks: LANGUAGES := en
+notebooks: book
+	@mkdir -p notebooks
+	@cp docs/_build/html/jupyter_execute/lessons/*.ipynb notebooks/
+	@ln -sfn ../chapters/common notebooks/common
+	@ln -sfn ../chapters/img notebooks/img
+	@echo "The notebooks: $(BIN)/jupyter lab notebooks"
+
+# The pages of the API reference stay English: they are the docstrings.
+messages: dev
+	$(SPHINX) -b gettext -D nb_execution_mode=off -d docs/_build/doctrees/messages docs docs/_build/messages
+	find docs/_build/messages/api -name '*.pot' ! -name index.pot -delete
+	$(BIN)/sphinx-intl update -p docs/_build/messages -d docs/locale -l zh_CN --line-width 0
+
 # OMP_WAIT_POLICY is unset here: each library waits as it does by default, which is what a user gets on an idle machine.
 bench: venv
 	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py
@@ -100,5 +132,5 @@ lock: venv
 	$(LOCK) --output-file requirements-dev.txt --extra dev --constraints requirements.txt --no-annotate
 
 clean:
-	rm -rf .venv benchmarks/.venv-peers build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv benchmarks/.venv-peers build dist figures notebooks docs/_build docs/lessons .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

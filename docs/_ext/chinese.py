@@ -1,0 +1,66 @@
+"""What the Chinese book needs beside its catalogues, and the switch between the languages on every page."""
+
+import re
+
+from docutils import nodes
+from sphinx.search.zh import SearchChinese
+
+LANGUAGES = {"en": "English", "zh_CN": "中文"}
+HAN = "[\u3400-\u9fff]"
+
+# The same as `split` below for what the reader types into the search field.
+SPLITTER = """
+function splitQuery(query) {
+  const pieces = [];
+  for (const run of query.match(/[\\u3400-\\u9fff]+|[\\p{Letter}\\p{Number}_]+/gu) || []) {
+    if (run.length < 2 || !/[\\u3400-\\u9fff]/.test(run)) pieces.push(run);
+    else for (let i = 0; i + 1 < run.length; i++) pieces.push(run.slice(i, i + 2));
+  }
+  return pieces;
+}
+"""
+
+
+class SearchPairs(SearchChinese):
+    """Search Chinese by pairs of characters: 长短期 is found where 长短 and 短期 are.
+
+    Sphinx's own search cuts the pages into words of a dictionary, but not what the reader types; it finds no term
+    that is longer than a word of the dictionary, such as 长短期记忆.
+    """
+
+    js_splitter_code = SPLITTER
+
+    def split(self, text):
+        """Return words of letters, characters, and pairs of neighbouring characters."""
+        words = self.latin1_letters.findall(text)
+        self.latin_terms.extend(words)
+        for run in re.findall(f"{HAN}+", text):
+            words += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
+        return words
+
+    def word_filter(self, word):
+        """Leave out single letters, but no Chinese character."""
+        return len(word) > 1 or re.match(HAN, word) is not None
+
+
+def translate_solutions(app, doctree, docname):
+    """Name the solutions, which are folded away by raw HTML, in the book's language."""
+    if app.config.language == "zh_CN":
+        for node in doctree.findall(nodes.raw):
+            text = re.sub(r"<summary>Solution\b", "<summary>解答", node.astext())
+            node.children = [nodes.Text(text)]
+
+
+def add_switch(app, pagename, templatename, context, doctree):
+    """Give the page's template the address of the same page in the other language."""
+    (other,) = (code for code in LANGUAGES if code != app.config.language)
+    up = "../" * (pagename.count("/") + 1)
+    context["other_language"] = {"code": other, "name": LANGUAGES[other], "page": f"{up}{other}/{pagename}.html"}
+
+
+def setup(app):
+    """Connect all this to Sphinx."""
+    app.add_search_language(SearchPairs)
+    app.connect("doctree-resolved", translate_solutions)
+    app.connect("html-page-context", add_switch)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

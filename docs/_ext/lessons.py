@@ -1,0 +1,78 @@
+"""The lessons as pages: each script of chapters/ becomes a text notebook in docs/lessons/, which MyST-NB runs."""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+import jupytext
+
+DOCS = Path(__file__).resolve().parent.parent
+ROOT = DOCS.parent
+CHAPTERS = ROOT / "chapters"
+PAGES = DOCS / "lessons"
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+def names():
+    """Return the lessons' names."""
+    return sorted(path.stem for path in CHAPTERS.glob("*.py") if path.stem != "common")
+
+
+def write_pages():
+    """Write a page for each lesson, and copy the drawings; files that would stay the same are left alone."""
+    wanted = {PAGES / f"{name}.md": _page(CHAPTERS / f"{name}.py") for name in names()}
+    wanted.update((PAGES / "img" / path.name, path.read_bytes()) for path in CHAPTERS.glob("img/*.svg"))
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    for path in [*PAGES.glob("*.md"), *PAGES.glob("img/*")]:
+        if path not in wanted:
+            path.unlink()
+
+
+def _page(script):
+    notebook = jupytext.read(script)
+    notebook.metadata = {"kernelspec": KERNEL}
+    return jupytext.writes(notebook, fmt="md:myst").encode()
+
+
+def options():
+    """Return the options that the lessons are run with, such as ``--quick``; a kernel reads them as well."""
+    return os.environ.get("D2LRNN_LESSON", "").strip()
+
+
+def fingerprint():
+    """Return a number that changes with the code and the corpora that every lesson uses."""
+    digest = hashlib.sha256()
+    for path in sorted([*ROOT.glob("d2lrnn/**/*.py"), *CHAPTERS.glob("common/**/*.py"), *ROOT.glob("data/*.*")]):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder(parent):
+    """Return the folder that keeps what the lessons have printed and drawn with these options and this code.
+
+    jupyter-cache knows a lesson by the code of its cells. It cannot know what this code imports.
+    """
+    name = re.sub(r"\W+", "-", options()).strip("-") or "full"
+    folder = parent / (f"{name}-data" if os.environ.get("D2LRNN_DATA") else name)
+    used = folder / "fingerprint.txt"
+    if not used.is_file() or used.read_text() != fingerprint():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        used.write_text(fingerprint())
+    return folder
+
+
+def setup(app):
+    """Write the pages, and prepare the environment of the kernels that run them."""
+    write_pages()
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # pictures under the cells that draw them
+    path = [str(CHAPTERS), str(ROOT), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    # When the options or the code change, every page is read again.
+    app.add_config_value("lessons_run_with", f"{options()} {fingerprint()}", "env")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
