@@ -1,10 +1,12 @@
 """Pictures of training runs and of what models do.  Matplotlib is imported when the first one is drawn."""
 
 from d2lrnn.plotting.figures import COLOURS as COLOURS
+from d2lrnn.plotting.figures import GREY as GREY
 from d2lrnn.plotting.figures import draw_curves as draw_curves
 from d2lrnn.plotting.figures import new_figure as new_figure
 from d2lrnn.plotting.figures import save_figure as save_figure
 from d2lrnn.plotting.figures import show_figure as show_figure
+from d2lrnn.plotting.fonts import packaged_font as packaged_font
 from d2lrnn.plotting.inspection import EmbeddingMap as EmbeddingMap
 from d2lrnn.plotting.inspection import embedding_map as embedding_map
 from d2lrnn.plotting.inspection import gate_activations as gate_activations

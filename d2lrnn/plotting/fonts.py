@@ -130,10 +130,17 @@ def _packaged_fonts() -> Iterator[str]:
 def _add_packaged_font() -> None:
     from matplotlib import font_manager
 
-    spec = importlib.util.find_spec(FONT_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    file = packaged_font()
+    if file is not None:
         with contextlib.suppress(Exception):  # as for fonts that were installed
-            font_manager.fontManager.addfont(str(Path(folder, FONT_FILE)))
+            font_manager.fontManager.addfont(str(file))
+
+
+def packaged_font() -> Path | None:
+    """Return the file of the font with Chinese that comes with the environment; None where it is not installed."""
+    spec = importlib.util.find_spec(FONT_PACKAGE)
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return next((Path(folder, FONT_FILE) for folder in folders), None)
 
 
 def _characters_of(family: str) -> frozenset[str]:
