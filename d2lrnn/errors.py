@@ -15,10 +15,15 @@ class D2lrnnError(ValueError):
 
     The command line and the page show such an error as one line, in which nothing acts unseen
     (:func:`d2lrnn.visible.in_a_line`).  Every other exception is a defect of d2lrnn and keeps its traceback.
+
+    Attributes:
+        to_do: what the user can do, if it takes a line of its own.
     """
 
+    to_do = ""
+
     def __str__(self) -> str:
-        return in_a_line(super().__str__())
+        return "\n".join(in_a_line(line) for line in (super().__str__(), self.to_do) if line)
 
 
 class UnknownCellError(D2lrnnError):

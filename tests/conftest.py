@@ -1,6 +1,7 @@
 import os
 import secrets
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pooch
@@ -37,6 +38,17 @@ def real_data():
     if not folder:
         pytest.skip("D2LRNN_DATA does not name a folder with the real corpora")
     return Path(folder)
+
+
+@pytest.fixture
+def unverified(monkeypatch):
+    """Return a function that lets a named corpus be read from a file of the test's own."""
+
+    def let(name):
+        named = CORPORA[name]
+        monkeypatch.setitem(CORPORA, name, replace(named, source=replace(named.source, sha256=None)))
+
+    return let
 
 
 @pytest.fixture

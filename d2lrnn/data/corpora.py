@@ -106,8 +106,10 @@ CORPORA = table_of(
         "couplets": NamedCorpus(
             Source(
                 "tang_couplets.txt",
-                elsewhere="name the folder that it is in by --data-dir, data_dir= or D2LRNN_DATA, or name, as the "
-                "corpus, a file of your own with one poem a line",
+                "4ad5a42539f9581ca9af578cc2f14bc4face356ebd7995e60df8593507e1cc93",
+                base_url="https://raw.githubusercontent.com/Yunpneg/Tensorflow_CharForLSTM/"
+                "9b93ca6107deb74ed9a31b2a1aa6077c29da04b5/data/",
+                published_as="poetry.txt",
             ),
             ("tang_couplets.txt",),
             other_levels=False,

@@ -145,7 +145,7 @@ def load_data_couplets(max_chars: int | None = None, data_dir: PathLike | None =
         data_dir: the folder to look in first, for ``tang_couplets.txt``.
 
     Raises:
-        CorpusError: if the file is missing (CorpusNotFoundError) or is not UTF-8 text.
+        CorpusError: if the file is missing (CorpusNotFoundError) or damaged.
     """
     return _load_named("couplets", data_dir, max_chars)
 

@@ -31,11 +31,17 @@ MAX_DOWNLOAD = 2**26  # bytes (PTB: 2 MB)
 class Source:
     """The file that a corpus comes from."""
 
-    filename: str  # the name under which the file is published below base_url
+    filename: str  # its name in a folder and in the cache
     sha256: str | None = None  # None: not published, so neither verified nor downloaded
     alternatives: tuple[str, ...] = ()  # other forms that a user may have, as paths in a folder; not verified
-    elsewhere: str = ""  # what the user can do if the file is missing and cannot be downloaded
+    elsewhere: str = ""  # what the user can do if the file is missing and is not published
     base_url: str = BASE_URL  # of the server that publishes the file
+    published_as: str = ""  # the file's name below base_url; "": the filename
+
+    @property
+    def url(self) -> str:
+        """Where the file is published."""
+        return self.base_url + (self.published_as or self.filename)
 
 
 @dataclass(frozen=True)
@@ -78,16 +84,17 @@ def fetch(
         raise CorpusNotFoundError(f"{source.filename} is not in {searched}: {source.elsewhere}")
     import pooch  # here, so that importing d2lrnn does not wait for pooch
 
-    url, cache = source.base_url + source.filename, pooch.os_cache("d2lrnn")
+    cache = pooch.os_cache("d2lrnn")
     pooch.get_logger().setLevel("WARNING")  # the progress bar shows the download
     try:
-        return Path(pooch.retrieve(url, source.sha256, source.filename, cache, downloader=_Downloader(limits)))
+        return Path(pooch.retrieve(source.url, source.sha256, source.filename, cache, downloader=_Downloader(limits)))
     except (OSError, ValueError) as error:
         reason = str(error) if isinstance(error, D2lrnnError) else _reason(error)
         searched = " or ".join(map(str, (*folders, cache)))
         raise CorpusNotFoundError(
-            f"{source.filename} is not in {searched}, and cannot be downloaded ({reason}): get {url} elsewhere and "
-            "name the folder it is in, --data-dir, data_dir= or D2LRNN_DATA"
+            f"{source.filename} is not in {searched}, and cannot be downloaded ({reason}).",
+            f"Get {source.url} elsewhere, and save it as {source.filename} in {cache}, or in a folder that you name by "
+            "--data-dir, data_dir= or D2LRNN_DATA.",
         ) from error
 
 
@@ -178,6 +185,7 @@ def _verified(path: Path, source: Source) -> Path:
         if found != source.sha256:
             raise CorpusError(
                 f"{path} has the SHA-256 {found}, expected {source.sha256}: it may be truncated or another "
-                f"edition; replace it by {source.base_url}{source.filename}, or remove it to have that downloaded"
+                f"edition; replace it by {source.url}, or remove it to have that downloaded; a text of your own is "
+                "named by its path"
             )
     return path

@@ -33,7 +33,16 @@ class CorpusError(D2lrnnError):
 
 
 class CorpusNotFoundError(CorpusError, FileNotFoundError):
-    """A corpus is in none of the folders and could not be downloaded."""
+    """A corpus is in none of the folders and could not be downloaded.
+
+    Args:
+        message: what was looked for, and where.
+        to_do: what the user can do, in a line of its own; "": the message says it.
+    """
+
+    def __init__(self, message: str = "", to_do: str = "") -> None:
+        super().__init__(message)
+        self.to_do = to_do
 
 
 @contextmanager

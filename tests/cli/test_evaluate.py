@@ -81,17 +81,10 @@ def test_the_file_of_the_training_is_measured_as_the_corpus_is(tmp_path, printed
         assert first_line(printed("evaluate", run, "--text", path, "--num-lines", 0)) == windows != expected
 
 
-def test_the_files_of_named_corpora_are_measured_as_the_corpora_are(tmp_path, printed, monkeypatch):
-    from d2lrnn.data.corpora import CORPORA
-
+def test_the_files_of_named_corpora_are_measured_as_the_corpora_are(tmp_path, printed, monkeypatch, unverified):
     monkeypatch.setenv("D2LRNN_DATA", str(tmp_path))
-    named = CORPORA["timemachine"]
-    source = SimpleNamespace(**{**vars(named.source), "sha256": None})
-    monkeypatch.setitem(
-        CORPORA,
-        "timemachine",
-        SimpleNamespace(**{**vars(named), "source": source, "cleaning": named.cleaning, "has_splits": False}),
-    )
+    for name in ("timemachine", "couplets"):
+        unverified(name)
     written(tmp_path / "timemachine.txt", "The Time-Machine,\n  by H.G. Wells, 1895\n" * 5)
     written(tmp_path / "tang_couplets.txt", "甲乙，丙丁。\n戊己，庚辛。\n")
     for split in ("train", "valid", "test"):

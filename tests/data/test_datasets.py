@@ -269,14 +269,23 @@ def test_what_a_corpus_cannot_be_asked_for(tmp_path):
     for name in ("ptb", "timemachine"):
         with pytest.raises(ValueError, match=f"{name} has no lines"):
             load_corpus(name, tmp_path, lines=True)
-    with pytest.raises(
-        CorpusNotFoundError,
-        match="tang_couplets.txt is not in .*: name the folder .* a file of your own with one poem a line",
-    ):
+
+
+def test_couplets_are_published_under_another_name(tmp_path):
+    with pytest.raises(CorpusNotFoundError) as caught:
+        load_corpus("couplets")
+    tried, to_do = str(caught.value).split("\n")
+    assert tried.startswith("tang_couplets.txt is not in ")
+    assert to_do.startswith("Get https://raw.githubusercontent.com/Yunpneg/Tensorflow_CharForLSTM/")
+    assert "/data/poetry.txt elsewhere, and save it as tang_couplets.txt in " in to_do
+    write(tmp_path / "tang_couplets.txt", "甲乙，丙丁。\n")
+    with pytest.raises(CorpusError, match="tang_couplets.txt has the SHA-256 .* a text of your own is named by"):
         load_corpus("couplets", tmp_path)
+    assert load_corpus(tmp_path / "tang_couplets.txt").vocab_size == 7
 
 
-def test_couplets_are_lines(tmp_path):
+def test_couplets_are_lines(tmp_path, unverified):
+    unverified("couplets")
     (tmp_path / "tang_couplets.txt").write_text("甲乙，丙丁。\n戊己，庚辛。\n")
     corpus = load_corpus("couplets", tmp_path)
     assert corpus.vocab.decode(corpus.train) == "甲乙，丙丁。\n戊己，庚辛。\n"

@@ -257,7 +257,8 @@ def test_every_line_end_is_read_as_one(tmp_path, monkeypatch, end, options):
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-def test_every_corpus_of_the_table_reads_line_ends_alike(tmp_path, end):
+def test_every_corpus_of_the_table_reads_line_ends_alike(tmp_path, end, unverified):
+    unverified("couplets")
     for name, member in (("couplets", "tang_couplets.txt"), ("jaychou", "jaychou_lyrics.txt")):
         written(tmp_path / member, f"甲乙{end}丙丁{end}".encode())
         kept = "\n" if name == "couplets" else " "
