@@ -40,6 +40,8 @@ PALETTE = frozenset([*COLOURS, *map(tint, COLOURS), GREY, tint(GREY), INK, PAPER
 
 SETTINGS = {"svg.hashsalt": "d2lrnn", "svg.fonttype": "path", "path.simplify": False}
 
+RUNS = r"(\$[^$]*\$|↵)"  # parts a text into words, formulas, and the sign that the font of words lacks
+
 Point = tuple[float, float]
 
 
@@ -79,11 +81,13 @@ class Diagram:
 
     Attributes:
         words: the English texts with words that have been written.
+        places: of each line that has been written, the left, upper, right and lower end.
     """
 
     def __init__(self, width: float, height: float, chinese: bool = False) -> None:
         self.width, self.height, self.chinese = width, height, chinese
         self.words: set[str] = set()
+        self.places: list[tuple[str, float, float, float, float]] = []
         self.figure = Figure(figsize=(width / 96, height / 96), dpi=96)
         self.panel = self.figure.add_axes((0, 0, 1, 1))
         self.panel.set(xlim=(0, width), ylim=(height, 0))
@@ -102,6 +106,16 @@ class Diagram:
         )  # fmt: skip
         self.text(x, y, text, size=size)
         return Shape(x, y, width, height)
+
+    def cell(self, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
+        """Draw a field of a table, whose upper left corner is (x, y)."""
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)]
+        self._add(PathPatch(Path(corners, closed=True), facecolor=tint(colour), edgecolor=colour, linewidth=0.8))
+        self.text(x + width / 2, y + height / 2, text, size=SMALL)
+
+    def ring(self, x: float, y: float, radius: float, colour: str) -> None:
+        """Draw a pale disc with its rim."""
+        self._add(Ellipse((x, y), 2 * radius, 2 * radius, facecolor=tint(colour), edgecolor=colour, linewidth=1.1))
 
     def circle(self, x: float, y: float, text: str, width: float = 26) -> Shape:
         """Draw the sign of an operation on each element: ⊙, +, 1− or, with a larger width, a function's name."""
@@ -145,10 +159,11 @@ class Diagram:
         """Write a text whose middle, left or right end (``align``) is at (x, y)."""
         lines = self._translated(text).split("\n")
         for i, line in enumerate(lines):
-            runs = [run for run in re.split(r"(\$[^$]*\$)", line) if run]
+            runs = [run for run in re.split(RUNS, line) if run]
             widths = [_width(run, size) for run in runs]
             begin = x - sum(widths) * {"left": 0, "center": 0.5, "right": 1}[align]
             baseline = y + 0.36 * size + (i - (len(lines) - 1) / 2) * 1.35 * size
+            self.places.append((line, begin, baseline - 0.72 * size, begin + sum(widths), baseline))
             for run, width in zip(runs, widths):
                 self._level += 1
                 self.panel.text(
@@ -221,6 +236,8 @@ def _font(run: str, size: float) -> FontProperties:
     """Return the font of words, or that of a formula, whose letters look smaller; sizes are in points."""
     if run.startswith("$"):
         return FontProperties(size=0.75 * 1.14 * size, math_fontfamily="cm")
+    if run == "↵":
+        return FontProperties(family="DejaVu Sans", size=0.75 * size)
     file = packaged_font()
     if file is None:
         raise SystemExit("the diagrams need the font package pylopdf-fonts-zh-cn (Python 3.10 or later)")
@@ -230,7 +247,7 @@ def _font(run: str, size: float) -> FontProperties:
 def _width(run: str, size: float) -> float:
     """Return how many pixels wide a run of a text is; "a $b$" has two runs."""
     with matplotlib.rc_context(SETTINGS):
-        parts = [part for part in re.split(r"(\$[^$]*\$)", run) if part]
+        parts = [part for part in re.split(RUNS, run) if part]
         sizes = [text_to_path.get_text_width_height_descent(p, _font(p, size), p.startswith("$")) for p in parts]
     return sum(width for width, _, _ in sizes) / 0.75
 
@@ -265,57 +282,3 @@ def diagram(width: float, height: float) -> Callable:
         return draw
 
     return register
-
-
-def sign_of_layer(d: Diagram, x: float, y: float) -> float:
-    """Draw a legend's sign of a layer and return its width."""
-    d.box(x + 15, y, r"$\sigma$", SLATE, 30, 24, SMALL)
-    return 30
-
-
-def sign_of_element(d: Diagram, x: float, y: float) -> float:
-    """Draw a legend's sign of an operation on each element and return its width."""
-    d.circle(x + 13, y, r"$\odot$")
-    return 26
-
-
-def sign_of_join(d: Diagram, x: float, y: float) -> float:
-    """Draw a legend's sign of joined arrays and return its width."""
-    d.join(x + 6, y, 13, 13)
-    return 12
-
-
-def sign_of_fork(d: Diagram, x: float, y: float) -> float:
-    """Draw a legend's sign of a wire that forks and return its width."""
-    d.wire((x, y + 4), (x + 32, y + 4))
-    d.wire((x + 14, y + 4), (x + 14, y - 12))
-    d.fork(x + 14, y + 4)
-    return 32
-
-
-def sign_of_wire(colour: str, dashed: bool = False) -> Callable[[Diagram, float, float], float]:
-    """Return a function that draws a legend's sign of an arrow."""
-
-    def draw(d: Diagram, x: float, y: float) -> float:
-        d.wire((x, y), (x + 34, y), colour=colour, dashed=dashed)
-        return 34
-
-    return draw
-
-
-def sign_of_box(colour: str) -> Callable[[Diagram, float, float], float]:
-    """Return a function that draws a legend's sign of a box of a colour."""
-
-    def draw(d: Diagram, x: float, y: float) -> float:
-        d.box(x + 11, y, "", colour, 22, 18)
-        return 22
-
-    return draw
-
-
-CELL_SIGNS = (
-    (sign_of_layer, "fully connected layer"),
-    (sign_of_element, "elementwise operation"),
-    (sign_of_join, "concatenate"),
-    (sign_of_fork, "copy"),
-)

@@ -13,7 +13,9 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]  # the checkout's d2lrnn, installed or not
 
+import batches  # noqa: E402, F401
 import gated_cells  # noqa: E402, F401
+import learning  # noqa: E402, F401
 import networks  # noqa: E402, F401
 from diagram import DIAGRAMS  # noqa: E402
 

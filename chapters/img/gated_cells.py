@@ -1,6 +1,7 @@
 """Diagrams of one step of the GRU and of the LSTM, built up gate by gate."""
 
-from diagram import CELL_SIGNS, GATE, MEMORY, SMALL, STATE, Diagram, diagram
+from diagram import GATE, MEMORY, SMALL, STATE, Diagram, diagram
+from signs import CELL_SIGNS
 
 
 def _gate(d: Diagram, x: float, y: float, words: str, function: str, colour: str = GATE, width: float = 102):

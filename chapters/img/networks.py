@@ -1,21 +1,7 @@
 """Diagrams of networks over time: the simple one, its gradient, several layers, two directions."""
 
-from diagram import (
-    CELL_SIGNS,
-    GRADIENT,
-    INK,
-    INPUT,
-    LOSS,
-    MEMORY,
-    OUTPUT,
-    PARAMETER,
-    SMALL,
-    STATE,
-    Diagram,
-    diagram,
-    sign_of_box,
-    sign_of_wire,
-)
+from diagram import GRADIENT, INK, INPUT, LOSS, MEMORY, OUTPUT, PARAMETER, SMALL, STATE, Diagram, diagram
+from signs import CELL_SIGNS, sign_of_box, sign_of_wire
 
 
 @diagram(700, 352)
