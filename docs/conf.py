@@ -23,6 +23,7 @@ extensions = [
     "api_pages",
     "chinese",
     "command_help",
+    "comments",
     "formulas",
     "lessons",
 ]
@@ -58,13 +59,16 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark, as the browser is set
 html_theme_options = {
     "logo": {"text": "d2lrnn"},
+    "footer_content_items": ["copyright"],
     "home_page_in_toc": True,
     "show_toc_level": 2,
     "use_download_button": False,

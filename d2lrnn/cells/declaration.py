@@ -67,7 +67,7 @@ class Cell:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Prefixes of the parameter names, each with its letters: W_x, W_h and b_ with "ifco" for the LSTM."""
+        """Prefixes of the parameter names, each with its letters: ``W_x``, ``W_h``, ``b_`` with "ifco" for the LSTM."""
         kinds = {"W_x": self.stacked, "W_h": self.stacked, "w_c": self.peepholes, "b_": self.stacked}
         if self.num_biases == 2:
             kinds["c_"] = self.stacked

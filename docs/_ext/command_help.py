@@ -7,7 +7,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from d2lrnn.cli.parser import make_parser
 
-WIDTH = "100"  # columns
+WIDTH = "80"  # columns, as many as a page has room for
 
 
 class CommandHelp(SphinxDirective):
