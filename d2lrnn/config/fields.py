@@ -13,7 +13,8 @@ Row = TypeVar("Row")
 
 # Each named corpus and each form of verse is a row of a table, in a file that needs NumPy.  Here are the names alone,
 # for --help, which does not import NumPy.  table_of refuses a table without a row for each name.
-CORPUS_NAMES = ("sample", "jaychou", "ptb", "timemachine", "couplets")  # the table: CORPORA in data/corpora.py
+# The table of corpora is CORPORA in data/corpora.py.
+CORPUS_NAMES = ("sample", "sample_couplets", "jaychou", "ptb", "timemachine", "couplets")
 
 FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # the table: FORMS in generation/forms.py
 

@@ -71,6 +71,12 @@ CORPORA = table_of(
             ("lyrics_zh.txt",),
             prefixes=BOOK_PREFIXES,
         ),
+        "sample_couplets": NamedCorpus(
+            Source("couplets_zh.txt", elsewhere="it is part of d2lrnn, so install d2lrnn again"),
+            ("couplets_zh.txt",),
+            other_levels=False,
+            lines="always",
+        ),
         "jaychou": NamedCorpus(
             Source(
                 "jaychou_lyrics.txt.zip",

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -85,10 +86,13 @@ def test_sample_ships_with_the_project():
     assert start.vocab_size == len(set(text[:100]))
 
 
-def test_the_sample_is_what_its_page_says():
-    folder = Path(__file__).parents[2] / "data"
-    content, page = (folder / "lyrics_zh.txt").read_bytes(), (folder / "README.md").read_text()
-    text = content.decode()
+DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.mark.parametrize(("name", "parts"), [("lyrics_zh.txt", 1), ("couplets_zh.txt", 2)])
+def test_a_text_that_ships_is_what_its_page_says(name, parts):
+    content, page = (DATA / name).read_bytes(), (DATA / "README.md").read_text(encoding="utf-8")
+    text, about = content.decode(), page.split(f"## `{name}`\n")[1].split("\n## ")[0]
     lines = text.splitlines()
     for said in (
         f"| {len(text):,} including newlines |",
@@ -98,16 +102,33 @@ def test_the_sample_is_what_its_page_says():
         "| Licence | CC0-1.0.",
         f"`{hashlib.sha256(content).hexdigest()}`",
     ):
-        assert said in page
-    assert len(text) >= 12_000 and len(set(lines)) > 0.7 * len(lines)
+        assert said in about
+    if parts == 1:
+        assert len(text) >= 12_000 and len(set(lines)) > 0.7 * len(lines)
+    else:
+        assert f"| Poems | {len(lines) // parts} |" in about
 
 
-def test_the_sample_has_no_line_of_the_books_lyrics(real_data):
-    own = (Path(__file__).parents[2] / "data" / "lyrics_zh.txt").read_text(encoding="utf-8")
+def test_the_sample_of_couplets_is_couplets():
+    corpus = load_corpus("sample_couplets")
+    lines = corpus.vocab.decode(corpus.train).splitlines()
+    assert len(lines) == len(set(lines)) == 200
+    assert all(re.fullmatch(r"\w{5}，\w{5}。", line) for line in lines)
+
+
+def test_the_samples_have_no_line_of_the_real_corpora(real_data):
+    def pieces(text, separator):
+        return {piece for piece in re.split(separator, text) if len(piece) > 4}
+
     with zipfile.ZipFile(Path(real_data("jaychou_lyrics.txt.zip")) / "jaychou_lyrics.txt.zip") as archive:
-        book = archive.read("jaychou_lyrics.txt").decode()
-    lines, others = ({line.strip() for line in text.splitlines() if len(line.strip()) > 4} for text in (own, book))
-    assert min(len(lines), len(others)) > 500 and not lines & others
+        lyrics = archive.read("jaychou_lyrics.txt").decode()
+    couplets = (Path(real_data("tang_couplets.txt")) / "tang_couplets.txt").read_text(encoding="utf-8")
+    for name, others, separator in (
+        ("lyrics_zh.txt", lyrics, r"\s*\n\s*"),
+        ("couplets_zh.txt", couplets, r"\W+"),
+    ):
+        own, others = pieces((DATA / name).read_text(encoding="utf-8"), separator), pieces(others, separator)
+        assert len(own) >= 400 and len(others) > 500 and not own & others
 
 
 def test_jaychou_has_the_counts_of_the_book(real_data):
@@ -390,7 +411,7 @@ def test_max_tokens_must_be_a_positive_whole_number(tmp_path, name, max_tokens):
 
 
 def test_an_unknown_name_gets_the_names_and_a_guess(tmp_path):
-    names = "sample, jaychou, ptb, timemachine, couplets, or the path of a UTF-8 text file"
+    names = "sample, sample_couplets, jaychou, ptb, timemachine, couplets, or the path of a UTF-8 text file"
     message = f"'jaychow' is neither a corpus nor a file: expected one of {names}; did you mean jaychou.$"
     with pytest.raises(CorpusNotFoundError, match=message):
         load_corpus("jaychow")
