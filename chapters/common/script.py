@@ -81,7 +81,7 @@ def formula(latex: str) -> str:
     latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
     latex = re.sub(r"([_^])\{(\w*[-+ /,].*?)\}", r"\1{(\2)}", latex)
-    text = LatexNodes2Text(math_mode="text", strict_latex_spaces=True).latex_to_text(latex).strip()
+    text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
     return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈]) *", r" \1 ", text))
 
 

@@ -95,6 +95,7 @@ def test_the_pictures_of_a_lesson_exist(name):
         ("| a | b |\n|---|---|\n| 1 | 2 |", "| a | b |\n|---|---|\n| 1 | 2 |"),
         (r"$\min(\theta / \|\mathbf{g}\|, 1)$", "min(θ/‖g‖, 1)"),
         (r"$\mathbf{F}_t \odot \mathbf{C}_{t-1}$", "F_t ⊙ C_(t-1)"),
+        (r"$\log p_i$ and $\alpha = 1$", "log p_i and α = 1"),
     ],
 )
 def test_markdown_becomes_plain_text(markdown, text, common):
