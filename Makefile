@@ -119,9 +119,8 @@ notebooks: book
 
 # The pages of the API reference stay English: they are the docstrings.
 messages: dev
-	$(SPHINX) -b gettext -D nb_execution_mode=off -d docs/_build/doctrees/messages docs docs/_build/messages
-	find docs/_build/messages/api -name '*.pot' ! -name index.pot -delete
-	$(BIN)/sphinx-intl update -p docs/_build/messages -d docs/locale -l zh_CN --line-width 0
+	$(SPHINX) -b gettext -t messages -d docs/_build/doctrees/messages docs docs/_build/messages
+	$(BIN)/sphinx-intl update -p docs/_build/messages -d docs/locale -l zh_CN --line-width 0 --no-obsolete
 
 # OMP_WAIT_POLICY is unset here: each library waits as it does by default, which is what a user gets on an idle machine.
 bench: venv

@@ -27,7 +27,7 @@ extensions = [
     "formulas",
     "lessons",
 ]
-exclude_patterns = ["_build", "lessons/common", "lessons/img"]
+exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
 # The two languages. Make gives the Chinese book by `-D language=zh_CN`.
@@ -49,6 +49,12 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_output_stderr = "remove"  # a bar that shows progress
 nb_merge_streams = True
+
+# The catalogues have the messages of the pages alone: no lesson is run, no docstring is read.
+if tags.has("messages"):  # noqa: F821
+    nb_execution_mode = "off"
+    exclude_patterns.append("api/[!i]*")
+    suppress_warnings = ["toc.excluded"]
 
 # The API reference.
 autodoc_member_order = "bysource"

@@ -4,6 +4,7 @@ import re
 
 from docutils import nodes
 from sphinx.search.zh import SearchChinese
+from sphinx.transforms import SphinxTransform
 
 LANGUAGES = {"en": "English", "zh_CN": "中文"}
 HAN = "[\u3400-\u9fff]"
@@ -43,6 +44,32 @@ class SearchPairs(SearchChinese):
         return len(word) > 1 or re.match(HAN, word) is not None
 
 
+class LeaveAlone(SphinxTransform):
+    """Keep out of the catalogues what needs no translation: formulas without words, and what lessons print.
+
+    A paragraph that is nothing but a picture is kept out too. The picture's description is a message of its own.
+    """
+
+    default_priority = 5  # before Sphinx looks for messages
+
+    def apply(self, **kwargs):
+        """Mark the nodes."""
+        for node in self.document.findall(nodes.TextElement):
+            if (
+                isinstance(node, nodes.math_block)
+                and not re.search(r"\\text|\\mbox", node.astext())
+                or isinstance(node, nodes.paragraph)
+                and len(node.children) == 1
+                and isinstance(node[0], nodes.image)
+            ):
+                node["translatable"] = False
+        for output in self.document.findall(
+            lambda node: isinstance(node, nodes.container) and "cell_output" in node["classes"]
+        ):
+            for node in output.findall(nodes.TextElement):
+                node["translatable"] = False
+
+
 def translate_solutions(app, doctree, docname):
     """Name the solutions, which are folded away by raw HTML, in the book's language."""
     if app.config.language == "zh_CN":
@@ -61,6 +88,7 @@ def add_switch(app, pagename, templatename, context, doctree):
 def setup(app):
     """Connect all this to Sphinx."""
     app.add_search_language(SearchPairs)
+    app.add_transform(LeaveAlone)
     app.connect("doctree-resolved", translate_solutions)
     app.connect("html-page-context", add_switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
