@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wcwidth import width, wrap
+
 import d2lrnn
+from common import language
 
 WIDTH = 100  # of a printed paragraph
 
@@ -21,14 +23,19 @@ class Cell(NamedTuple):
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """Return the cells of a percent script, those that ``# %%`` begins."""
+    """Return the cells of a percent script, those that ``# %%`` begins; prose in the language of the environment."""
+    wanted = language.wanted()
+    messages = language.messages_of(path.stem, wanted)
     lines = path.read_text(encoding="utf-8").splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith("# %%")]
     cells = []
     for start, end in zip(starts, [*starts[1:], len(lines)]):
         is_prose = "[markdown]" in lines[start]
         body = [line[2:] if is_prose else line for line in lines[start + 1 : end]]
-        cells.append(Cell(is_prose, start + 1, "\n".join(body).strip("\n") if is_prose else "\n".join(body)))
+        text = "\n".join(body)
+        if is_prose:
+            text = language.translate(text.strip("\n"), messages, wanted)
+        cells.append(Cell(is_prose, start + 1, text))
     return cells
 
 
@@ -98,7 +105,7 @@ def _block(block: str) -> str:
     if heading:
         title, rest = _words(heading[2]), block[heading.end() :].strip("\n")
         line = "=" if len(heading[1]) == 1 else "-"
-        return f"{title}\n{line * len(title)}" + (f"\n{_block(rest)}" if rest else "")
+        return f"{title}\n{line * width(title)}" + (f"\n{_block(rest)}" if rest else "")
     if re.match(r" {4}|\||```", block):
         return block
     items = re.split(r"\n(?=(?:[*-]|\d+\.) )", block)
@@ -108,9 +115,11 @@ def _block(block: str) -> str:
 def _filled(text: str) -> str:
     mark = re.match(r"(?:[*-]|\d+\.) +", text)
     indent = " " * len(mark[0]) if mark else ""
-    return textwrap.fill(
-        _words(" ".join(text.split())), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    lines = wrap(_words(" ".join(text.split())), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    for i, line in enumerate(lines[1:], 1):  # no Chinese line begins with a mark that ends a sentence or a part of it
+        marks = re.match(f"{indent}([，。；：、！？）”]*)", line)
+        lines[i - 1], lines[i] = lines[i - 1] + marks[1], indent + line[marks.end() :]
+    return "\n".join(lines)
 
 
 def _words(text: str) -> str:

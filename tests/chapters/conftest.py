@@ -14,6 +14,7 @@ def run(capsys, tmp_path, monkeypatch, only_here):
 
     def run(name, *args, pictures=()):
         out = tmp_path / name
+        monkeypatch.setenv("LANGUAGE", "en")
         monkeypatch.setattr(sys, "path", [str(CHAPTERS), *sys.path])
         monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--ctx", "cpu", "--out", str(out), *args])
         capsys.readouterr()

@@ -12,6 +12,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import wcwidth
 from lessons import CHAPTERS, NAMES, check_picture
 
 import d2lrnn
@@ -107,6 +108,56 @@ def test_long_paragraphs_are_filled(common):
     assert len(lines) == 5 and max(map(len, lines)) <= 100
 
 
+# Prose in Chinese.
+
+WORDS = {"A title": "标题", "one more": "一", "two": "二", "Why $x$?": "为什么$x$？", "A cell": "单元", "a b": "甲乙"}
+
+
+@pytest.mark.parametrize(
+    ("markdown", "translated"),
+    [
+        ("# A title\n\na\nb", "# 标题\n\n甲乙"),
+        ("a b\n\n$$a b$$\n\na c", "甲乙\n\n$$a b$$\n\na c"),
+        ("* one\n  more\n* two\n* three", "* 一\n* 二\n* three"),
+        (
+            "1. Why $x$?\n\n<details><summary>Solution 1</summary>\n\na b\n\n</details>",
+            "1. 为什么$x$？\n\n<details><summary>解答 1</summary>\n\n甲乙\n\n</details>",
+        ),
+        ("![A cell](img/lstm_state.svg)", "![单元](img/lstm_state.zh_CN.svg)"),
+        ("![A cell](img/none.svg)", "![单元](img/none.svg)"),
+    ],
+)
+def test_blocks_are_translated_one_by_one(markdown, translated, common):
+    assert common.language.translate(markdown, WORDS, "zh_CN") == translated
+    assert common.language.translate(markdown, {}, None) == markdown
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, None),
+        ({"LANG": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, None),
+        ({"LANG": "C.UTF-8", "LANGUAGE": "fr:zh_CN:en"}, "zh_CN"),
+        ({"LANGUAGE": "en:zh_CN", "LANG": "zh_CN.UTF-8"}, None),
+        ({"LANG": "../locale"}, None),
+    ],
+)
+def test_the_environment_chooses_the_language(environment, language, common, monkeypatch):
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert common.language.wanted() == language
+
+
+def test_no_line_of_chinese_begins_with_a_mark(common):
+    text = common.script.plain("一二三四五六七八九，" * 30)
+    lines = text.splitlines()
+    assert len(lines) > 5 and all(line[0] != "，" for line in lines) and "".join(lines) == "一二三四五六七八九，" * 30
+    assert max(map(wcwidth.width, lines)) <= 102
+
+
 # Scripts.
 
 
@@ -123,7 +174,7 @@ def write_lesson(folder, body="print(2 * 3)"):
 def run_script(path, *args, **options):
     return subprocess.run(
         [sys.executable, str(path), *args],
-        env={**os.environ, "PYTHONPATH": str(CHAPTERS), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONPATH": str(CHAPTERS), "PYTHONIOENCODING": "utf-8", "LANGUAGE": "en"},
         capture_output=True,
         encoding="utf-8",
         **options,
@@ -162,7 +213,7 @@ def test_a_script_runs_from_another_folder_with_the_module_beside_it(tmp_path):
     done = subprocess.run(
         [sys.executable, str(checkout / "chapters" / "lstm.py"), "--quick", "--num-epochs", "1"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "LANGUAGE": "en"},
         capture_output=True,
         encoding="utf-8",
     )
