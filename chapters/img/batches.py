@@ -14,10 +14,11 @@ from diagram import (
     LOSS,
     ORANGE,
     OUTPUT,
-    PARAMETER,
+    PALE,
     SLATE,
     SMALL,
     STATE,
+    STRONG,
     Diagram,
     diagram,
 )
@@ -29,12 +30,14 @@ NUM_IDS, BATCH_SIZE, NUM_STEPS = 26, 2, 4
 BATCH_COLOURS = (BLUE, ORANGE, GREEN)
 
 
-def _grid(d: Diagram, x: float, y: float, rows, colours, width: float = 26, height: float = 26) -> None:
+def _grid(
+    d: Diagram, x: float, y: float, rows, colours, width: float = 26, height: float = 26, share: float = PALE
+) -> None:
     """Draw a table whose upper left corner is (x, y); ``colours`` gives one for each row and column, or one for all."""
     for i, row in enumerate(rows):
         for j, value in enumerate(row):
             colour = colours if isinstance(colours, str) else colours[i][j]
-            d.cell(x + j * width, y + i * height, width, height, f"{value}", colour)
+            d.cell(x + j * width, y + i * height, width, height, f"{value}", colour, share)
 
 
 def _sampling(d: Diagram, batches, carried: bool) -> None:
@@ -48,13 +51,13 @@ def _sampling(d: Diagram, batches, carried: bool) -> None:
             d.wire((middle, 68), (middle, 86), colour=colour)
             d.text(middle, 98, f"batch {BATCH_COLOURS.index(colour) + 1}", size=SMALL, colour=colour)
     d.text(14, 20, "the ids of a text", "left")
-    _grid(d, 25, 40, [range(NUM_IDS)], [colours], 25)
+    _grid(d, 25, 40, [range(NUM_IDS)], [colours], 25, share=STRONG)
     for i, ((X, Y), colour) in enumerate(zip(batches, BATCH_COLOURS)):
         x = 22 + 232 * i
         d.text(x + 128, 138, f"batch {i + 1}", colour=colour)
         fresh = i == 0 or not carried
         state = d.box(x + 24, 184, r"$\mathbf{H}=0$" if fresh else r"$\mathbf{H}$", STATE, 58 if fresh else 40, 36)
-        _grid(d, x + 76, 158, X.tolist(), colour)
+        _grid(d, x + 76, 158, X.tolist(), colour, share=STRONG)
         _grid(d, x + 76, 224, Y.tolist(), SLATE)
         d.text(x + 194, 184, r"$\mathbf{X}$")
         d.text(x + 194, 250, r"$\mathbf{Y}$")
@@ -150,5 +153,5 @@ def one_hot(d: Diagram) -> None:
         _grid(d, 365, 63 + 32 * i, [row], STATE if i == 2 else GREY, 50, 32)
     d.text(532, 143, r"$=$")
     _grid(d, 550, 127, [shown[2]], STATE, 46, 32)
-    d.text(185, 250, "one column for each token", size=SMALL, colour=PARAMETER)
-    d.text(440, 250, "one row for each token", size=SMALL, colour=PARAMETER)
+    d.text(185, 250, "one column for each token", size=SMALL)
+    d.text(440, 250, "one row for each token", size=SMALL)

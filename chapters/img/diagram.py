@@ -6,6 +6,7 @@ downwards.  A text may hold formulas between dollar signs; its words are looked 
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Ellipse, FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Affine2D
 from words import CHINESE
 
 from d2lrnn.plotting import COLOURS, GREY, packaged_font
@@ -25,18 +27,21 @@ from d2lrnn.plotting import COLOURS, GREY, packaged_font
 BLUE, ORANGE, GREEN, PURPLE, GOLD, SLATE = COLOURS
 INK, PAPER = "#1c2126", "#ffffff"
 
-# A colour for each thing, the same in all diagrams.
-INPUT, STATE, OUTPUT, MEMORY, GATE, PARAMETER, LOSS, GRADIENT = GREEN, BLUE, ORANGE, PURPLE, GOLD, SLATE, SLATE, ORANGE
+# A colour for each thing, the same in all diagrams.  There are six: things that never meet in a diagram share one.
+INPUT, STATE, OUTPUT, MEMORY, GATE, PARAMETER, LOSS, GRADIENT = GREEN, BLUE, ORANGE, PURPLE, GOLD, GOLD, SLATE, ORANGE
 
 TEXT, SMALL = 15, 13  # the two sizes of letters
+PALE, STRONG = 0.14, 0.42  # shares of a colour in what it fills: under most texts, and where the colour says something
 
 
-def tint(colour: str) -> str:
-    """Return a pale form of a colour, to fill what the colour outlines."""
-    return to_hex([0.86 + 0.14 * part for part in to_rgb(colour)])
+def tint(colour: str, share: float = PALE) -> str:
+    """Return a paler form of a colour, to fill what the colour outlines."""
+    return to_hex([1 - share * (1 - part) for part in to_rgb(colour)])
 
 
-PALETTE = frozenset([*COLOURS, *map(tint, COLOURS), GREY, tint(GREY), INK, PAPER])
+PALETTE = frozenset(
+    [INK, PAPER, *(form for c in (*COLOURS, GREY) for form in (c, tint(c, PALE), tint(c, STRONG)))]
+)  # every colour that a diagram may have
 
 SETTINGS = {"svg.hashsalt": "d2lrnn", "svg.fonttype": "path", "path.simplify": False}
 
@@ -89,10 +94,9 @@ class Diagram:
         self.words: set[str] = set()
         self.places: list[tuple[str, float, float, float, float]] = []
         self.figure = Figure(figsize=(width / 96, height / 96), dpi=96)
-        self.panel = self.figure.add_axes((0, 0, 1, 1))
-        self.panel.set(xlim=(0, width), ylim=(height, 0))
-        self.panel.set_axis_off()
-        self._level = 1.0  # what is drawn later lies above
+        self._level = 1  # what is drawn later lies above
+        downwards = Affine2D().scale(1 / 96, -1 / 96).translate(0, height / 96)
+        self._transform = downwards + self.figure.dpi_scale_trans
 
     def box(
         self, x: float, y: float, text: str, colour: str, width: float = 46, height: float = 36, size: float = TEXT
@@ -107,10 +111,13 @@ class Diagram:
         self.text(x, y, text, size=size)
         return Shape(x, y, width, height)
 
-    def cell(self, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
+    def cell(
+        self, x: float, y: float, width: float, height: float, text: str, colour: str, share: float = PALE
+    ) -> None:
         """Draw a field of a table, whose upper left corner is (x, y)."""
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)]
-        self._add(PathPatch(Path(corners, closed=True), facecolor=tint(colour), edgecolor=colour, linewidth=0.8))
+        fill = tint(colour, share)
+        self._add(PathPatch(Path(corners, closed=True), facecolor=fill, edgecolor=colour, linewidth=0.8))
         self.text(x + width / 2, y + height / 2, text, size=SMALL)
 
     def ring(self, x: float, y: float, radius: float, colour: str) -> None:
@@ -145,7 +152,8 @@ class Diagram:
         """Draw a line through points, with round corners and an arrowhead; ``over``: with a gap in what it crosses."""
         line, head = _rounded(points, 9, 8 if arrow else 0)
         if over:
-            self._add(PathPatch(line, facecolor="none", edgecolor=PAPER, linewidth=4.5, capstyle="butt"))
+            gap, _ = _rounded((_towards(*points[:2], 2), *points[1:]), 9, 8)  # not in the edge that the wire comes from
+            self._add(PathPatch(gap, facecolor="none", edgecolor=PAPER, linewidth=4.5, capstyle="butt"))
         style = {"linestyle": (0, (4, 2.5))} if dashed else {}
         self._add(PathPatch(line, facecolor="none", edgecolor=colour, linewidth=1.1, capstyle="butt", **style))
         if arrow:
@@ -157,7 +165,7 @@ class Diagram:
 
     def text(self, x: float, y: float, text: str, align: str = "center", size: float = TEXT, colour: str = INK) -> None:
         """Write a text whose middle, left or right end (``align``) is at (x, y)."""
-        lines = self._translated(text).split("\n")
+        lines = self._translated(text).split("\n") if text else []
         for i, line in enumerate(lines):
             runs = [run for run in re.split(RUNS, line) if run]
             widths = [_width(run, size) for run in runs]
@@ -166,9 +174,9 @@ class Diagram:
             self.places.append((line, begin, baseline - 0.72 * size, begin + sum(widths), baseline))
             for run, width in zip(runs, widths):
                 self._level += 1
-                self.panel.text(
+                self.figure.text(
                     begin, baseline, run, va="baseline", color=colour, fontproperties=_font(run, size),
-                    zorder=self._level, parse_math=run.startswith("$"), clip_on=False,
+                    zorder=self._level, parse_math=run.startswith("$"), transform=self._transform,
                 )  # fmt: skip
                 begin += width
 
@@ -194,10 +202,8 @@ class Diagram:
 
     def _add(self, patch) -> None:
         self._level += 1
-        patch.set_zorder(self._level)
-        patch.set_clip_on(False)
-        self.panel.add_artist(patch)
-        patch.set_clip_path(None)
+        patch.set(zorder=self._level, transform=self._transform)
+        self.figure.add_artist(patch)
 
     def _translated(self, text: str) -> str:
         if not re.search(r"[A-Za-z]", re.sub(r"\$[^$]*\$", "", text)):
@@ -236,14 +242,15 @@ def _font(run: str, size: float) -> FontProperties:
     """Return the font of words, or that of a formula, whose letters look smaller; sizes are in points."""
     if run.startswith("$"):
         return FontProperties(size=0.75 * 1.14 * size, math_fontfamily="cm")
-    if run == "↵":
-        return FontProperties(family="DejaVu Sans", size=0.75 * size)
+    if run == "↵":  # from Matplotlib's own file: a system's font of this name may have another version
+        return FontProperties(fname=f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size=0.75 * size)
     file = packaged_font()
     if file is None:
         raise SystemExit("the diagrams need the font package pylopdf-fonts-zh-cn (Python 3.10 or later)")
     return FontProperties(fname=str(file), size=0.75 * size)
 
 
+@functools.cache
 def _width(run: str, size: float) -> float:
     """Return how many pixels wide a run of a text is; "a $b$" has two runs."""
     with matplotlib.rc_context(SETTINGS):

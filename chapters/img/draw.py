@@ -1,7 +1,25 @@
-"""Draw the chapter's diagrams: ``python chapters/img/draw.py [NAME ...]`` writes them beside this file.
+r"""Draw the chapter's diagrams again: ``.venv/bin/python chapters/img/draw.py [NAME ...]``, all if no NAME is given.
 
-Each function under ``@diagram`` in this folder is one diagram: NAME.svg in English and, where words occur,
-NAME.zh_CN.svg in Chinese.  The same code always writes the same bytes, so a test draws them again and compares.
+Each function under ``@diagram`` is one diagram.  The script writes it into this folder as NAME.svg, in English, and, if
+it has words, as NAME.zh_CN.svg, in Chinese; the book takes the one of its language.  The same code always writes the
+same files, and ``tests/chapters/test_img.py`` compares what the code draws with what is committed.
+
+To add a diagram:
+
+1. Write a function in the file of its subject (``networks``, ``gated_cells``, ``batches``, ``learning``); its name is
+   the diagram's, the decorator tells the size in pixels, and ``diagram.py`` has what it is drawn with::
+
+       @diagram(300, 120)
+       def one_step(d):
+           "A state becomes the next one."
+           d.text(14, 20, "hidden layer", "left")
+           old = d.box(80, 70, r"$\mathbf{H}_{t-1}$", STATE, width=60)
+           new = d.box(220, 70, r"$\mathbf{H}_t$", STATE, width=60)
+           d.wire(old.right(), new.left())
+
+2. Write the Chinese of each new text into ``words.py``.
+3. Draw it, look at both files, and commit them with the code.
+4. Show it in a lesson: ``![what can be seen in it](img/one_step.svg)``.
 """
 
 from __future__ import annotations
@@ -17,10 +35,10 @@ import batches  # noqa: E402, F401
 import gated_cells  # noqa: E402, F401
 import learning  # noqa: E402, F401
 import networks  # noqa: E402, F401
-from diagram import DIAGRAMS  # noqa: E402
+from diagram import DIAGRAMS, Diagram  # noqa: E402
 
 
-def draw(folder: Path, names: Iterable[str] = DIAGRAMS) -> dict[str, set[str]]:
+def draw(folder: Path, names: Iterable[str] = DIAGRAMS) -> dict[str, tuple[Diagram, Diagram]]:
     """Write diagrams into a folder.
 
     Args:
@@ -28,16 +46,14 @@ def draw(folder: Path, names: Iterable[str] = DIAGRAMS) -> dict[str, set[str]]:
         names: of the diagrams.
 
     Returns:
-        by the name of each diagram, the English words in it.
+        by its name, each diagram in English and in Chinese.
     """
-    words = {}
-    for name in names:
-        sheet = DIAGRAMS[name](False)
-        (folder / f"{name}.svg").write_text(sheet.svg(), encoding="utf-8")
-        if sheet.words:
-            (folder / f"{name}.zh_CN.svg").write_text(DIAGRAMS[name](True).svg(), encoding="utf-8")
-        words[name] = sheet.words
-    return words
+    sheets = {name: (DIAGRAMS[name](False), DIAGRAMS[name](True)) for name in names}
+    for name, (english, chinese) in sheets.items():
+        (folder / f"{name}.svg").write_text(english.svg(), encoding="utf-8")
+        if english.words:
+            (folder / f"{name}.zh_CN.svg").write_text(chinese.svg(), encoding="utf-8")
+    return sheets
 
 
 if __name__ == "__main__":

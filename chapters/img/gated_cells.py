@@ -49,9 +49,9 @@ def _gru(d: Diagram, stage: int) -> None:
     d.wire(second.right(), (530, 282), candidate.bottom())
     d.text(512, 182, r"$\tilde{\mathbf{H}}_t$")
     if stage == 2:
-        d.wire(candidate.top(), (530, 150))
-        d.wire(reset_state.right(), (440, 152), second.top())
-        d.wire(update.top(), (365, 166))
+        d.wire(candidate.top(), (530, 114))
+        d.wire(update.top(), (365, 114))
+        d.wire(reset_state.right(), (440, 152), second.top(), over=True)
         return
     kept, mixed = d.circle(365, 62, r"$\odot$"), d.circle(530, 62, r"$+$")
     rest, new = d.circle(450, 114, r"$1-$", 34), d.circle(530, 114, r"$\odot$")
@@ -117,7 +117,7 @@ def _lstm(d: Diagram, stage: int) -> None:
         for letter, words in (("F", "forget gate"), ("I", "input gate"), ("O", "output gate"))
     }
     if stage > 1:
-        gates["C"] = _gate(d, places["C"], 242, "candidate memory", r"\tanh", MEMORY, 122)
+        gates["C"] = _gate(d, places["C"], 242, "candidate memory", r"\tanh", MEMORY, 128)
     d.wire((120, 350), joined.bottom())
     d.wire((70, 262), (120, 262), joined.top())
     d.wire(joined.right(), (545, 306), gates["O"].bottom())

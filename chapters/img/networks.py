@@ -88,7 +88,7 @@ def bptt(d: Diagram) -> None:
         loss = d.box(x, 100, rf"$\ell_{i}$", LOSS)
         d.wire(output.bottom(12), state.top(12), colour=GRADIENT, dashed=True)
         d.wire(loss.bottom(12), output.top(12), colour=GRADIENT, dashed=True)
-        label = d.box(x + 66, 100, rf"$\mathbf{{y}}_{i}$", LOSS, 34, 30)
+        label = d.box(x + 66, 100, rf"$\mathbf{{y}}_{i}$", INPUT, 34, 30)
         d.wire(label.left(), loss.right())
         before = state
     for x in (295, 455):
