@@ -17,8 +17,6 @@ from d2lrnn.plotting import packaged_font
 FOLDER = Path(__file__).parents[2] / "chapters" / "img"
 SVG = "{http://www.w3.org/2000/svg}"
 
-pytestmark = pytest.mark.skipif(packaged_font() is None, reason="the package of the diagrams' font needs Python 3.10")
-
 
 @pytest.fixture(scope="module")
 def script():
@@ -29,39 +27,40 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def sheets(script):
-    """All diagrams, drawn but not written: by name, the English and the Chinese one."""
-    return {name: (draw(False), draw(True)) for name, draw in script.DIAGRAMS.items()}
+def drawn(script, tmp_path_factory):
+    """A folder with all diagrams, drawn again, and by its name each diagram in English and in Chinese."""
+    if packaged_font() is None:
+        pytest.skip("the package of the diagrams' font needs Python 3.10")
+    folder = tmp_path_factory.mktemp("img")
+    return folder, script.draw(folder)
 
 
-def test_the_committed_diagrams_are_what_the_script_draws(script, tmp_path):
-    script.draw(tmp_path)
-    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_the_committed_diagrams_are_what_the_script_draws(drawn):
+    folder, _ = drawn
+    new = {path.name: path.read_bytes() for path in folder.iterdir()}
     committed = {path.name: path.read_bytes() for path in FOLDER.glob("*.svg")}
-    assert set(committed) == set(drawn)
-    old = [name for name in drawn if drawn[name] != committed[name]]
+    assert set(committed) == set(new)
+    old = [name for name in new if new[name] != committed[name]]
     assert not old, "run python chapters/img/draw.py and look at these"
 
 
-def test_a_diagram_with_words_has_its_chinese_twin_and_every_translation_is_used(script, sheets):
-    names = {path.name for path in FOLDER.glob("*.svg")}
+def test_a_diagram_with_words_has_its_chinese_twin_and_every_translation_is_used(drawn):
+    folder, sheets = drawn
     for name, (english, chinese) in sheets.items():
-        assert f"{name}.svg" in names
-        assert (f"{name}.zh_CN.svg" in names) == bool(english.words)
+        assert (folder / f"{name}.zh_CN.svg").exists() == bool(english.words), name
         assert chinese.words == english.words
-    assert set(importlib.import_module("words").CHINESE) == set().union(
-        *(english.words for english, _ in sheets.values())
-    )
+    used = set().union(*(english.words for english, _ in sheets.values()))
+    assert used == set(importlib.import_module("words").CHINESE)
 
 
-def test_no_english_word_is_left_in_a_chinese_diagram(sheets):
-    for name, (_, chinese) in sheets.items():
+def test_no_english_word_is_left_in_a_chinese_diagram(drawn):
+    for name, (_, chinese) in drawn[1].items():
         texts = " ".join(re.sub(r"\$[^$]*\$", "", line) for line, *_ in chinese.places)
         assert set(re.findall("[A-Za-z-]+", texts)) <= {"one-hot"}, name
 
 
-def test_texts_lie_on_the_sheet_and_not_over_one_another(sheets):
-    for name, pair in sheets.items():
+def test_texts_lie_on_the_sheet_and_not_over_one_another(drawn):
+    for name, pair in drawn[1].items():
         for sheet in pair:
             for line, left, top, right, bottom in sheet.places:
                 assert left >= 4 and top >= 4 and right <= sheet.width - 4 and bottom <= sheet.height - 4, (name, line)
