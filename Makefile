@@ -69,11 +69,13 @@ dev: .venv/dev.done
 	@$(call install,--no-deps -e .)
 	@touch $@
 
+# uv compiles no bytecode unless it is told to. Where Python may not write bytecode (PYTHONDONTWRITEBYTECODE=1), every
+# process of the tests would compile its imports again: 1.6 s instead of 0.5 s for IPython.
 # runtime.done is moved away during the installation. So an interruption here, too, starts again from nothing.
 .venv/dev.done: .venv/runtime.done requirements-dev.txt
 	@echo "Installing requirements-dev.txt: the tools of make test and make check ..."
 	@mv $< .venv/runtime.part
-	@$(call install,-r requirements-dev.txt)
+	@UV_COMPILE_BYTECODE=1 $(call install,-r requirements-dev.txt)
 	@mv .venv/runtime.part $<
 	@touch $@
 
