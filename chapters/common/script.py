@@ -13,6 +13,8 @@ from common import language
 
 WIDTH = 100  # of a printed paragraph
 
+IN_BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"  # of LaTeX, with up to two levels of braces within
+
 
 class Cell(NamedTuple):
     """A cell of a percent script."""
@@ -87,9 +89,21 @@ def formula(latex: str) -> str:
 
     latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
-    latex = re.sub(r"([_^])\{(\w*[-+ /,].*?)\}", r"\1{(\2)}", latex)
+    latex = re.sub(r"([_^])\{(\w*[-+ /,=].*?)\}", r"\1{(\2)}", latex)
+    latex = _with_brackets(latex)
     text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
-    return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈]) *", r" \1 ", text))
+    text = re.sub("(?<=[α-ωϵ])(?=[A-Za-z])| *(?=[∑∏])", " ", text).strip()
+    return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈≈∝]) *", r" \1 ", text))
+
+
+def _with_brackets(latex: str) -> str:
+    """Return a formula whose fractions have brackets around sums, since on a terminal they stand in one line."""
+
+    def fraction(found: re.Match) -> str:
+        parts = (f"({part})" if re.search(" [-+] ", part) else part for part in found.groups())
+        return r"\frac{{{}}}{{{}}}".format(*parts)
+
+    return re.sub(rf"\\frac{IN_BRACES}{IN_BRACES}", fraction, latex)
 
 
 def _displayed(latex: str) -> str:
