@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy
@@ -42,7 +42,10 @@ def copy_parameters(source, target) -> None:
             raise D2lrnnError("a model with an embedding has no twin from scratch, whose inputs are one-hot vectors")
     found, expected = layers_of(source), layers_of(target)
     if found != expected:
-        raise D2lrnnError(f"the source is a {found}, the target a {expected}: only models of one shape can be copied")
+        source_has, target_has = _differences(found, expected)
+        raise D2lrnnError(
+            f"the source has {source_has}, the target {target_has}: only models of one shape can be copied"
+        )
     values, present = read_parameters(source), read_parameters(target)
     for name in found.param_names:
         if values[name].shape != present[name].shape:
@@ -50,6 +53,12 @@ def copy_parameters(source, target) -> None:
                 f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
             )
     _write(target, values)
+
+
+def _differences(first: Stack, second: Stack) -> list[str]:
+    """Return the settings in which two stacks differ, once for each of them, such as ``cell 'rnn'``."""
+    names = [field.name for field in fields(Stack) if getattr(first, field.name) != getattr(second, field.name)]
+    return [", ".join(f"{name} {getattr(stack, name)!r}" for name in names) for stack in (first, second)]
 
 
 def layers_of(model) -> Stack:
