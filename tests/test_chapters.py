@@ -36,14 +36,13 @@ PICTURES = {
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
     "the_same_numbers_faster": ["the_same_numbers_faster"],
-    "decoding_strategies": ["decoding_strategies"],
     "poetry": ["poetry"],
     "lstm_relatives": ["lstm_relatives"],
     "another_cell": ["another_cell"],
     "from_nd_to_np": ["from_nd_to_np"],
 }
 NO_TWINS = (
-    *("language_model_data", "the_same_numbers_faster", "bigram_lstm", "decoding_strategies", "poetry"),
+    *("language_model_data", "the_same_numbers_faster", "bigram_lstm", "poetry"),
     "from_nd_to_np",
 )
 TRAINING = [name for name in NAMES if name not in NO_TWINS]
@@ -404,42 +403,6 @@ def test_rungs_are_timed_in_turns(common):
     assert list(times) == list("abc") and all(0 < ms < 1000 for ms in times.values())
 
 
-def test_decoding_strategies(run, common, monkeypatch):
-    chapter, models = importlib.import_module("decoding_strategies"), []
-    monkeypatch.setattr(chapter, "train", lambda lesson, train=chapter.train: models.append(train(lesson)) or models[0])
-    text = run("decoding_strategies")
-    corpus = d2lrnn.load_corpus("sample", max_tokens=2000)
-    vocab, index = corpus.vocab, d2lrnn.CopyIndex(corpus)
-
-    step = re.findall(r"^(temperature \S+|top-k 10|nucleus 0.9) +([\d,]+) +([\d.]+)   ", text, re.MULTILINE)
-    kept = {name: int(count.replace(",", "")) for name, count, _ in step}
-    assert (kept["temperature 1"], kept["top-k 10"]) == (len(vocab), 10) and 10 < kept["nucleus 0.9"] < len(vocab)
-    low, middle, high = (float(perplexity) for name, _, perplexity in step if name.startswith("temperature"))
-    assert 1 < low < middle < high < len(vocab)
-
-    rows = table(text, "how  ")
-    assert list(rows) == list(chapter.STRATEGIES) and len(rows) == 8
-    for name, sampling in chapter.STRATEGIES.items():
-        samples = d2lrnn.generate(["分开"] * (10 if sampling.by_chance else 1), 10, models[0], vocab, sampling)
-        varied = [[d2lrnn.distinct([sample.text], n) for sample in samples] for n in (1, 2)]
-        found = [d2lrnn.novelty(sample.text, index) for sample in samples]
-        copied = [novelty.copied_tokens for novelty in found]
-        log_probs = [sample.log_prob / 10 for sample in samples]
-        assert rows[name] == pytest.approx([numpy.mean(values) for values in (log_probs, *varied, copied)], abs=6e-4)
-        assert f"\n{name}\n  {d2lrnn.marked(samples[0].text, found[0].spans, 'char')}\n" in text
-
-    lines = re.findall(r"^ +(\d+) +(\d\.\d) +(\d+) +(-[\d.]+) +(-[\d.]+)   (\S*)$", text, re.MULTILINE)
-    assert len(lines) == 6
-    for width, alpha, count, log_p, per_token, line in lines:
-        sampling = d2lrnn.Sampling(beam_width=int(width), length_penalty=float(alpha), stop=" ")
-        (sample,) = d2lrnn.generate(["分开 "], 20, models[0], vocab, sampling)
-        assert (sample.text, int(count)) == (f"分开 {line}", len(sample.ids) + sample.stopped)
-        assert float(log_p) <= sample.log_prob + 0.005  # the line end is in it
-        assert float(per_token) == pytest.approx(float(log_p) / int(count), abs=0.006)
-
-    assert re.search(r"\n不\S{6}\n分\S{6}\n开\S{6}\nlog p of heads +-\d+\.\d+\nlog p of others +-\d", text)
-
-
 def test_two_directions_find_what_only_the_next_token_tells(run, tmp_path):
     letters = random.Random(0)
     lines = ("a" + "".join(letters.choices("bcde", k=letters.randint(2, 7))) for _ in range(400))
@@ -514,7 +477,6 @@ def test_on_real_data(corpus, name, run, real_data):
         ("language_model_data", "jaychou"),
         ("the_same_numbers_faster", "jaychou"),
         ("the_same_numbers_faster", "ptb"),
-        ("decoding_strategies", "jaychou"),
         ("bigram_lstm", "jaychou"),
         ("bigram_lstm", "timemachine"),
         ("poetry", "couplets"),
@@ -527,12 +489,6 @@ def test_the_others_on_real_data(corpus, name, run, real_data):
 def test_poems_that_are_none_are_refused_before_training(run):
     with pytest.raises(SystemExit, match="these are no poems with a comma and a full stop: the form needs '，'"):
         run("poetry", "--corpus", "sample")
-
-
-def test_decoding_of_words(run, real_data):
-    text = run("decoding_strategies", "--corpus", "ptb", "--data-dir", str(real_data))
-    assert len(table(text, "how  ")) == 8
-    assert "the vocabulary is one of words: expected characters" in text
 
 
 def test_on_the_time_machine(run, real_data):
