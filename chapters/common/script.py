@@ -103,7 +103,7 @@ def _with_brackets(latex: str) -> str:
         parts = (f"({part})" if re.search(" [-+] ", part) else part for part in found.groups())
         return r"\frac{{{}}}{{{}}}".format(*parts)
 
-    return re.sub(rf"\\frac{IN_BRACES}{IN_BRACES}", fraction, latex)
+    return re.sub(rf"\\frac{IN_BRACES}\s*{IN_BRACES}", fraction, latex)
 
 
 def _displayed(latex: str) -> str:

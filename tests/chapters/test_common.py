@@ -97,7 +97,7 @@ def test_the_pictures_of_a_lesson_exist(name):
         (r"$\min(\theta / \|\mathbf{g}\|, 1)$", "min(θ/‖g‖, 1)"),
         (r"$\mathbf{F}_t \odot \mathbf{C}_{t-1}$", "F_t ⊙ C_(t-1)"),
         (r"$\log p_i$ and $\alpha = 1$", "log p_i and α = 1"),
-        (r"$\frac{n(w_{t-1}) + \epsilon P}{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
+        ("$\\frac{n(w_{t-1}) + \\epsilon P}\n{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
         (r"$\frac{1}{T} \sum_{t=1}^T \alpha \log p_t \approx 1$", "1/T ∑_(t=1)^T α log p_t ≈ 1"),
     ],
 )
