@@ -27,7 +27,6 @@ CHAPTERS = ROOT / "chapters"
 NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
 PICTURES = {
     "language_model_data": ["token_frequencies"],
-    "rnn_scratch": ["rnn_scratch"],
     "rnn_concise": ["rnn_concise"],
     "bptt": ["bptt_states", "bptt_training"],
     "gru": ["gru"],
@@ -169,21 +168,6 @@ def test_language_model_data(run):
     corpus = d2lrnn.load_corpus("sample", max_tokens=2000)
     spaces = int((corpus.train == corpus.vocab.token_to_idx[" "]).sum())
     assert f"' ' {spaces}," in text
-
-
-def test_rnn_scratch(run):
-    text = run("rnn_scratch")
-    check_training("rnn_scratch", text)
-    assert "ids 0 and 2 of 5 tokens: [1, 0, 0, 0, 0] and [0, 0, 1, 0, 0]" in text
-    assert number_after(text, "names: difference") < 1e-7
-    vocab_size = d2lrnn.load_corpus("sample", max_tokens=2000).vocab_size
-    assert number_after(text, "perplexity  ") == pytest.approx(vocab_size, rel=0.01)
-    assert number_after(text, "norm of all gradients:") > 0.01
-    assert number_after(text, "theta = 0.01:") == pytest.approx(0.01)
-    assert text.count("what each writes after") == 2
-    for prefix in ("分开", "不分开"):
-        assert len(re.findall(f"^ - {prefix}.{{10}}$", text, re.MULTILINE)) == 2  # random sampling, two epochs
-        assert len(re.findall(f"^  (?:scratch|gluon), .* '{prefix}.{{10}}'$", text, re.MULTILINE)) == 3
 
 
 def test_rnn_concise(run):
@@ -617,7 +601,7 @@ def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys
     assert "  scratch  '分开" in text and "  gluon" not in text
 
 
-@pytest.mark.parametrize("name", ["rnn_scratch", "bi_rnn"])
+@pytest.mark.parametrize("name", ["bi_rnn"])
 def test_training_that_diverges_ends_the_chapter_with_a_line(name, run):
     with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a smaller lr or theta"):
         run(name, "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")
