@@ -603,7 +603,7 @@ def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys
 
 @pytest.mark.parametrize("name", ["bi_rnn"])
 def test_training_that_diverges_ends_the_chapter_with_a_line(name, run):
-    with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a smaller lr or theta"):
+    with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a finite theta or a smaller lr"):
         run(name, "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.history import History, Position
 from d2lrnn.training.objective import Objective, format_measure
@@ -24,6 +25,13 @@ class TrainingDivergedError(D2lrnnError, ArithmeticError):
     def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
         self.history = history
+
+
+def remedy(config: TrainConfig) -> str:
+    """Return what to try after a run is lost; where nothing was clipped, no theta could be smaller."""
+    if math.isinf(config.theta):
+        return "theta is inf, so nothing was clipped: try a finite theta or a smaller lr"
+    return "try a smaller lr or theta"
 
 
 def why_lost(

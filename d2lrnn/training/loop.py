@@ -17,7 +17,7 @@ from d2lrnn.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
-from d2lrnn.training.divergence import TrainingDivergedError, why_lost
+from d2lrnn.training.divergence import TrainingDivergedError, remedy, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
 from d2lrnn.training.objective import Objective
@@ -281,7 +281,7 @@ class Training:
         self.history.stopped = reason
         raise TrainingDivergedError(
             f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
-            "try a smaller lr or theta",
+            f"{remedy(self.config)}",
             self.history,
         )
 

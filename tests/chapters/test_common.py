@@ -327,6 +327,6 @@ class Interrupted:
 
 def test_a_training_that_diverges_is_the_readers_error(common):
     lesson = begin(common, "--quick", "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")
-    with pytest.raises(TrainingDivergedError, match="became (nan|inf) in epoch 1.*try a smaller lr or theta"):
+    with pytest.raises(TrainingDivergedError, match="became (nan|inf) in epoch 1.*try a finite theta or a smaller lr"):
         common.train_each(common.new_twins(lesson), lesson)
     assert issubclass(TrainingDivergedError, d2lrnn.D2lrnnError)  # which a script prints as one line

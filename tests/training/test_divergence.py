@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from d2lrnn import History, Objective
-from d2lrnn.training.divergence import why_lost
+from d2lrnn import History, Objective, TrainConfig
+from d2lrnn.training.divergence import remedy, why_lost
 from d2lrnn.training.history import Position
 
 
@@ -56,3 +56,14 @@ def test_a_limit_over_few_batches_needs_none_over_an_epoch():
     objective = Error()
     objective.limit = None
     assert reason(objective, [2.0], 20.0, 16.0).endswith("one of 16.0")
+
+
+@pytest.mark.parametrize(
+    "theta, told",
+    [
+        (math.inf, "theta is inf, so nothing was clipped: try a finite theta or a smaller lr"),
+        (1.0, "try a smaller lr or theta"),
+    ],
+)
+def test_a_smaller_theta_is_advised_only_where_there_was_one(theta, told):
+    assert remedy(TrainConfig(theta=theta)) == told
