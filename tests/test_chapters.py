@@ -170,16 +170,6 @@ def test_language_model_data(run):
     assert f"' ' {spaces}," in text
 
 
-def test_rnn_concise(run):
-    text = run("rnn_concise")
-    check_training("rnn_concise", text)
-    for what in ("logits    ", "state    ", "gradient of W_hh"):
-        gap, size = re.search(rf"^{what} *(\S+e\S+) +(\S+e\S+)$", text, re.MULTILINE).groups()
-        assert float(gap) < 1e-5 * float(size)
-    assert "the target cell 'rnn_relu':" in text
-    assert number_after(text, "largest relative difference in perplexity:") < 1e-3
-
-
 def test_bptt(run):
     text = run("bptt")
     check_training("bptt", text)
@@ -605,20 +595,3 @@ def test_interrupted_training_ends_the_chapter_with_what_there_is(common, capsys
 def test_training_that_diverges_ends_the_chapter_with_a_line(name, run):
     with pytest.raises(SystemExit, match="became (nan|inf) in epoch 1.*try a finite theta or a smaller lr"):
         run(name, "--optimizer", "sgd", "--lr", "1e38", "--theta", "inf")
-
-
-def test_the_timer_is_d2ls(run, monkeypatch):
-    laps = []
-
-    class Timer(d2l.mxnet.Timer):
-        def stop(self):
-            laps.append(super().stop())
-            return laps[-1]
-
-    monkeypatch.setattr(d2l.mxnet, "Timer", Timer)
-    text = run("rnn_concise", "--num-epochs", "1")
-    scratch, gluon = 1000 * numpy.mean(laps[:10]), 1000 * numpy.mean(laps[10:])
-    assert len(laps) == 20
-    times = table(text.split("5. Time")[1].replace(" ms", ""), "-----")
-    assert times["scratch"] == [pytest.approx(scratch, abs=0.051)]
-    assert times["gluon"] == [pytest.approx(gluon, abs=0.051)]
