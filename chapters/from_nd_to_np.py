@@ -8,52 +8,56 @@
 # common, gives ten lines in both forms, and trains the GRU of the notes in both: the numbers are the same.
 
 # %%
-"""From mxnet.nd to mxnet.np: one array with two names, ten lines in both, and a GRU trained by hand in both."""
-
 import common
 from mxnet import autograd, gluon, nd, np, npx
 
 import d2lrnn
-from d2lrnn import cross_entropy, data_iter_consecutive, get_gru_params, grad_clipping, gru, init_gru_state, to_onehot
-from d2lrnn.plotting import draw_curves, new_figure, save_figure
+from d2lrnn.plotting import draw_curves, new_figure
+
+lesson = common.begin(
+    model=d2lrnn.ModelConfig(cell="gru", num_hiddens=64),
+    training=d2lrnn.TrainConfig(num_epochs=10),
+    fixed=["cell", "num_layers", "optimizer", "use_random_iter", "pred_period", "pred_len"],
+    quick={"num_epochs": 5, "optimizer": "sgd", "lr": 100.0, "theta": 0.01},
+)
 
 # %% [markdown]
 # ## One array with two names
 #
 # `as_np_ndarray()` gives the `np` form of an `nd` array, and `as_nd_ndarray()` goes back. Neither copies a number: both
-# forms share their memory and their gradient. Inside `autograd.record()` the change is recorded, so gradients flow
-# through it. To mix the two forms in one expression is an error: `nd` functions want `nd` arrays, `np` functions `np`
-# arrays.
-
+# forms share their memory and their gradient. So a number that is written into `b` below is read in `a`.
 
 # %%
-def one_array():
-    """Change one form of an array and read the other; compute in one form and read the gradient of the other."""
-    common.section("1. One array with two names")
-    a = nd.array([1, 2, 3])
-    a.attach_grad()
-    b = a.as_np_ndarray()
-    b[0] = 7
-    print(f"after b[0] = 7, a is                      {a.asnumpy()}")
-    with autograd.record():
-        loss = (b * b).sum()
-    loss.backward()
-    print(f"after (b * b).sum().backward(), a.grad is {a.grad.asnumpy()}")
-    try:
-        np.tanh(a)
-    except TypeError as error:
-        print(f"np.tanh(a) is a {type(error).__name__}: {str(error).split('. ')[1]}")
+a = nd.array([1, 2, 3])
+a.attach_grad()
+b = a.as_np_ndarray()
+b[0] = 7
+print(f"after b[0] = 7, a is {a.asnumpy()}")
 
+# %% [markdown]
+# Inside `autograd.record()` the change of form is recorded, so gradients flow through it. The gradient of
+# $\sum_i b_i^2$ is $2 b_i$, and it arrives in `a.grad`.
+
+# %%
+with autograd.record():
+    total = (b * b).sum()
+total.backward()
+print(f"after (b * b).sum().backward(), a.grad is {a.grad.asnumpy()}")
+
+# %% [markdown]
+# To mix the two forms in one expression is an error: `nd` functions want `nd` arrays, `np` functions want `np` arrays.
+
+# %%
+try:
+    np.tanh(a)
+except TypeError as error:
+    print(f"np.tanh(a) is a {type(error).__name__}: {str(error).split('. ')[1]}")
 
 # %% [markdown]
 # ## Ten lines in both
 #
 # In the table, `H`, `W` and `ids` are `nd` arrays on the left and `np` arrays with the same numbers on the right. The
-# lesson runs both sides of each line and compares the results.
-#
-# The last line is the one that the notes have to change. d2lrnn switches `np` mode on, and in `np` mode Gluon's own
-# losses and layers want `np` arrays. `d2lrnn.cross_entropy` takes both forms.
-
+# cell runs both sides of each line and prints the largest difference of the results.
 
 # %%
 TABLE = [
@@ -68,18 +72,8 @@ TABLE = [
     ("H.as_in_context(ctx)", "H.as_in_ctx(ctx)"),
     ("loss(H.as_np_ndarray(), ids.as_np_ndarray())", "loss(H, ids)"),
 ]
-
-
-def ten_lines(lesson):
-    """Run both sides of the table and print how far they are apart."""
-    common.section("2. Ten lines in both")
-    numbers = {"H": np.array([[0.5, -1, 2], [3, 0.1, -0.7]]), "W": np.ones((3, 4)), "ids": np.array([0, 2])}
-    names = {"nd": nd, "np": np, "npx": npx, "ctx": lesson.ctx, "loss": gluon.loss.SoftmaxCrossEntropyLoss()}
-    print(f"{'mxnet.nd':46}{'mxnet.np':34}difference")
-    for old, new in TABLE:
-        in_nd = eval(old, {**names, **{name: array.as_nd_ndarray() for name, array in numbers.items()}})
-        in_np = eval(new, {**names, **numbers})
-        print(f"{old:46}{new:34}{gap(in_nd, in_np):.0e}")
+numbers = {"H": np.array([[0.5, -1, 2], [3, 0.1, -0.7]]), "W": np.ones((3, 4)), "ids": np.array([0, 2])}
+known = {"nd": nd, "np": np, "npx": npx, "ctx": lesson.ctx, "loss": gluon.loss.SoftmaxCrossEntropyLoss()}
 
 
 def gap(in_nd, in_np):
@@ -88,7 +82,16 @@ def gap(in_nd, in_np):
     return float(abs(in_nd - in_np).max())
 
 
+print(f"{'mxnet.nd':46}{'mxnet.np':34}difference")
+for old, new in TABLE:
+    in_nd = eval(old, {**known, **{name: array.as_nd_ndarray() for name, array in numbers.items()}})
+    in_np = eval(new, {**known, **numbers})
+    print(f"{old:46}{new:34}{gap(in_nd, in_np):.0e}")
+
 # %% [markdown]
+# The last line is the one that the notes have to change. d2lrnn switches `np` mode on, and in `np` mode Gluon's own
+# losses and layers want `np` arrays. `d2lrnn.cross_entropy` takes both forms.
+#
 # ## The functions with the book's names
 #
 # `to_onehot`, `rnn`, `gru`, `lstm`, `grad_clipping`, `sgd`, `cross_entropy` and the models take both forms. A function
@@ -96,129 +99,118 @@ def gap(in_nd, in_np):
 # while the samplers' batches and the first state are `np` arrays, and `nd.concat(*outputs, dim=0)` goes on as in the
 # notes. Where your own code needs a batch in `nd`, write `X.as_nd_ndarray()`.
 
-
 # %%
-def the_functions(lesson):
-    """Hand np batches and nd parameters to the book's functions, and look at what comes back."""
-    common.section("3. The functions with the book's names")
-    vocab_size, num_hiddens = lesson.corpus.vocab_size, lesson.model.num_hiddens
-    X, _ = common.first_batch(lesson)
-    params = [param.as_nd_ndarray() for param in get_gru_params(vocab_size, num_hiddens, lesson.ctx)]
-    inputs, state = to_onehot(X, vocab_size), init_gru_state(len(X), num_hiddens, lesson.ctx)
-    outputs, new_state = gru(inputs, state, params)
-    for name, array in {"X": X, "inputs[0]": inputs[0], "state[0]": state[0], "params[0]": params[0],
-                        "outputs[0]": outputs[0], "new state[0]": new_state[0]}.items():  # fmt: skip
-        print(f"{name:13} {'np' if isinstance(array, np.ndarray) else 'nd'} {array.shape}")
-
+vocab_size, num_hiddens, ctx = lesson.corpus.vocab_size, lesson.model.num_hiddens, lesson.ctx
+X, Y = common.first_batch(lesson)
+params = [param.as_nd_ndarray() for param in d2lrnn.get_gru_params(vocab_size, num_hiddens, ctx)]
+inputs, state = d2lrnn.to_onehot(X, vocab_size), d2lrnn.init_gru_state(len(X), num_hiddens, ctx)
+outputs, new_state = d2lrnn.gru(inputs, state, params)
+arrays = {"X": X, "inputs[0]": inputs[0], "state[0]": state[0]}
+arrays |= {"params[0]": params[0], "outputs[0]": outputs[0], "new_state[0]": new_state[0]}
+for name, array in arrays.items():
+    print(f"{name:13} {'np' if isinstance(array, np.ndarray) else 'nd'} {array.shape}")
 
 # %% [markdown]
 # ## The training loop of the notes
 #
-# First in `nd`, then in `np`. Both loops begin with the same parameters. In both, the state is detached by
-# `state = tuple(s.detach() for s in state)`. The book's line `for s in state: s.detach()` throws its result away.
-
-
-# %%
-def train_in_nd(lesson, params):
-    """Train a GRU by hand, as the notes do, and return the perplexity of each epoch."""
-    corpus, config, perplexities = lesson.corpus, lesson.training, []
-    for _ in range(config.num_epochs):
-        state, loss_sum, n = init_gru_state(config.batch_size, lesson.model.num_hiddens, lesson.ctx), 0.0, 0
-        for X, Y in data_iter_consecutive(corpus.train, config.batch_size, config.num_steps, lesson.ctx):
-            state = tuple(s.detach() for s in state)
-            with autograd.record():
-                outputs, state = gru(to_onehot(X, corpus.vocab_size), state, params)
-                loss = cross_entropy(nd.concat(*outputs, dim=0), Y)
-            loss.backward()
-            grad_clipping(params, config.theta, lesson.ctx)
-            d2lrnn.sgd(params, config.lr, 1)
-            loss_sum, n = loss_sum + loss.asscalar() * Y.size, n + Y.size
-        perplexities.append(d2lrnn.perplexity(loss_sum, n))
-    return perplexities
-
-
-def train_in_np(lesson, params):
-    """Do the same in mxnet.np."""
-    corpus, config, perplexities = lesson.corpus, lesson.training, []
-    for _ in range(config.num_epochs):
-        state, loss_sum, n = init_gru_state(config.batch_size, lesson.model.num_hiddens, lesson.ctx), 0.0, 0
-        for X, Y in data_iter_consecutive(corpus.train, config.batch_size, config.num_steps, lesson.ctx):
-            state = tuple(s.detach() for s in state)
-            with autograd.record():
-                outputs, state = gru(to_onehot(X, corpus.vocab_size), state, params)
-                loss = cross_entropy(np.concatenate(outputs, axis=0), Y)
-            loss.backward()
-            grad_clipping(params, config.theta)
-            d2lrnn.sgd(params, config.lr, 1)
-            loss_sum, n = loss_sum + loss.item() * Y.size, n + Y.size
-        perplexities.append(d2lrnn.perplexity(loss_sum, n))
-    return perplexities
-
+# First in `nd`. The state is detached by `state = tuple(s.detach() for s in state)`. The book's line
+# `for s in state: s.detach()` throws its result away; the lesson `rnn_scratch.py` measures what that changes.
 
 # %%
-def training(lesson):
-    """Train in both forms from the same parameters; print and draw the perplexities."""
-    common.section("4. The training loop of the notes, in both")
-    print(common.describe(lesson.training))
-    perplexities, ends = {}, []
-    for name, train in (("mxnet.nd", train_in_nd), ("mxnet.np", train_in_np)):
-        d2lrnn.set_seed(lesson.training.seed)
-        params = get_gru_params(lesson.corpus.vocab_size, lesson.model.num_hiddens, lesson.ctx)
-        params = [param.as_nd_ndarray() for param in params] if train is train_in_nd else params
-        perplexities[name] = train(lesson, params)
-        ends.append(params)
-        print(f"{name}   perplexity of the last epoch {perplexities[name][-1]:.4f}")
-    print(f"largest difference of a parameter at the end: {max(map(gap, *ends)):.0e}")
-    figure, (panel,) = new_figure(lesson.title("A GRU trained by hand in nd and in np"))
-    draw_curves(panel, perplexities, ("epoch", "training perplexity"), log=True)
-    save_figure(figure, lesson.out / "from_nd_to_np.png")
-    common.saved(lesson.out / "from_nd_to_np.png")
+config, perplexities = lesson.training, {"mxnet.nd": [], "mxnet.np": []}
+print(common.describe(config))
+d2lrnn.set_seed(config.seed)
+nd_params = [param.as_nd_ndarray() for param in d2lrnn.get_gru_params(vocab_size, num_hiddens, ctx)]
+for _ in range(config.num_epochs):
+    state, loss_sum, n = d2lrnn.init_gru_state(config.batch_size, num_hiddens, ctx), 0.0, 0
+    for X, Y in d2lrnn.data_iter_consecutive(lesson.corpus.train, config.batch_size, config.num_steps, ctx):
+        state = tuple(s.detach() for s in state)
+        with autograd.record():
+            outputs, state = d2lrnn.gru(d2lrnn.to_onehot(X, vocab_size), state, nd_params)
+            loss = d2lrnn.cross_entropy(nd.concat(*outputs, dim=0), Y)
+        loss.backward()
+        d2lrnn.grad_clipping(nd_params, config.theta, ctx)
+        d2lrnn.sgd(nd_params, config.lr, 1)
+        loss_sum, n = loss_sum + loss.asscalar() * Y.size, n + Y.size
+    perplexities["mxnet.nd"].append(d2lrnn.perplexity(loss_sum, n))
+print(f"mxnet.nd   perplexity of the last epoch {perplexities['mxnet.nd'][-1]:.4f}")
 
+# %% [markdown]
+# Then in `np`, from the same parameters. Three lines differ: how the parameters are made, how the outputs are joined,
+# and how the loss becomes a number.
+
+# %%
+d2lrnn.set_seed(config.seed)
+np_params = d2lrnn.get_gru_params(vocab_size, num_hiddens, ctx)
+for _ in range(config.num_epochs):
+    state, loss_sum, n = d2lrnn.init_gru_state(config.batch_size, num_hiddens, ctx), 0.0, 0
+    for X, Y in d2lrnn.data_iter_consecutive(lesson.corpus.train, config.batch_size, config.num_steps, ctx):
+        state = tuple(s.detach() for s in state)
+        with autograd.record():
+            outputs, state = d2lrnn.gru(d2lrnn.to_onehot(X, vocab_size), state, np_params)
+            loss = d2lrnn.cross_entropy(np.concatenate(outputs, axis=0), Y)
+        loss.backward()
+        d2lrnn.grad_clipping(np_params, config.theta, ctx)
+        d2lrnn.sgd(np_params, config.lr, 1)
+        loss_sum, n = loss_sum + loss.item() * Y.size, n + Y.size
+    perplexities["mxnet.np"].append(d2lrnn.perplexity(loss_sum, n))
+print(f"mxnet.np   perplexity of the last epoch {perplexities['mxnet.np'][-1]:.4f}")
+print(f"largest difference of a parameter at the end: {max(map(gap, nd_params, np_params)):.0e}")
+
+# %% [markdown]
+# The two curves lie one on the other. The second is dashed, so that the first shows in its gaps.
+
+# %%
+figure, (panel,) = new_figure(lesson.title("A GRU trained by hand in nd and in np"))
+draw_curves(panel, perplexities, ("epoch", "training perplexity"), log=True)
+common.save_figure(figure, lesson.picture("from_nd_to_np"))
 
 # %% [markdown]
 # ## Other names of the book
 #
 # d2lrnn calls `train_and_predict_rnn` and some other functions of the book by another name. The error says which.
 
-
 # %%
-def other_names():
-    """Ask for names that only the book has."""
-    common.section("5. Other names of the book")
-    for name in ("predict_rnn", "train_ch8"):
-        try:
-            getattr(d2lrnn, name)
-        except AttributeError as error:
-            print(error)
-
+for name in ("predict_rnn", "train_ch8"):
+    try:
+        getattr(d2lrnn, name)
+    except AttributeError as error:
+        print(error)
 
 # %% [markdown]
+# ## Summary
+#
+# * An `nd` array and its `np` form are one array with two names. They share numbers and gradient.
+# * One expression takes one form. The functions with the book's names take both, and return `nd` where they get `nd`.
+# * Gluon's own losses and layers take `np` arrays only, since d2lrnn switches `np` mode on.
+# * The same training in both forms gives the same numbers.
+#
 # ## Exercises
 #
 # 1. Write `lstm` of the notes with `nd.dot` and `nd.sigmoid`, and hand it to `d2lrnn.RNNModelScratch` with a
 #    `get_params` that returns `nd` arrays. Does it train?
+#
+# <details><summary>Solution 1</summary>
+#
+# It does. `RNNModelScratch` sees that `get_params` returns `nd` arrays and hands `nd` arrays to the function.
+# `train_and_predict` then trains the model as any other. Its parameters are called `params.0`, `params.1` and so on.
+#
+# </details>
+#
 # 2. Which left sides of the table fail where `H`, `W` and `ids` are `np` arrays, and what does MXNet say?
+#
+# <details><summary>Solution 2</summary>
+#
+# All that hand one of them to a function of `nd` fail with a `TypeError`, as `np.tanh(a)` above with the forms
+# exchanged. The line with `sqrt` and `asscalar` fails with an `AttributeError`: an `np` array has neither.
+# `H.reshape((-1, 2))` and `H.as_in_context(ctx)` work for both forms.
+#
+# </details>
+#
 # 3. What is `nd.ones((2, 3)).sum().shape`, and what is it in `np`? Which of your own lines rely on it?
-
-
-# %%
-def main(argv=None):
-    """Run the lesson."""
-    lesson = common.parse_args(
-        __doc__,
-        argv,
-        model=d2lrnn.ModelConfig(cell="gru", num_hiddens=64),
-        training=d2lrnn.TrainConfig(num_epochs=10),
-        fixed=["cell", "num_layers", "optimizer", "use_random_iter", "pred_period", "pred_len"],
-    )
-    common.opening("From nd to np", lesson)
-    one_array()
-    ten_lines(lesson)
-    the_functions(lesson)
-    training(lesson)
-    other_names()
-
-
-# %%
-if __name__ == "__main__":
-    main()
+#
+# <details><summary>Solution 3</summary>
+#
+# `(1,)` in `nd` and `()` in `np`. Lines such as `loss.sum()[0]` rely on the first. `float(...)` works for both.
+#
+# </details>

@@ -142,20 +142,6 @@ def test_every_chapter_is_listed():
 # What each chapter prints on the corpus that ships.
 
 
-def test_from_nd_to_np(run):
-    text = run("from_nd_to_np")
-    assert "a is                      [7. 2. 3.]\n" in text and "a.grad is [14.  4.  6.]\n" in text
-    lines = re.findall(r"^(\S.*?)  +(\S.*?)  +(\d\S*)$", text.split("difference\n")[1].split("\n\n")[0], re.MULTILINE)
-    assert len(lines) == 10 and {gap for _, _, gap in lines} == {"0e+00"}
-    assert all("np." in new or "npx." in new or new[:2] in ("H.", "lo") for _, new, _ in lines)
-    forms = re.findall(r"^(\w[\w ]*)(?:\[0\])? +(n[dp]) \(", text, re.MULTILINE)
-    assert [form for _, form in forms] == ["np", "np", "np", "nd", "nd", "nd"]
-    in_nd, in_np = re.findall(r"^mxnet.n[dp]   perplexity of the last epoch (.*)$", text, re.MULTILINE)
-    assert in_nd == in_np and 1 < float(in_np) < 476
-    assert "largest difference of a parameter at the end: 0e+00\n" in text
-    assert "d2lrnn has nothing called predict_rnn, a name of the book: write d2lrnn.predict(" in text
-
-
 def test_language_model_data(run):
     text = run("language_model_data")
     assert "corpus sample: 2,000 tokens, " in text

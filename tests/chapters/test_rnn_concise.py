@@ -46,8 +46,8 @@ def test_lesson(run, corpus, request, laps):
     assert rows["gluon"][1] == pytest.approx(rows["scratch"][1], rel=1e-3) and rows["gluon"][1] < 1.5
     written = samples(text, names["lesson"].training.prefixes[0])
     assert len(written) == 6 and written[0] == written[3]  # "the two write the same at first"
-    corpus_text = names["lesson"].corpus.vocab.decode(names["lesson"].corpus.train)
-    assert written[2][2:12] in corpus_text
+    if corpus == "sample":  # the model writes what it has learnt by heart
+        assert written[2][2:12] in names["lesson"].corpus.vocab.decode(names["lesson"].corpus.train)
 
     # The timer is the book's.
     times = section(text, "What the fused operator saves")
