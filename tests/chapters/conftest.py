@@ -24,7 +24,7 @@ def run(capsys, tmp_path, monkeypatch, only_here):
         assert text.startswith(f"{title}\n{'=' * len(title)}\n\n")
         assert headings[-2:] == ["Summary", "Exercises"] and len(headings) >= 4
         # What is left of LaTeX and Markdown; a $ that stands alone is a word of the Penn Treebank.
-        for mark in (r"\bnan\b", r"\$\S", r"\\[a-z]{2}", "<summary>", r"\*\*", "# %%"):
+        for mark in (r"\bnan\b", r"\$\S", r"\\[a-z]{2}", "<summary>", r"\*\*\w", "# %%"):
             assert not re.search(mark, text), mark
         printed = re.findall(r"^picture  (.*)$", text, re.MULTILINE)
         assert printed == [str(out / f"{picture}.png") for picture in pictures]
