@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wcwidth import width, wrap
+from wcwidth import width
 
 import d2lrnn
 from common import language
 
 WIDTH = 100  # of a printed paragraph
+
+# What no line is broken within: a space, a Chinese character, a word; marks stay with what they close or open.
+PIECES = re.compile("""\\s+|[“（]*(?:[\u3400-\u9fff]|[^\\s\u3400-\u9fff，。；：、！？）”“（]+)?[，。；：、！？）”]*""")
 
 IN_BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"  # of LaTeX, with up to two levels of braces within
 
@@ -66,6 +71,9 @@ def run(path: Path, names: dict[str, Any], opening: str) -> None:
                 exec(compile("\n" * cell.first_line + cell.text, str(path), "exec"), names)
     except d2lrnn.D2lrnnError as error:
         raise SystemExit(str(error)) from None
+    except BrokenPipeError:  # the reader has closed the output, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 def first_paragraph(path: Path) -> str | None:
@@ -127,12 +135,14 @@ def _block(block: str) -> str:
 
 
 def _filled(text: str) -> str:
+    """Return a text in lines of at most WIDTH; a line breaks at a space or beside a Chinese character."""
     mark = re.match(r"(?:[*-]|\d+\.) +", text)
-    indent = " " * len(mark[0]) if mark else ""
-    lines = wrap(_words(" ".join(text.split())), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-    for i, line in enumerate(lines[1:], 1):  # no Chinese line begins with a mark that ends a sentence or a part of it
-        marks = re.match(f"{indent}([，。；：、！？）”]*)", line)
-        lines[i - 1], lines[i] = lines[i - 1] + marks[1], indent + line[marks.end() :]
+    lines, indent = [""], " " * len(mark[0]) if mark else ""
+    for piece in PIECES.findall(_words(" ".join(text.split()))):
+        if width((lines[-1] + piece).rstrip()) > WIDTH:
+            lines[-1:] = [lines[-1].rstrip(), indent]
+            piece = piece.lstrip()
+        lines[-1] += piece
     return "\n".join(lines)
 
 

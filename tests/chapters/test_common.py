@@ -153,11 +153,19 @@ def test_the_environment_chooses_the_language(environment, language, common, mon
     assert common.language.wanted() == language
 
 
+def test_no_line_breaks_within_a_word(common):
+    text = "这是`d2lrnn.cross_entropy`的（一个）例子：" * 20
+    lines = common.script.plain(text).splitlines()
+    assert "".join(lines) == text.replace("`", "") and max(map(wcwidth.width, lines)) <= 100
+    assert all(line.count("d2lrnn") == line.count("d2lrnn.cross_entropy") for line in lines)
+    assert all(line[-1] != "（" and line[0] not in "）：" for line in lines)
+
+
 def test_no_line_of_chinese_begins_with_a_mark(common):
     text = common.script.plain("一二三四五六七八九，" * 30)
     lines = text.splitlines()
     assert len(lines) > 5 and all(line[0] != "，" for line in lines) and "".join(lines) == "一二三四五六七八九，" * 30
-    assert max(map(wcwidth.width, lines)) <= 102
+    assert max(map(wcwidth.width, lines)) <= 100
 
 
 # Scripts.
@@ -199,6 +207,14 @@ def test_help_is_the_first_paragraph_and_the_options(tmp_path):
 def test_a_defect_keeps_its_traceback_with_the_line_of_the_lesson(tmp_path):
     done = run_script(write_lesson(tmp_path, "x = 0\n1 / x"))
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr and 'lesson.py", line 16' in done.stderr
+
+
+def test_a_closed_output_ends_the_script_without_a_word(tmp_path):
+    path = write_lesson(tmp_path, "for _ in range(100_000):\n    print(_)")
+    command = f"{sys.executable} {path} | head -3"
+    environment = {**os.environ, "PYTHONPATH": str(CHAPTERS), "LANGUAGE": "en"}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("One lesson\n==========\n\n", "")
 
 
 def test_an_error_of_the_readers_is_one_line(tmp_path):
