@@ -98,8 +98,10 @@ def formula(latex: str) -> str:
     latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
     latex = re.sub(r"([_^])\{(\w*[-+ /,=].*?)\}", r"\1{(\2)}", latex)
+    latex = re.sub(r"(\^(?:\w|\{[^{}]*\}))\s*(?=\\(?:exp|log|max|min|tanh)\b)", r"\1\\ ", latex)
     latex = _with_brackets(latex)
     text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
+    text = re.sub(r"([_^]\([^()]*\))(?=\w)", r"\1 ", text)
     text = re.sub("(?<=[α-ωϵ])(?=[A-Za-z])| *(?=[∑∏])", " ", text).strip()
     return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈≈∝]) *", r" \1 ", text))
 

@@ -95,6 +95,8 @@ def test_the_pictures_of_a_lesson_exist(name):
         ("1. Why?\n\n<details><summary>Solution 1</summary>\n\nSo.\n\n</details>\n\n2. When?", "1. Why?\n\n2. When?"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "| a | b |\n|---|---|\n| 1 | 2 |"),
         (r"$\min(\theta / \|\mathbf{g}\|, 1)$", "min(θ/‖g‖, 1)"),
+        (r"$\mathbf{H}_{t-1}\mathbf{W}_{hh}$", "H_(t-1) W_hh"),
+        (r"$\sum_{t=1}^{T} \log P(w_t)$", "∑_(t=1)^T log P(w_t)"),
         (r"$\mathbf{F}_t \odot \mathbf{C}_{t-1}$", "F_t ⊙ C_(t-1)"),
         (r"$\log p_i$ and $\alpha = 1$", "log p_i and α = 1"),
         ("$\\frac{n(w_{t-1}) + \\epsilon P}\n{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
