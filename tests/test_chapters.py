@@ -1,6 +1,5 @@
 """Every section of the chapter runs, prints what it teaches and draws what it says; as script and as notebook."""
 
-import functools
 import importlib
 import math
 import random
@@ -34,14 +33,13 @@ PICTURES = {
     "deep_rnn": ["deep_rnn"],
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
-    "the_same_numbers_faster": ["the_same_numbers_faster"],
     "poetry": ["poetry"],
     "lstm_relatives": ["lstm_relatives"],
     "another_cell": ["another_cell"],
     "from_nd_to_np": ["from_nd_to_np"],
 }
 NO_TWINS = (
-    *("language_model_data", "the_same_numbers_faster", "bigram_lstm", "poetry"),
+    *("language_model_data", "bigram_lstm", "poetry"),
     "from_nd_to_np",
 )
 TRAINING = [name for name in NAMES if name not in NO_TWINS]
@@ -309,60 +307,6 @@ def test_bi_rnn(run):
     assert true.rstrip("/").replace("/", "\n") in lyrics
 
 
-def check_ladder(text):
-    """Check each number of the chapter's tables that others of its numbers tell; return the times of a step."""
-    assert text.count("\nrung  ") == 1
-    rungs = table(text, "rung  ")
-    assert list(rungs) == [
-        "1 in place", "2 all steps at once", "3 look-up", "4 four in one", "5 compiled", "gluon"
-    ]  # fmt: skip
-    gaps, times, gains, in_all = zip(*rungs.values())
-    assert gaps[0] == 0
-    assert all(0 < gap < 1e-4 for gap in gaps[1:])  # 0 would be a model compared with itself
-    assert gains[0] == in_all[0] == 1
-    near = functools.partial(pytest.approx, rel=0.01, abs=0.01)  # of numbers printed with two digits after the point
-    assert gains[1:] == near([a / b for a, b in zip(times, times[1:])])
-    assert in_all == near([times[0] / ms for ms in times])
-    products = table(text, "            ms forward")
-    assert list(products) == ["np.dot", "compiled.dot"]
-    for forward_four, forward_one, forward_gain, four, one, gain in products.values():
-        assert min(forward_four, forward_one, four, one) > 0
-        assert (forward_gain * forward_one, gain * one) == (near(forward_four, abs=0.1), near(four, abs=0.1))
-    less = products["np.dot"][3] - products["compiled.dot"][4]
-    assert number_after(text, "to one by compiled.dot:") == pytest.approx(less, abs=0.07)
-    assert number_after(text, "Rung 4 as a whole took") == pytest.approx(times[2] - times[3], abs=0.07)
-    assert number_after(text, "The compiled step takes") == times[4]
-    return dict(zip(rungs, times))
-
-
-def test_the_same_numbers_faster(run):
-    text = run("the_same_numbers_faster", "--num-hiddens", "32")
-    times = check_ladder(text)
-    vocab_size, tokens, n = number_after(text, "tokens,"), 8 * 10, 32
-    found = re.findall(r"^(.*?) +([\d,.]+) million operations +([\d.]+) ms$", text, re.MULTILINE)
-    millions = {what: float(count.replace(",", "")) for what, count, _ in found}
-    state, output = 3 * 2 * tokens * n * 4 * n / 1e6, 3 * 2 * tokens * n * vocab_size / 1e6
-    assert millions == {
-        "inputs, one-hot": pytest.approx(2 * 2 * tokens * vocab_size * 4 * n / 1e6, abs=0.051),
-        "inputs, looked up": 0,
-        "state": pytest.approx(state, abs=0.051),
-        "output layer": pytest.approx(output, abs=0.051),
-        "floor from rung 3 on": pytest.approx(state + output, abs=0.051),
-    }
-    floor = (state + output) / number_after(text, "\nspeed")  # in ms: millions over thousand millions a second
-    assert float(found[-1][2]) == pytest.approx(floor, abs=0.0051)
-    share = re.search(r"ms; ([\d.]+)% of that is the floor", text)[1]
-    assert float(share) == pytest.approx(100 * floor / times["5 compiled"], abs=0.06, rel=0.01)
-
-
-def test_rungs_are_timed_in_turns(common):
-    chapter, order = importlib.import_module("the_same_numbers_faster"), []
-    calls = {name: functools.partial(order.append, name) for name in "abc"}
-    times = chapter.in_turns(calls, rounds=3)
-    assert "".join(order[::2]) == "".join(order[1::2]) == "abcbcacab"  # the first of each pair is not timed
-    assert list(times) == list("abc") and all(0 < ms < 1000 for ms in times.values())
-
-
 def test_two_directions_find_what_only_the_next_token_tells(run, tmp_path):
     letters = random.Random(0)
     lines = ("a" + "".join(letters.choices("bcde", k=letters.randint(2, 7))) for _ in range(400))
@@ -435,8 +379,6 @@ def test_on_real_data(corpus, name, run, real_data):
     ("name", "corpus"),
     [
         ("language_model_data", "jaychou"),
-        ("the_same_numbers_faster", "jaychou"),
-        ("the_same_numbers_faster", "ptb"),
         ("bigram_lstm", "jaychou"),
         ("bigram_lstm", "timemachine"),
         ("poetry", "couplets"),
