@@ -98,11 +98,12 @@ def formula(latex: str) -> str:
     latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
     latex = re.sub(r"([_^])\{(\w*[-+ /,=].*?)\}", r"\1{(\2)}", latex)
+    # The converter would drop the spaces after a brace, and between an exponent and a function.
+    latex = re.sub(r"(\}|\\top)\s+", r"\1\\ ", _with_brackets(latex))
     latex = re.sub(r"(\^(?:\w|\{[^{}]*\}))\s*(?=\\(?:exp|log|max|min|tanh)\b)", r"\1\\ ", latex)
-    latex = _with_brackets(latex)
     text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
-    text = re.sub(r"([_^]\([^()]*\))(?=\w)", r"\1 ", text)
-    text = re.sub("(?<=[α-ωϵ])(?=[A-Za-z])| *(?=[∑∏])", " ", text).strip()
+    text = re.sub(r"([_^]\([^()]*\))(?=\w)", r"\1 ", text.replace("∂ ", "∂"))
+    text = re.sub("(?<=[α-ωϵ])(?=[A-Za-z])| *(?=[∑∏])|(?<=\\w)(?=∂)", " ", text).strip()
     return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈≈∝]) *", r" \1 ", text))
 
 

@@ -100,6 +100,9 @@ def test_the_pictures_of_a_lesson_exist(name):
         (r"$\mathbf{F}_t \odot \mathbf{C}_{t-1}$", "F_t ⊙ C_(t-1)"),
         (r"$\log p_i$ and $\alpha = 1$", "log p_i and α = 1"),
         ("$\\frac{n(w_{t-1}) + \\epsilon P}\n{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
+        (r"$\frac{n(w_{t-1}) + \epsilon P}{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
+        (r"$\mathbf{W}_{hx} \mathbf{x}_t + \mathbf{W}_{hh}^\top \mathbf{g}$", "W_hx x_t + W_hh^⊤ g"),
+        (r"$\frac{1}{T} \frac{\partial \ell}{\partial \mathbf{o}_t} \mathbf{h}_t^\top$", "1/T ∂ℓ/∂o_t h_t^⊤"),
         (r"$\frac{1}{T} \sum_{t=1}^T \alpha \log p_t \approx 1$", "1/T ∑_(t=1)^T α log p_t ≈ 1"),
     ],
 )
