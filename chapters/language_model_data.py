@@ -1,163 +1,300 @@
 # %% [markdown]
 # # Data for a language model
 #
-# (d2l-zh v1, sections 6.1 and 6.3; d2l 1.0, section 9.2)
+# (d2l-zh v1, section 6.3; d2l 1.0, sections 9.2 and 9.3)
 #
-# A language model tells how likely a text $w_1, \ldots, w_T$ is, one token after the other:
-#
-# $$P(w_1, \ldots, w_T) = \prod_{t=1}^{T} P(w_t \mid w_1, \ldots, w_{t-1}).$$
-#
-# A network that learns these factors wants numbers, and minibatches of equal shape. This lesson goes from a text to
-# both: tokens, a vocabulary, and two ways to cut a long row of ids into minibatches.
+# A network reads numbers, in minibatches of equal shape. A text is one long row of characters. This lesson goes from
+# the one to the other: a text is read, its characters get numbers, and the row of numbers is cut into minibatches in
+# two ways. With one of them a network can carry its state from batch to batch, so that it reads on where it stopped.
+# With the other it cannot.
 
 # %%
-"""Data for a language model: from a text to a vocabulary, and from there to minibatches in two ways."""
-
 from collections import Counter
 
 import common
 import numpy
+from mxnet import np
 
-from d2lrnn import UnknownTokenError, Vocab, data_iter_consecutive, data_iter_random
+import d2lrnn
+
+lesson = common.begin(fixed=["prefix"], quick={"max_tokens": 10_000})
 
 # %% [markdown]
-# ## From text to ids
+# ## Reading the text
 #
-# A token is a character here, or a word in the Penn Treebank. The vocabulary numbers the tokens, the most frequent
-# first. The numbering depends on the text alone, so that a model trained today can be read tomorrow.
-
-
-# %%
-def vocabulary():
-    """Number the characters of a line, and turn the line into ids and back."""
-    common.section("1. A vocabulary")
-    text = "the rain the train"
-    vocab = Vocab(text)
-    ids = vocab.encode(text)
-    print(f"text                {text!r}")
-    print(f"tokens by id        {' '.join(map(repr, vocab.idx_to_token))}")
-    print(f"ids                 {' '.join(map(str, ids))}")
-    print(f"and back            {vocab.decode(ids)!r}")
-    try:
-        vocab.encode("the sun")
-    except UnknownTokenError as error:
-        print(f"another character   {error}")
-
-
-# %% [markdown]
-# The same with a whole corpus. Its line ends have become spaces (in the Penn Treebank the token `<eos>`), so that the
-# model learns where lines end.
-
+# These are the first lines of the lyrics that ship with the project. A line end becomes a space: so a model learns
+# where lines end, and what it writes prints in one line.
 
 # %%
-def the_corpus(lesson):
-    """Show where the corpus begins, as text and as ids."""
-    common.section("2. The corpus")
-    corpus = lesson.corpus
-    print(f"it begins           {corpus.vocab.decode(corpus.train[:24])}")
-    print(f"as ids              {' '.join(map(str, corpus.train[:24]))}")
-    print(f"shape and type      {corpus.train.shape} {corpus.train.dtype}")
-
+raw = """雨从午后下到傍晚
+屋檐挂起一排水帘
+你站在小街的那边
+"""
+text = raw.replace("\r", "").replace("\n", " ")
+print(f"{len(text)} characters: {text!r}")
 
 # %% [markdown]
-# ## How often the tokens come
+# `load_corpus` does this with a whole file, wherever the file is: it finds the file, or downloads it and checks it by
+# its checksum, and cleans the text in the way that suits the corpus. (In the Penn Treebank, whose tokens are words, a
+# line end becomes the word `<eos>`.)
+
+# %%
+corpus = lesson.corpus
+tokens = d2lrnn.data.tokenize(corpus.vocab.decode(corpus.train), corpus.vocab.level)
+print(f"{len(tokens):,} tokens; the first 40: {tokens[:40]}")
+
+# %% [markdown]
+# ## A vocabulary
 #
-# Zipf found that the $i$-th most frequent word comes about $n_i \propto 1 / i^\alpha$ times, a straight line where both
-# axes are logarithmic. Pairs and triples of tokens fall off in the same way, but most of those that are possible never
-# come at all. So a model that merely counted them would have nothing to say about most texts, which is the reason to
-# train a network instead.
-
+# Each token gets a number, its index or *id*, from 0 to the size of the vocabulary less 1. The most frequent token has
+# the id 0. Of two that are equally frequent, the one that comes first in the order of characters has the smaller id. So
+# the same text has the same ids today and tomorrow, and a model that was trained today can be read tomorrow.
 
 # %%
-def frequencies(lesson):
-    """Count single tokens, pairs and triples; print the commonest, and draw all over their rank."""
-    from d2l import mxnet as d2l
-
-    common.section("3. How often the tokens come")
-    tokens = [lesson.corpus.vocab.idx_to_token[i] for i in lesson.corpus.train]
-    counts = {
-        "single tokens": Counter((a,) for a in tokens),
-        "pairs": Counter(zip(tokens, tokens[1:])),
-        "triples": Counter(zip(tokens, tokens[1:], tokens[2:])),
-    }
-    glue = "" if lesson.corpus.vocab.level == "char" else " "
-    for name, count in counts.items():
-        print(f"{name:14}{len(count):8,} different, {sum(n == 1 for n in count.values()) / len(count):.0%} come once")
-        print(" " * 14 + ", ".join(f"{glue.join(t)!r} {n:,}" for t, n in count.most_common(6)))
-    ranks = [[n for _, n in count.most_common()] for count in counts.values()]
-    path = lesson.out / "token_frequencies.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    X = [list(range(1, len(n) + 1)) for n in ranks]
-    d2l.plot(X, ranks, "rank", "times it comes", list(counts), xscale="log", yscale="log", figsize=(5.5, 3.6))
-    d2l.plt.title(lesson.title("Frequencies"))
-    d2l.plt.savefig(path, dpi=120, bbox_inches="tight")
-    d2l.plt.close()
-    common.saved(path)
-
+counts = Counter(tokens)
+idx_to_token = sorted(counts, key=lambda token: (-counts[token], token))
+token_to_idx = {token: i for i, token in enumerate(idx_to_token)}
+vocab_size = len(idx_to_token)
+ids = numpy.array([token_to_idx[token] for token in tokens], dtype="int32")
+print(f"vocab_size {vocab_size:,}; the first tokens {idx_to_token[:10]}")
+print(f"the text   {tokens[:12]}")
+print(f"as ids     {ids[:12].tolist()}")
 
 # %% [markdown]
-# ## Minibatches
+# The class `Vocab` is this, with `encode` from text to ids and `decode` from ids to text. A token that it does not have
+# is an error: a model could make nothing of it.
+
+# %%
+vocab = d2lrnn.Vocab(tokens, corpus.vocab.level)
+print(f"this is d2lrnn.Vocab: the same tokens {vocab.idx_to_token == tuple(idx_to_token)}", end=", ")
+print(f"the ids differ by {abs(vocab.encode(tokens) - ids).max()}")
+print(f"encode and decode: {vocab.decode(vocab.encode(tokens[:12]))!r}")
+try:
+    vocab.encode("☃")
+except d2lrnn.UnknownTokenError as error:
+    print(f"a stranger: {error}")
+
+# %% [markdown]
+# A corpus holds the ids and the vocabulary. As in the book, it can be taken apart into four.
+
+# %%
+corpus_indices, char_to_idx, idx_to_char, vocab_size = corpus
+print(f"corpus_indices {corpus_indices.shape} of {corpus_indices.dtype}, the first: {corpus_indices[:12].tolist()}")
+print(f"vocab_size {vocab_size:,}; {idx_to_char[5]!r} has the id {char_to_idx[idx_to_char[5]]}")
+
+# %% [markdown]
+# ## Examples and labels
 #
-# The model reads a window of `num_steps` tokens and predicts each next one: the targets $Y$ are $X$ moved on by one.
-# *Random sampling* deals the windows out in any order. *Consecutive sampling* cuts the text into `batch_size` rows,
-# and the next batch goes on in every row where the last one ended, so that the state can be carried along. A sequence
-# that merely counts shows it best.
+# An example is a window of `num_steps` tokens. Its label is the window one token further: at each step, the label says
+# which token comes next. From a row of $T$ ids at most $T - 1$ can be in an example, for the last one has no next.
+
+# %%
+num_steps = 6
+print(f"X  {tokens[:num_steps]}")
+print(f"Y  {tokens[1 : num_steps + 1]}")
+
+# %% [markdown]
+# ## Random sampling
+#
+# Cut the row of ids into windows that do not overlap, shuffle them, and take `batch_size` of them at a time. Each is
+# read once in an epoch, and two batches in a row have nothing to do with each other.
+#
+# ![Windows of a text dealt out at random, each batch with a state of zeros](img/random_sampling.svg)
 
 
 # %%
-def tiny_batches():
-    """Cut 0, 1, 2 ... 29 into batches of 2 x 6 in both ways."""
-    common.section("4. The two samplers on 0 ... 29, batch_size 2, num_steps 6")
-    for sampler in (data_iter_random, data_iter_consecutive):
-        print(f"{sampler.__name__}")
-        for X, Y in sampler(numpy.arange(30), batch_size=2, num_steps=6):
-            for x, y in zip(X.asnumpy(), Y.asnumpy()):
-                print("   X ", *(f"{i:2}" for i in x), "    Y ", *(f"{i:2}" for i in y))
-            print()
-    print("Look at the first row of each batch: 0 ... 5 goes on with 6 ... 11 in the second sampler, not in the first.")
+def data_iter_random(corpus_indices, batch_size, num_steps, ctx=None):
+    """Yield windows in random order: X, and the label Y, each (batch_size, num_steps)."""
+    num_examples = (len(corpus_indices) - 1) // num_steps  # less 1: the last window needs a label too
+    starts = num_steps * numpy.random.permutation(num_examples)
+    for i in range(0, num_examples - batch_size + 1, batch_size):
+        windows = [corpus_indices[j : j + num_steps + 1] for j in starts[i : i + batch_size]]
+        X, Y = ([window[begin : begin + num_steps] for window in windows] for begin in (0, 1))
+        yield np.array(X, dtype="int32", ctx=ctx), np.array(Y, dtype="int32", ctx=ctx)
 
+
+def show(batches):
+    """Print batches one below the other."""
+    for i, (X, Y) in enumerate(batches, 1):
+        for x, y in zip(X.asnumpy(), Y.asnumpy()):
+            row = "   ".join(" ".join(f"{token:2}" for token in part) for part in (x, y))
+            print(f"batch {i}  {row}")
+            i = " "
+
+
+my_seq = numpy.arange(30)
+show(data_iter_random(my_seq, batch_size=2, num_steps=6))
 
 # %% [markdown]
-# With the book's 32 rows of 35 tokens, an epoch over the first 10,000 characters is 8 batches.
+# ## Consecutive sampling
+#
+# Cut the row of ids into `batch_size` long rows, lay them one below the other, and read them all from left to right,
+# `num_steps` ids at a time. In each row, the next batch goes on where this one stops.
+#
+# ![Two rows of a text read side by side, the state carried from batch to batch](img/consecutive_sampling.svg)
 
 
 # %%
-def corpus_batches(lesson):
-    """Cut the corpus in both ways and read the first rows of the first two batches."""
-    common.section("5. The two samplers on the corpus")
-    corpus, config = lesson.corpus, lesson.training
-    for sampler in (data_iter_random, data_iter_consecutive):
-        batches = list(sampler(corpus.train, config.batch_size, config.num_steps, lesson.ctx))
-        X, Y = batches[0]
-        print(f"{sampler.__name__}: {len(batches):,} batches; X {X.shape} and Y {Y.shape} of {X.dtype}")
-        for i, (X, _) in enumerate(batches[:2]):
-            print(f"   batch {i}, row 0 of X: {corpus.vocab.decode(X[0].asnumpy())!r}")
+def data_iter_consecutive(corpus_indices, batch_size, num_steps, ctx=None):
+    """Yield batches that go on row by row: X, and the label Y, each (batch_size, num_steps)."""
+    row_length = len(corpus_indices) // batch_size
+    rows = np.array(corpus_indices[: batch_size * row_length], dtype="int32", ctx=ctx).reshape(batch_size, row_length)
+    for i in range(0, row_length - num_steps, num_steps):
+        yield rows[:, i : i + num_steps], rows[:, i + 1 : i + num_steps + 1]
 
+
+show(data_iter_consecutive(my_seq, batch_size=2, num_steps=6))
 
 # %% [markdown]
+# Read the first rows of the two batches: 0 to 5, then 6 to 11. The second rows do the same, further on in the text. The
+# rows of one batch are far apart, and that does no harm: each has a state of its own.
+#
+# The two functions are the module's, which also checks what it is given. With the same seed the random windows come in
+# the same order.
+
+# %%
+for by_hand, module in (
+    (data_iter_random, d2lrnn.data_iter_random),
+    (data_iter_consecutive, d2lrnn.data_iter_consecutive),
+):
+    d2lrnn.set_seed(1)
+    expected = list(module(corpus.train, 32, 35))
+    d2lrnn.set_seed(1)
+    found = list(by_hand(corpus.train, 32, 35))
+    gap = max(common.difference(a, b) for one, other in zip(found, expected) for a, b in zip(one, other))
+    print(f"this is d2lrnn.{module.__name__}: {len(found):,} and {len(expected):,} batches, difference {gap:g}")
+try:
+    d2lrnn.data_iter_random(my_seq, batch_size=6, num_steps=6)
+except d2lrnn.CorpusTooShortError as error:
+    print(f"what the module checks: {error}")
+
+# %% [markdown]
+# ## The same on the corpus
+#
+# Here is the first row of four batches in a row. By the second sampler the pieces join to the text as it was, by the
+# first they do not.
+
+# %%
+glue = " " if corpus.vocab.level == "word" else ""
+for module in (d2lrnn.data_iter_random, d2lrnn.data_iter_consecutive):
+    rows = [X[0].asnumpy() for X, _ in module(corpus.train, 32, 20)][:4]
+    print(module.__name__)
+    for i, row in enumerate(rows, 1):
+        print(f"  batch {i}, first row: {corpus.vocab.decode(row)!r}")
+    joined = glue.join(corpus.vocab.decode(row) for row in rows)
+    print(f"  together they stand in the text: {joined in corpus.vocab.decode(corpus.train)}")
+
+# %% [markdown]
+# ## Why the state can be carried in one and not in the other
+#
+# A recurrent network keeps what it has read in its state $\mathbf{H}$, and begins a text with zeros. Say that it has
+# read a batch of consecutive windows. In each row, its state now belongs to the text up to the end of the window, which
+# is the text that the next window continues. Begin the next batch with this state, and the network reads as if the text
+# had never been cut. Begin it with zeros, and the first tokens of each window are read without what was before them.
+# With random windows there is no choice: the state of one window says nothing about another one, so each batch begins
+# with zeros.
+#
+# We measure it with an RNN of 8 hidden units and random weights. It reads the two rows of `my_seq`, each 12 numbers
+# long: at once; in windows of 6 with the state carried; and in windows of 6, each from zeros.
+
+# %%
+num_hiddens, size = 8, len(my_seq)
+W_xh, W_hh, b_h = (40 * param for param in d2lrnn.get_rnn_params(size, num_hiddens, lesson.ctx)[:3])
+
+
+def states(X, H):
+    """Return the state after each step of X (batch_size, num_steps), from the state H on."""
+    found = []
+    for x in d2lrnn.to_onehot(X, size):
+        H = np.tanh(np.dot(x, W_xh) + np.dot(H, W_hh) + b_h)
+        found.append(H)
+    return found
+
+
+zeros = np.zeros((2, num_hiddens), ctx=lesson.ctx)
+batches = [X for X, _ in data_iter_consecutive(my_seq, 2, 6, lesson.ctx)]
+whole, carried, from_zeros = states(np.concatenate(batches, axis=1), zeros), [], []
+for X in batches:
+    carried += states(X, carried[-1] if carried else zeros)
+    from_zeros += states(X, zeros)
+print("step        " + " ".join(f"{t:6}" for t in range(1, 13)))
+for name, found in (("carried", carried), ("from zeros", from_zeros)):
+    print(f"{name:11} " + " ".join(f"{common.difference(a, b):6.3f}" for a, b in zip(found, whole)))
+
+# %% [markdown]
+# The table has the largest difference of a state from that of the network that read each row at once. Carried, the
+# states are the same in every digit. From zeros, they differ from step 7 on, where the second window begins.
+#
+# Only the numbers of the state go on. If the gradient went back through the state into the batches before, the chain
+# of operations would grow with each batch, until the whole epoch is one chain. The lesson `rnn_scratch.py` shows what
+# cuts it.
+#
+# ## What is left out
+#
+# Neither sampler can use all of a text. The random one leaves out what does not fill a window at the end of the text,
+# and the windows that do not fill a batch at the end of the epoch. These are other windows in each epoch. The
+# consecutive one leaves out the end of the text where it does not fill all rows, and the end of each row. These are the
+# same in each epoch.
+
+# %%
+print("batch_size  num_steps   random: batches   tokens read   consecutive: batches   tokens read")
+for batch_size, num_steps in ((32, 35), (32, 10), (8, 35), (2, 100)):
+    read = []
+    for module in (d2lrnn.data_iter_random, d2lrnn.data_iter_consecutive):
+        number = module(corpus.train, batch_size, num_steps).num_batches
+        read += [number, number * batch_size * num_steps / len(corpus.train)]
+    print(f"{batch_size:10} {num_steps:10} {read[0]:17,} {read[1]:13.1%} {read[2]:22,} {read[3]:13.1%}")
+
+# %% [markdown]
+# ## Summary
+#
+# * A vocabulary numbers the tokens of a text. The numbering depends on the text alone.
+# * An example is a window of the text, and its label the window one token further.
+# * Random sampling deals out windows in any order. Each batch begins with a state of zeros.
+# * Consecutive sampling reads rows of the text side by side. A batch begins with the state that the one before it left.
+#
 # ## Exercises
 #
-# 1. Which tokens of 0 ... 29 does each sampler leave out? Work it out first, then print them. What of them comes back
-#    in another epoch?
-# 2. How does the number of batches change with `batch_size` and with `num_steps`? When is there none, and what does
-#    the sampler say then?
-# 3. Consecutive rows follow one another, yet neighbouring rows of one batch do not. Why is that no harm?
-# 4. Draw the frequencies of `--corpus timemachine` and of `--corpus ptb`. In which does Zipf's straight line fit, and
-#    where does it bend?
-
-
-# %%
-def main(argv=None):
-    """Run the lesson."""
-    lesson = common.parse_args(__doc__, argv, fixed=["prefix"])
-    common.opening("Data for a language model", lesson)
-    vocabulary()
-    the_corpus(lesson)
-    frequencies(lesson)
-    tiny_batches()
-    corpus_batches(lesson)
-
-
-# %%
-if __name__ == "__main__":
-    main()
+# `tokens`, `corpus`, `my_seq`, `show` and both samplers are at hand for all of them.
+#
+# 1. Which numbers of 0 to 29 does each sampler leave out, as an example and as a label, for windows of 6 in batches of
+#    two? Work it out, then print it.
+#
+# <details><summary>Solution 1</summary>
+#
+# There are $(30 - 1) / 6$, rounded down 4 windows, so the random sampler reads 0 to 23 and has the labels 1 to 24, in
+# two batches. The consecutive one has rows of 15, and $(15 - 1) / 6$, rounded down 2 windows in each: it reads 0 to 11
+# and 15 to 26. `read = {i for X, _ in data_iter_consecutive(my_seq, 2, 6) for i in X.reshape(-1).tolist()}` and then
+# `set(range(30)) - read` print it.
+#
+# </details>
+#
+# 2. What other ways are there to make minibatches of a text?
+#
+# <details><summary>Solution 2</summary>
+#
+# Begin each epoch at another token, so that the windows are cut elsewhere (d2l 1.0 does so). Let windows overlap, at
+# every possible place, for an epoch that is `num_steps` times as long. Draw the length of the windows anew for each
+# batch (Merity, Keskar and Socher 2018): `d2lrnn.data_iter_varied`. Or read line by line: exercise 3.
+#
+# </details>
+#
+# 3. Each example is to be a whole sentence, or a whole line. What is then to be done about batches?
+#
+# <details><summary>Solution 3</summary>
+#
+# Lines have different lengths, and a minibatch is a rectangle. So shorter lines are *padded* to the length of the
+# longest, and the padding must count in no loss. Lines of about equal length in one batch need little padding. The
+# lesson `poetry.py` does this with `d2lrnn.data_iter_lines`.
+#
+# </details>
+#
+# 4. How does the number of batches change with `batch_size` and with `num_steps`? When is there no batch?
+#
+# <details><summary>Solution 4</summary>
+#
+# The number of tokens divided by both, about. The random sampler needs `batch_size * num_steps + 1` tokens for one
+# batch, the consecutive one `batch_size * (num_steps + 1)`, since each row has a last label of its own. With fewer the
+# module raises `CorpusTooShortError`.
+#
+# </details>
