@@ -140,20 +140,6 @@ def test_every_chapter_is_listed():
 # What each chapter prints on the corpus that ships.
 
 
-def test_language_model_data(run):
-    text = run("language_model_data")
-    assert "corpus sample: 2,000 tokens, " in text
-    assert "and back            'the rain the train'" in text
-    assert "unknown character 's'" in text
-    consecutive = text.split("data_iter_consecutive\n")[1]
-    rows = re.findall(r"   X +((?:\d+ +)+)   Y +((?:\d+ *)+)\n", consecutive)
-    assert [[int(i) for i in x.split()] for x, _ in rows] == [list(range(start, start + 6)) for start in (0, 15, 6, 21)]
-    assert all([int(i) + 1 for i in x.split()] == [int(i) for i in y.split()] for x, y in rows)
-    corpus = d2lrnn.load_corpus("sample", max_tokens=2000)
-    spaces = int((corpus.train == corpus.vocab.token_to_idx[" "]).sum())
-    assert f"' ' {spaces}," in text
-
-
 def test_bptt(run):
     text = run("bptt")
     check_training("bptt", text)
@@ -397,12 +383,6 @@ def test_on_the_time_machine(run, real_data):
     text = run("bi_rnn", "--corpus", "timemachine", "--data-dir", str(real_data))
     check_training("bi_rnn", text)
     assert re.search(r"^input     thetimemachine", text, re.MULTILINE)
-
-
-def test_data_of_words(run, real_data):
-    text = run("language_model_data", "--corpus", "ptb", "--data-dir", str(real_data))
-    assert "corpus ptb: 2,000 tokens, 10,000 different ones" in text
-    assert "aer banknote berlitz" in text
 
 
 # Scripts.
