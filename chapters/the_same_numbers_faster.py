@@ -221,8 +221,9 @@ print(f"this is d2lrnn.lstm: difference {gap(found, numbers(look_up, model)):.0e
 # = [\mathbf{H} \, \mathbf{W}_{hi} \; \mathbf{H} \, \mathbf{W}_{hf} \; \mathbf{H} \, \mathbf{W}_{ho} \;
 # \mathbf{H} \, \mathbf{W}_{hc}].$$
 #
-# The arithmetic is the same to the last multiplication. But a wide product fills the cores better than four narrow
-# ones, and $\mathbf{H}$ is read once. The weights are joined once for the whole batch.
+# The arithmetic is the same to the last multiplication. But there are fewer operators, $\mathbf{H}$ is read once, and a
+# wide product can keep more cores busy than four narrow ones. The weights are joined once for the whole batch, which
+# costs something too. On one or two cores the gain may be small.
 
 
 # %%
