@@ -102,6 +102,10 @@ def begin(
             parser.error(f"{options.option_of(name)} has no use in this lesson, which settles that itself")
     try:
         lesson = _lesson(args, model, training)
+    except d2lrnn.CorpusNotFoundError as error:
+        if in_notebook():
+            raise
+        raise SystemExit(str(error)) from None
     except (ValueError, OSError) as error:
         parser.error(str(error))
     vocab_size, of = lesson.corpus.vocab_size, lesson.corpus

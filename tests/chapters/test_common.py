@@ -276,7 +276,6 @@ def test_quick_gives_way_to_what_is_written_beside_it(common):
 
 
 WRONG = [
-    (["--corpus", "jaychuo"], "did you mean jaychou?"),
     (["--prefix", "ß"], "unknown character 'ß'"),
     (["--max-tokens", "100"], "the corpus has 100 ids"),
     (["--ctx", "tpu"], "unknown device 'tpu'"),
@@ -292,6 +291,15 @@ def test_what_cannot_work_is_refused_in_a_line(common, capsys, args, words):
         begin(common, *args, fixed=["cell", "num_layers"])
     assert stop.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_corpus_that_is_not_there_is_told_in_two_lines(common, capsys, offline):
+    with pytest.raises(SystemExit) as stop:
+        begin(common, "--corpus", "jaychou")
+    tried, to_do = stop.value.code.split("\n")
+    assert "jaychou_lyrics.txt.zip is not in " in tried and to_do.startswith("Get https://")
+    with pytest.raises(SystemExit, match="did you mean jaychou?"):
+        begin(common, "--corpus", "jaychuo")
 
 
 @pytest.fixture
@@ -314,6 +322,11 @@ def test_a_notebook_goes_on_after_options_that_cannot_work(common, notebook, arg
     with pytest.raises(d2lrnn.D2lrnnError) as error:
         begin(common, *args, fixed=["cell", "num_layers"])
     assert words in str(error.value)
+
+
+def test_a_notebook_tells_of_a_corpus_that_is_not_there(common, notebook, offline):
+    with pytest.raises(d2lrnn.CorpusNotFoundError, match=r"\nGet https://.* and save it as ptb.zip in "):
+        begin(common, "--corpus", "ptb")
 
 
 # Training.
