@@ -83,8 +83,9 @@ run: venv
 	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample --overwrite
 
 # The models of most tests are too small for two threads. Two processes take little more than half the time of one.
+# The tests of the book are a group, for one of the two processes, which makes the book once for all of them.
 test: dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: dev
 	$(BIN)/ruff check .
@@ -100,23 +101,21 @@ chapters: venv
 # The variable LANGUAGE of the environment is another thing: what the user's programs speak.
 LANGUAGES := $(if $(filter command,$(origin LANGUAGE)),$(LANGUAGE),en zh_CN)
 unexport LANGUAGE
+LESSONS := $(if $(QUICK),D2LRNN_LESSON=--quick)
 SPHINX := $(BIN)/sphinx-build --quiet -W --keep-going
 
 book: dev
-	@set -e; for language in $(LANGUAGES); do \
-		echo "Making the book in $$language; lessons that are new or changed are run ..."; \
-		$(if $(QUICK),D2LRNN_LESSON=--quick) $(SPHINX) -D language=$$language \
-			-d docs/_build/doctrees/$$language docs docs/_build/html/$$language; \
-	done
+	@failed=; for language in $(LANGUAGES); do \
+		echo "Making the book in $$language: lessons that are new or changed are run ..."; \
+		$(LESSONS) $(SPHINX) -D language=$$language \
+			-d docs/_build/doctrees/$$language docs docs/_build/html/$$language || failed="$$failed $$language"; \
+	done; \
+	[ -z "$$failed" ] || { echo "not made, or with the warnings above:$$failed"; exit 1; }
 	@echo "The book: $(patsubst %,docs/_build/html/%/index.html,$(LANGUAGES))"
 
-# The links are what the lessons import and show.
 notebooks: LANGUAGES := en
 notebooks: book
-	@mkdir -p notebooks
-	@cp docs/_build/html/jupyter_execute/lessons/*.ipynb notebooks/
-	@ln -sfn ../chapters/common notebooks/common
-	@ln -sfn ../chapters/img notebooks/img
+	@$(LESSONS) $(BIN)/python docs/_ext/lessons.py
 	@echo "The notebooks: $(BIN)/jupyter lab notebooks"
 
 # The pages of the API reference stay English: they are the docstrings.
@@ -133,5 +132,6 @@ lock: venv
 	$(LOCK) --output-file requirements-dev.txt --extra dev --constraints requirements.txt --no-annotate
 
 clean:
-	rm -rf .venv benchmarks/.venv-peers build dist figures notebooks docs/_build docs/lessons .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv benchmarks/.venv-peers build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf notebooks docs/_build docs/lessons $(filter-out docs/api/index.md,$(wildcard docs/api/*.md))
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -43,7 +43,7 @@ myst_heading_anchors = 4
 
 # The lessons: run once, then taken from the cache as long as nothing changes that they depend on.
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(lessons.cache_folder(DOCS / "_build" / "cache"))
+nb_execution_cache_path = str(lessons.cache_folder(lessons.CACHES))
 nb_execution_timeout = 3 * 3600  # of one cell, in seconds: a full training may take an hour
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True

@@ -13,7 +13,7 @@ HAN = "[\u3400-\u9fff]"
 SPLITTER = """
 function splitQuery(query) {
   const pieces = [];
-  for (const run of query.match(/[\\u3400-\\u9fff]+|[\\p{Letter}\\p{Number}_]+/gu) || []) {
+  for (const run of query.match(/[\\u3400-\\u9fff]+|[a-zA-Z0-9_]+/g) || []) {
     if (run.length < 2 || !/[\\u3400-\\u9fff]/.test(run)) pieces.push(run);
     else for (let i = 0; i + 1 < run.length; i++) pieces.push(run.slice(i, i + 2));
   }

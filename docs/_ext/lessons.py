@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 import jupytext
+import nbformat
+from jupyter_cache import get_cache
 
 DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
 CHAPTERS = ROOT / "chapters"
 PAGES = DOCS / "lessons"
+CACHES = DOCS / "_build" / "cache"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -34,9 +37,14 @@ def write_pages():
 
 
 def _page(script):
+    return jupytext.writes(read(script), fmt="md:myst").encode()
+
+
+def read(script):
+    """Return a lesson as a notebook."""
     notebook = jupytext.read(script)
-    notebook.metadata = {"kernelspec": KERNEL}
-    return jupytext.writes(notebook, fmt="md:myst").encode()
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    return notebook
 
 
 def options():
@@ -67,6 +75,22 @@ def cache_folder(parent):
     return folder
 
 
+def write_notebooks(folder):
+    """Write the lessons with what they printed and drew when the book was made with the same options.
+
+    The links are what the lessons import and show.
+    """
+    cache = get_cache(cache_folder(CACHES))
+    folder.mkdir(exist_ok=True)
+    for name in names():
+        _, notebook = cache.merge_match_into_notebook(read(CHAPTERS / f"{name}.py"))
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    for name in ("common", "img"):
+        link = folder / name
+        if not link.is_symlink():
+            link.symlink_to(Path("..", "chapters", name))
+
+
 def setup(app):
     """Write the pages, and prepare the environment of the kernels that run them."""
     write_pages()
@@ -76,3 +100,7 @@ def setup(app):
     # When the options or the code change, every page is read again.
     app.add_config_value("lessons_run_with", f"{options()} {fingerprint()}", "env")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    write_notebooks(ROOT / "notebooks")
