@@ -1,11 +1,10 @@
 """The page in a browser, with real clicks and keys: headless Chromium and its driver, as Debian packs them."""
 
 import contextlib
-import os
 import re
-import shutil
 
 import pytest
+from chromium import needs_chromium, open_chromium, webdriver
 from known import Slow
 from pages import LETTERS, LYRICS, VERSE, eventually, player_of, serving
 
@@ -13,15 +12,7 @@ from d2lrnn import Sampling, Vocab, acrostic, compose, generate, novelty, usual_
 from d2lrnn.generation.forms import FORMS
 from d2lrnn.web.request import MAX_TOKENS
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: make dev does it")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no Chromium here: apt-get install chromium chromium-driver"
-)
-OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --no-proxy-server --window-size=1200,900"
-).split()
+pytestmark = needs_chromium
 
 
 class Browser:
@@ -73,17 +64,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-            patch.delenv(name)
-        driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    with open_chromium(tmp_path_factory.mktemp("chromium"), "--window-size=1200,900") as driver:
         yield driver
-        driver.quit()
 
 
 @pytest.fixture

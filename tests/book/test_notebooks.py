@@ -1,0 +1,39 @@
+"""Each lesson as the book has executed it: output stands below the cell that makes it, and nothing else does."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LESSONS = sorted(path.stem for path in (ROOT / "chapters").glob("*.py"))
+DRAWS = re.compile(r"\b(?:plot|draw|show|save|display)\w*\(|\bfigure\b")
+
+
+@pytest.fixture
+def cells(book, name):
+    """The code cells of a lesson."""
+    assert book.notebooks.returncode == 0, book.notebooks.stdout
+    notebook = nbformat.read(book.clone / "notebooks" / f"{name}.ipynb", as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def has_picture(cell):
+    return any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", ()))
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_shows_what_it_does_below_the_cell_that_does_it(name, cells):
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"] == []
+    assert sum(bool(cell.outputs) for cell in cells) >= len(cells) * 2 / 3
+    assert [cell.source for cell in cells if has_picture(cell) and not DRAWS.search(cell.source)] == []
+    assert any(has_picture(cell) for cell in cells)
+
+
+def test_the_notebooks_have_what_they_import_and_show(book):
+    folder = book.clone / "notebooks"
+    assert {path.stem for path in folder.glob("*.ipynb")} == set(LESSONS)
+    assert (folder / "common" / "__init__.py").is_file() and (folder / "img" / "lstm_gates.svg").is_file()
