@@ -4,7 +4,7 @@
 # make chapters  runs every lesson of the chapter, quickly
 # make book      makes the book of all lessons, in English and in Chinese; make book LANGUAGE=zh_CN makes one of them;
 #                make book QUICK=1 runs the lessons at small sizes, in minutes
-# make notebooks makes the lessons' notebooks, as executed for the book, in notebooks/; QUICK=1 likewise
+# make notebooks makes the lessons' notebooks, as executed for the book, in notebooks/; QUICK=1 and LANGUAGE likewise
 # make messages  brings the Chinese catalogues in docs/locale up to date with the pages and the lessons
 # make bench     measures the speed beside the book's code, plain Gluon and PyTorch; a quarter of an hour, on an idle
 #                machine

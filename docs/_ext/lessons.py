@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import jupytext
@@ -78,12 +79,19 @@ def cache_folder(parent):
 def write_notebooks(folder):
     """Write the lessons with what they printed and drew when the book was made with the same options.
 
-    The links are what the lessons import and show.
+    Their prose is in the language that the environment asks for, such as ``LANGUAGE=zh_CN``. The links are what the
+    lessons import and show.
     """
-    cache = get_cache(cache_folder(CACHES))
+    sys.path.insert(0, str(CHAPTERS))
+    from common import language
+
+    cache, wanted = get_cache(cache_folder(CACHES)), language.wanted()
     folder.mkdir(exist_ok=True)
     for name in names():
         _, notebook = cache.merge_match_into_notebook(read(CHAPTERS / f"{name}.py"))
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = language.translate(cell.source, language.messages_of(name, wanted), wanted)
         nbformat.write(notebook, folder / f"{name}.ipynb")
     for name in ("common", "img"):
         link = folder / name
