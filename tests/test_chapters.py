@@ -30,7 +30,6 @@ PICTURES = {
     "bptt": ["bptt_states", "bptt_training"],
     "gru": ["gru"],
     "lstm": ["lstm"],
-    "deep_rnn": ["deep_rnn"],
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
     "poetry": ["poetry"],
@@ -196,13 +195,6 @@ def test_gru_tells_what_trained_weights_do_in_the_wrong_form(common, capsys):
     assert abs(found[0] - found[1]) > 1
 
 
-def check_differences(text, names):
-    """Check the table of the largest differences of twins with the same parameters, beside the largest number."""
-    gaps = table(text, "largest difference, beside the largest number itself")
-    assert list(gaps) == names
-    assert all(gap < 1e-5 * size for gap, size in gaps.values()) and sum(gap for gap, _ in gaps.values()) > 0
-
-
 def test_lstm_relatives(run):
     text = run("lstm_relatives")
     check_training("lstm_relatives", text)
@@ -259,23 +251,6 @@ def test_the_equations_of_another_cell_are_the_papers(common):
     found, (state,) = chapter.mgu_step(X, (H,), params)
     numpy.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-12)
     assert state is found
-
-
-def test_deep_rnn(run):
-    text = run("deep_rnn")
-    check_training("deep_rnn", text)
-    assert "l1.W_xz (16, 16)" in text
-    check_differences(text, ["logits", "the last layer's state"])
-    assert number_after(text, "gluon.rnn       largest difference") == 0
-    assert number_after(text, "RecurrentStack  largest difference") > 0.1
-    assert "so RNNModel refuses: GRU was made with dropout" in text
-
-
-def test_deep_rnn_takes_another_cell_and_depth(run):
-    text = run("deep_rnn", "--cell", "rnn", "--num-layers", "3")
-    check_training("deep_rnn", text)
-    assert "3 layers of rnn" in text
-    assert "l2.W_xh (16, 16)" in text
 
 
 def test_bi_rnn(run):
