@@ -34,7 +34,6 @@ PICTURES = {
     "bigram_lstm": ["bigram_lstm"],
     "poetry": ["poetry"],
     "lstm_relatives": ["lstm_relatives"],
-    "another_cell": ["another_cell"],
     "from_nd_to_np": ["from_nd_to_np"],
 }
 NO_TWINS = (
@@ -217,40 +216,6 @@ def test_lstm_relatives(run):
     letters = {name: row[-1] for name, row in table(text, "perplexity in epoch").items()}
     assert letters["tanh, from the identity"] < 5 and letters["relu, from the identity"] < 6
     assert letters["tanh, from N(0, 0.01²)"] > 7.5 and letters["relu, from N(0, 0.01²)"] > 7.5
-
-
-def test_another_cell(run):
-    """The walk that the documentation takes: each step works, and the numbers are those of one cell."""
-    text = run("another_cell")
-    check_training("another_cell", text)
-    v = int(number_after(text, "tokens,"))
-    names = re.findall(r"^(\w+) +\([\d, ]+\)$", text, re.MULTILINE)
-    assert names == d2lrnn.Stack("mgu").param_names == "W_xf W_hf b_f W_xh W_hh b_h W_hq b_q".split()
-    assert "a second time: there is a cell 'mgu' already" in text
-    gaps = table(text, "difference, relative")
-    assert list(gaps) == ["logits", "H", *(f"gradient of {name}" for name in names)]
-    assert all(max(row) < 1e-5 and len(row) == 2 for row in gaps.values()) and sum(map(sum, gaps.values())) > 0
-    for cell, gates in (("mgu", 2), ("gru", 3)):
-        assert number_after(text, f"{cell}:") == gates * (v * 16 + 16 * 16 + 16) + 16 * v + v
-    assert d2lrnn.ModelConfig(cell="mgu").cell == "mgu"
-
-
-def test_another_cell_is_gone_after_the_test_that_added_it():
-    with pytest.raises(ValueError, match="unknown cell 'mgu'"):
-        d2lrnn.ModelConfig(cell="mgu")
-
-
-def test_the_equations_of_another_cell_are_the_papers(common):
-    chapter, rng = importlib.import_module("another_cell"), numpy.random.default_rng(1)
-    shapes = ((5, 4), (4, 4), (4,)) * 2
-    W_f, U_f, b_f, W_h, U_h, b_h = params = [rng.normal(0, 1, shape) for shape in shapes]
-    x, h = rng.normal(0, 1, (3, 5)), rng.normal(0, 1, (3, 4))
-    f = 1 / (1 + numpy.exp(-(x @ W_f + h @ U_f + b_f)))
-    expected = (1 - f) * h + f * numpy.tanh(x @ W_h + (f * h) @ U_h + b_h)
-    X, H, *params = (d2l.mxnet.np.array(array, dtype="float64") for array in (x, h, *params))
-    found, (state,) = chapter.mgu_step(X, (H,), params)
-    numpy.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-12)
-    assert state is found
 
 
 def test_bi_rnn(run):
