@@ -9,7 +9,6 @@ import sys
 import types
 from pathlib import Path
 
-import d2l.mxnet
 import jupytext
 import matplotlib.image
 import nbformat
@@ -28,7 +27,6 @@ PICTURES = {
     "language_model_data": ["token_frequencies"],
     "rnn_concise": ["rnn_concise"],
     "bptt": ["bptt_states", "bptt_training"],
-    "gru": ["gru"],
     "lstm": ["lstm"],
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
@@ -148,50 +146,6 @@ def test_bptt(run):
     assert 1e-4 < back["small"] < 1e-1  # nine steps of about a half
     assert 0.1 < back["critical"] < 3
     assert back["large"] > 10
-
-
-def test_gru(run):
-    text = run("gru")
-    check_training("gru", text)
-    perplexities = table(text, "model ")
-    assert perplexities["scratch, reset after"][1] == pytest.approx(perplexities["gluon"][1], rel=1e-3)
-    assert number_after(text.split("keeps H")[1], "moves by") == 0.1
-    assert number_after(text.split("forgets H")[1], "moves by") == 0
-    apart = table(text, "book's form and reset after")
-    assert max(apart["weights drawn from N(0, 0.01²)"]) < 1e-5
-    forms, gluon = apart["the same, 10 times as large"]
-    assert forms > 1e-4 and gluon < 1e-6
-
-
-def test_gru_tells_what_trained_weights_do_in_the_wrong_form(common, capsys):
-    """Both perplexities are those of the equations, in NumPy, with weights so large that the forms differ."""
-    chapter = importlib.import_module("gru")
-    lesson = common.parse_args("", ["--quick"], model=d2lrnn.ModelConfig(cell="gru"), training=common.BOOK_GATED)
-    models = chapter.new_models(lesson)
-    book, after, _ = models.values()
-    for param in (*book.params, *after.params):
-        param[:] = d2l.mxnet.np.random.normal(0, 0.5, param.shape)
-    p = {name: array.astype("float64") for name, array in d2lrnn.read_parameters(book).items()}
-    X, Y = (array.asnumpy() for array in common.first_batch(lesson))
-    capsys.readouterr()
-    chapter.wrong_form(lesson, models)
-    text, found = capsys.readouterr().out, []
-
-    def sigmoid(x):
-        return 1 / (1 + numpy.exp(-x))
-
-    for name, reset_first in (("in the book's form", True), ("in the other form", False)):
-        H, nats = numpy.zeros((len(X), len(p["W_hh"]))), []
-        for x, y in zip(X.T, Y.T):
-            Z = sigmoid(p["W_xz"][x] + H @ p["W_hz"] + p["b_z"])
-            R = sigmoid(p["W_xr"][x] + H @ p["W_hr"] + p["b_r"])
-            memory = (R * H) @ p["W_hh"] if reset_first else R * (H @ p["W_hh"])
-            H = Z * H + (1 - Z) * numpy.tanh(p["W_xh"][x] + memory + p["b_h"])
-            logits = H @ p["W_hq"] + p["b_q"]
-            nats.append(numpy.log(numpy.exp(logits).sum(axis=1)) - logits[numpy.arange(len(y)), y])
-        found.append(number_after(text, f"{name:20} perplexity"))
-        assert found[-1] == pytest.approx(numpy.exp(numpy.mean(nats)), rel=1e-4)
-    assert abs(found[0] - found[1]) > 1
 
 
 def test_lstm_relatives(run):
