@@ -26,7 +26,6 @@ NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if "\ndef main(" in p
 PICTURES = {
     "language_model_data": ["token_frequencies"],
     "rnn_concise": ["rnn_concise"],
-    "bptt": ["bptt_states", "bptt_training"],
     "lstm": ["lstm"],
     "bi_rnn": ["bi_rnn"],
     "bigram_lstm": ["bigram_lstm"],
@@ -109,15 +108,10 @@ def check_training(name, text):
         corpus = d2lrnn.load_corpus(given, max_tokens=int(number_after(text, f"corpus {given}:")))
         shares = numpy.unique(corpus.train, return_counts=True)[1] / len(corpus.train)
         bound = (5 if vocab_size == 10_000 else 1.3) * math.exp(-(shares * numpy.log(shares)).sum())
-    if name == "bptt":
-        perplexities = {run: row[-1] for run, row in table(text, "epoch  ").items()}
-        lost = [perplexities.pop(run) for run in list(perplexities) if "not clipped" in run]
-        assert len(lost) == 2 and lost[0] > vocab_size
-    else:
-        header = "model " if name != "bi_rnn" else "model                   perplexity"
-        rows = table(text[text.index("epochs, batches of") :], header)
-        column = 0 if name == "bi_rnn" else 1
-        perplexities = {run: row[column] for run, row in rows.items() if run != "never a line end"}
+    header = "model " if name != "bi_rnn" else "model                   perplexity"
+    rows = table(text[text.index("epochs, batches of") :], header)
+    column = 0 if name == "bi_rnn" else 1
+    perplexities = {run: row[column] for run, row in rows.items() if run != "never a line end"}
     if name == "bi_rnn":  # what the share of line ends alone tells, and a tenth more
         ends = 1 - rows["never a line end"][0]
         bound = 1.1 * math.exp(-ends * math.log(ends) - (1 - ends) * math.log(1 - ends))
@@ -134,18 +128,6 @@ def test_every_chapter_is_listed():
 
 
 # What each chapter prints on the corpus that ships.
-
-
-def test_bptt(run):
-    text = run("bptt")
-    check_training("bptt", text)
-    assert number_after(text, "largest relative difference") < 1e-4
-    norms = table(text, "t      ")
-    back = {name.split(",")[0]: row[-1] / row[0] for name, row in norms.items()}
-    assert back["book's start"] < 1e-9
-    assert 1e-4 < back["small"] < 1e-1  # nine steps of about a half
-    assert 0.1 < back["critical"] < 3
-    assert back["large"] > 10
 
 
 def test_lstm_relatives(run):
