@@ -47,7 +47,8 @@ class ProgressBar:
             total=config.num_epochs,
             unit="epoch",
             leave=False,
-            disable=not (config.verbose and self._has_bar),
+            # Where there may be a bar, the environment variable TQDM_DISABLE decides.
+            **({} if config.verbose and self._has_bar else {"disable": True}),
             bar_format="{percentage:3.0f}%|{bar}| {desc}",
         )
         self._start: tuple[float, float] | None = None  # the time of the first call of show(), and the epochs done then

@@ -153,6 +153,15 @@ class TestBar:
         assert found[0].lstrip("\r ").startswith("epoch 3, perplexity") and f" - {history.samples[0][2]}" in found[1]
 
 
+def test_tqdms_own_variable_can_take_the_bar_away(monkeypatch):
+    options = []
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **given: options.append(given))
+    pretend_a_terminal(monkeypatch)
+    bar_over(num_epochs=3)
+    progress.ProgressBar(TrainConfig(verbose=False), NextToken(9))
+    assert "disable" not in options[0] and options[1]["disable"] is True  # tqdm reads TQDM_DISABLE if it gets no value
+
+
 @pytest.mark.parametrize("watched", [False, True])
 def test_who_wants_quiet_gets_it(capsys, monkeypatch, watched):
     if watched:
