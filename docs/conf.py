@@ -47,7 +47,8 @@ nb_execution_cache_path = str(lessons.cache_folder(lessons.CACHES))
 nb_execution_timeout = 3 * 3600  # of one cell, in seconds: a full training may take an hour
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
-nb_output_stderr = "remove"  # a bar that shows progress
+nb_output_stderr = "remove"
+nb_ipywidgets_js = {}  # nothing is loaded from the network
 nb_merge_streams = True
 
 # The catalogues have the messages of the pages alone: no lesson is run, no docstring is read.
@@ -70,6 +71,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_context = {"default_mode": "auto"}  # light or dark, as the browser is set
 html_theme_options = {

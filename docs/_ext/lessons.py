@@ -103,6 +103,7 @@ def setup(app):
     """Write the pages, and prepare the environment of the kernels that run them."""
     write_pages()
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # pictures under the cells that draw them
+    os.environ["TQDM_DISABLE"] = "1"  # in a notebook a bar of progress is a program that loads others from the network
     path = [str(CHAPTERS), str(ROOT), os.environ.get("PYTHONPATH")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     # When the options or the code change, every page is read again.
