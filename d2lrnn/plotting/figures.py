@@ -93,8 +93,21 @@ def draw_curves(
 
 
 def _add_legend(panel, lines: Sequence, names: Sequence[str], families: list[str]) -> None:
-    """Add a legend with each line's name as it is; Matplotlib would leave out "_a" and read "$a$" as a formula."""
-    legend = panel.legend(lines, ["-"] * len(lines), frameon=False, prop={"family": families})
+    """Add a legend with each line's name as it is; Matplotlib would leave out "_a" and read "$a$" as a formula.
+
+    The legend stands above the panel, where no curve runs through it, in as many columns as its names leave room for.
+    """
+    num_columns = min(len(names), max(1, 40 // (6 + max(map(len, names)))))
+    legend = panel.legend(
+        lines,
+        ["-"] * len(lines),
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=num_columns,
+        frameon=False,
+        borderaxespad=0.2,
+        prop={"family": families},
+    )
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
         text.set_text(name)
