@@ -19,6 +19,7 @@ WIDTH = 100  # of a printed paragraph
 PIECES = re.compile("""\\s+|[“（]*(?:[\u3400-\u9fff]|[^\\s\u3400-\u9fff，。；：、！？）”“（]+)?[，。；：、！？）”]*""")
 
 IN_BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"  # of LaTeX, with up to two levels of braces within
+LEFT = "\ue000"  # stands for the arrow of a backward state while a formula is converted; that of g ← h has spaces
 
 
 class Cell(NamedTuple):
@@ -96,6 +97,7 @@ def formula(latex: str) -> str:
     from pylatexenc.latex2text import LatexNodes2Text
 
     latex = re.sub(r"\\(mathbf|boldsymbol|mathit)\b", "", latex)
+    latex = latex.replace(r"\overrightarrow", "→").replace(r"\overleftarrow", LEFT)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
     latex = re.sub(r"([_^])\{(\w*[-+ /,=].*?)\}", r"\1{(\2)}", latex)
     # The converter would drop the spaces after a brace, and between an exponent and a function.
@@ -104,7 +106,7 @@ def formula(latex: str) -> str:
     text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
     text = re.sub(r"([_^]\([^()]*\))(?=\w)", r"\1 ", text.replace("∂ ", "∂"))
     text = re.sub("(?<=[α-ωϵ])(?=[A-Za-z])| *(?=[∑∏])|(?<=\\w)(?=∂)", " ", text).strip()
-    return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈≈∝]) *", r" \1 ", text))
+    return re.sub(" */ *", "/", re.sub(" *([⊙×·←∈≈∝]) *", r" \1 ", text)).replace(LEFT, "←")
 
 
 def _with_brackets(latex: str) -> str:
