@@ -3,10 +3,12 @@
 import re
 
 from docutils import nodes
+from sphinx.errors import ConfigError
 from sphinx.search.zh import SearchChinese
 from sphinx.transforms import SphinxTransform
 
 LANGUAGES = {"en": "English", "zh_CN": "中文"}
+TITLES = {"en": "Dive into Recurrent Networks", "zh_CN": "动手学循环神经网络"}
 HAN = "[\u3400-\u9fff]"
 
 # The same as `split` below for what the reader types into the search field.
@@ -78,6 +80,13 @@ def translate_solutions(app, doctree, docname):
             node.children = [nodes.Text(text)]
 
 
+def set_title(app, config):
+    """Set the book's title, which the browser shows behind that of a page."""
+    if config.language not in TITLES:
+        raise ConfigError(f"there is no book in {config.language!r}: expected one of {', '.join(TITLES)}")
+    config.html_title = TITLES[config.language]
+
+
 def add_switch(app, pagename, templatename, context, doctree):
     """Give the page's template the address of the same page in the other language."""
     (other,) = (code for code in LANGUAGES if code != app.config.language)
@@ -89,6 +98,7 @@ def setup(app):
     """Connect all this to Sphinx."""
     app.add_search_language(SearchPairs)
     app.add_transform(LeaveAlone)
+    app.connect("config-inited", set_title)
     app.connect("doctree-resolved", translate_solutions)
     app.connect("html-page-context", add_switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,44 +21,58 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The folders of the book's two languages, of the executed notebooks and of the messages; and what make said."""
+def clone(tmp_path_factory):
+    """A copy of the project's files, and make in it, without what makes the environment."""
     pytest.importorskip("sphinx", reason="Sphinx is not installed: make dev does it")
     if not (shutil.which("git") and (ROOT / ".git").exists()):
         pytest.skip("this is no clone: git does not say which files are the project's")
-    clone = tmp_path_factory.mktemp("book") / "clone"
+    folder = tmp_path_factory.mktemp("book") / "clone"
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE
     )
     for name in listed.stdout.decode().split("\0"):
         if name and not name.startswith("tests/") and (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, clone / name)
-    (clone / ".venv").symlink_to(sys.prefix)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
     ours = ("D2LRNN_", "MPLBACKEND", "PYTHONPATH", "COLUMNS")
     env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    env["PYTHONIOENCODING"] = "utf-8"
 
     def make(*arguments):
-        """Run make in the copy, without making the environment."""
-        return subprocess.run(
-            ["make", "-o", "dev", *arguments],
-            cwd=clone,
-            env={**env, "PYTHONIOENCODING": "utf-8"},
+        done = subprocess.run(
+            ["make", "--silent", "-o", "dev", *arguments],
+            cwd=folder,
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
         )
+        return SimpleNamespace(succeeded=done.returncode == 0, said=done.stdout)
 
-    return SimpleNamespace(
-        clone=clone,
-        html=clone / "docs" / "_build" / "html",
-        made=make("book", "QUICK=1"),
-        notebooks=make("-o", "book", "notebooks"),
-        messages=make("messages"),
-    )
+    return SimpleNamespace(folder=folder, make=make)
+
+
+@pytest.fixture(scope="session")
+def book(clone):
+    """The folder of the book, with a folder for each language, and what make said."""
+    return SimpleNamespace(html=clone.folder / "docs" / "_build" / "html", made=clone.make("book", "QUICK=1"))
+
+
+@pytest.fixture(scope="session")
+def notebooks(clone, book):
+    """The folder of the executed notebooks."""
+    made = clone.make("-o", "book", "notebooks", "QUICK=1")
+    assert made.succeeded, made.said
+    return clone.folder / "notebooks"
+
+
+@pytest.fixture(scope="session")
+def messages(clone):
+    """The folder of the messages as the pages have them now."""
+    made = clone.make("messages")
+    assert made.succeeded, made.said
+    return clone.folder / "docs" / "_build" / "messages"
 
 
 @pytest.fixture

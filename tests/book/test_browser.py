@@ -109,8 +109,8 @@ def test_search_finds(book, address, driver, language, words, page, local):
     assert page in search(driver, place, words)
 
 
-def test_what_is_typed_is_cut_as_the_pages_are(book, address, driver):
-    sys.path.insert(0, str(book.clone / "docs" / "_ext"))
+def test_what_is_typed_is_cut_as_the_pages_are(clone, address, driver):
+    sys.path.insert(0, str(clone.folder / "docs" / "_ext"))
     try:
         chinese = importlib.import_module("chinese")
     finally:

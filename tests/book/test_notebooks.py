@@ -12,10 +12,9 @@ DRAWS = re.compile(r"\b(?:common\.(?:save_figure|show_picture|compare)|lesson\.p
 
 
 @pytest.fixture
-def cells(book, name):
+def cells(notebooks, name):
     """The code cells of a lesson."""
-    assert book.notebooks.returncode == 0, book.notebooks.stdout
-    notebook = nbformat.read(book.clone / "notebooks" / f"{name}.ipynb", as_version=4)
+    notebook = nbformat.read(notebooks / f"{name}.ipynb", as_version=4)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -32,7 +31,6 @@ def test_a_lesson_shows_what_it_does_below_the_cell_that_does_it(name, cells):
     assert [cell.source for cell in cells if has_picture(cell) != bool(DRAWS.search(cell.source))] == []
 
 
-def test_the_notebooks_have_what_they_import_and_show(book):
-    folder = book.clone / "notebooks"
-    assert {path.stem for path in folder.glob("*.ipynb")} == set(LESSONS)
-    assert (folder / "common" / "__init__.py").is_file() and (folder / "img" / "lstm_gates.svg").is_file()
+def test_the_notebooks_have_what_they_import_and_show(notebooks):
+    assert {path.stem for path in notebooks.glob("*.ipynb")} == set(LESSONS)
+    assert (notebooks / "common" / "__init__.py").is_file() and (notebooks / "img" / "lstm_gates.svg").is_file()
