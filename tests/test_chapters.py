@@ -206,26 +206,6 @@ def test_bigram_lstm(run, tmp_path):
         assert float(valid) < float(trained) < 4
 
 
-def test_poetry(run, tmp_path):
-    characters, order = [chr(0x4E00 + i) for i in range(60)], random.Random(1)
-    lines = ["{}{}{}{}{}，{}{}{}{}{}。".format(*order.choices(characters, k=10)) for _ in range(300)]
-    (tmp_path / "poems.txt").write_text("\n".join(lines))
-    text = run("poetry", "--corpus", str(tmp_path / "poems.txt"), "--max-tokens", "3900", "--num-epochs", "6")
-    assert f"270 lines to learn from, the first: {lines[0] + chr(10)!r}" in text
-    assert "counted 1111111111111 1111111000000" in text
-    loss, other = re.search(r"^loss (\S+), with other padding (\S+)$", text, re.MULTILINE).groups()
-    assert loss == other
-    by_place = [float(value) for value in re.findall(r"\d+: ([\d,.]+)", re.search(r"^1: .*$", text, re.MULTILINE)[0])]
-    assert len(by_place) == 13
-    assert max(by_place[5], by_place[11]) < min(by_place[:5])  # marks are learnt before anything else
-    assert re.search(r"^masked  100 of 100 have the form", text, re.MULTILINE)
-    for lines_of_four in re.findall(r"^.{5}，.{5}。\n.{5}，.{5}。$", text, re.MULTILINE):
-        assert not re.search(r"[，。]", lines_of_four[:5] + lines_of_four[6:11])
-    heads = re.search(r"^(\S{3}龘): unknown character '龘' \(U\+9F98\) at position 3", text, re.MULTILINE)[1]
-    *_, last = re.findall(r"^(.).{4}，(.).{4}。\n(.).{4}，(.).{4}。$", text, re.MULTILINE)
-    assert "".join(last) == heads
-
-
 # The real corpora.
 
 
@@ -248,11 +228,6 @@ def test_on_real_data(corpus, name, run, real_data):
 )
 def test_the_others_on_real_data(corpus, name, run, real_data):
     assert re.search(rf"^corpus {corpus}: [\d,]+ tokens, ", run(name, "--corpus", corpus), re.MULTILINE)
-
-
-def test_poems_that_are_none_are_refused_before_training(run):
-    with pytest.raises(SystemExit, match="these are no poems with a comma and a full stop: the form needs '，'"):
-        run("poetry", "--corpus", "sample")
 
 
 def test_on_the_time_machine(run, real_data):
