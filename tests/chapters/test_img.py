@@ -88,3 +88,9 @@ def test_a_file_is_small_svg_of_the_palette_that_asks_for_nothing_else(path, scr
 def test_an_unknown_name_is_refused(script, tmp_path):
     with pytest.raises(KeyError, match="no_such_diagram"):
         script.draw(tmp_path, ["no_such_diagram"])
+
+
+def test_every_diagram_stands_in_a_lesson():
+    lessons = "".join(path.read_text(encoding="utf-8") for path in FOLDER.parent.glob("*.py"))
+    drawn = {path.stem for path in FOLDER.glob("*.svg") if "." not in path.stem}
+    assert {name for name in drawn if f"](img/{name}.svg)" not in lessons} == set()
