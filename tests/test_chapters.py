@@ -28,13 +28,12 @@ PICTURES = {
     "rnn_concise": ["rnn_concise"],
     "lstm": ["lstm"],
     "bi_rnn": ["bi_rnn"],
-    "bigram_lstm": ["bigram_lstm"],
     "poetry": ["poetry"],
     "lstm_relatives": ["lstm_relatives"],
     "from_nd_to_np": ["from_nd_to_np"],
 }
 NO_TWINS = (
-    *("language_model_data", "bigram_lstm", "poetry"),
+    *("language_model_data", "poetry"),
     "from_nd_to_np",
 )
 TRAINING = [name for name in NAMES if name not in NO_TWINS]
@@ -184,28 +183,6 @@ def test_two_directions_find_what_only_the_next_token_tells(run, tmp_path):
         assert two > 0.8  # not 1: at the end of a window there is no next token
 
 
-def test_bigram_lstm(run, tmp_path):
-    text = "it was the best of times, it was the worst of times, " * 30
-    (tmp_path / "times.txt").write_text(text)
-    found = run("bigram_lstm", "--corpus", str(tmp_path / "times.txt"), "--num-epochs", "12")
-    assert number_after(found, "largest difference over 636 tokens:") == 0
-    assert all(number_after(found, f"gate {gate}: largest difference") < 1e-4 for gate in "ifoc")
-    train = text[:1272]  # 1,590 characters, of which a tenth and a tenth are held out
-    for level, size in (("char", 1), ("bigram", 2)):
-        tokens = [train[i : i + size] for i in range(0, 1272, size)]
-        shares = [tokens.count(token) / len(tokens) for token in sorted(set(tokens))]
-        bits = -sum(share * math.log2(share) for share in shares)
-        assert re.search(
-            rf"^{level} +{len(tokens):,} tokens to learn from, +{len(shares)} different", found, re.MULTILINE
-        )
-        assert f"by frequency alone {bits:.2f} bits a token, {bits / size:.2f} bits per character" in found
-    table = re.findall(r"^(char|bigram) +([\d,]+) +([\d.]+) +([\d.]+) +([\d.]+) +[\d.]+$", found, re.MULTILINE)
-    assert [level for level, *_ in table] == ["char", "bigram"]
-    for _, _, trained, valid, test in table:  # the text is one sentence: what is held out has been read
-        assert float(test) == pytest.approx(float(valid), rel=0.2)
-        assert float(valid) < float(trained) < 4
-
-
 # The real corpora.
 
 
@@ -221,8 +198,6 @@ def test_on_real_data(corpus, name, run, real_data):
     ("name", "corpus"),
     [
         ("language_model_data", "jaychou"),
-        ("bigram_lstm", "jaychou"),
-        ("bigram_lstm", "timemachine"),
         ("poetry", "couplets"),
     ],
 )
