@@ -3,11 +3,11 @@
 #
 # (d2l-zh v1, section 6.2; d2l 1.0, section 9.4)
 #
-# An n-gram model predicts a token from the $n - 1$ tokens before it. To look further back, it needs a larger $n$, and
-# the number of contexts that it has to know grows with the power of $n$. A recurrent network looks back in another way:
-# it reads one token at a time and keeps what it has read in a *hidden state* of fixed size. This lesson goes from a
-# network without a state to one with a state, shows on ten characters what the state is good for, and measures how
-# quickly a new network forgets.
+# An $n$-gram model predicts a token from the $n - 1$ tokens before it. To look further back, it needs a larger $n$, and
+# the number of contexts that it has to know grows exponentially with $n$. A recurrent network looks back in another
+# way: it reads one token at a time and keeps what it has read in a *hidden state* of fixed size. This lesson goes
+# from a network without a state to one with a state, shows on ten characters what the state is good for, and measures
+# how quickly a new network forgets.
 
 # %%
 import math
@@ -58,7 +58,7 @@ print(f"the outputs for {text[1]} after {text[0]} and after {text[5]} differ by 
 #
 # ## A network with a hidden state
 #
-# Now the rows of the text come one after the other, as inputs $\mathbf{X}_t$ of the time steps $t = 1, 2, \ldots$ The
+# Now the characters come one after the other, as inputs $\mathbf{X}_t$ of the time steps $t = 1, 2, \ldots$ The
 # hidden layer reads the input of its step and, through a matrix of its own, the hidden layer of the step before:
 #
 # $$\mathbf{H}_t = \phi(\mathbf{X}_t \mathbf{W}_{xh} + \mathbf{H}_{t-1} \mathbf{W}_{hh} + \mathbf{b}_h), \qquad
@@ -99,8 +99,8 @@ print(f"the outputs by {common.difference(np.stack(outputs), np.stack(expected))
 # $$\mathbf{X}_t \mathbf{W}_{xh} + \mathbf{H}_{t-1} \mathbf{W}_{hh} =
 # [\mathbf{X}_t, \mathbf{H}_{t-1}] \, [\mathbf{W}_{xh}; \mathbf{W}_{hh}].$$
 #
-# So the hidden layer of a recurrent network is a fully connected layer whose input is the input of the step beside the
-# last state, as the diagram shows. A check with 3 rows, 5 inputs and 4 hidden units:
+# So the hidden layer of a recurrent network is a fully connected layer. It reads the input of the step with the last
+# state beside it, as the diagram shows. A check with 3 rows, 5 inputs and 4 hidden units:
 
 # %%
 A, W_xa = np.random.normal(0, 1, (3, 5)), np.random.normal(0, 1, (5, 4))
@@ -115,9 +115,9 @@ print(f"largest difference {common.difference(one, two):.0e}, the rounding of fl
 # %% [markdown]
 # ## The number of parameters does not grow with the number of steps
 #
-# All steps use the same parameters. So a text may be as long as it likes. Compare three ways to predict the next token
-# from the last $n$: a table with a row for each context of $n$ tokens, a perceptron that reads $n$ one-hot vectors side
-# by side, and a recurrent network. The sizes are those of this lesson's corpus and of the option `--num-hiddens`.
+# All steps use the same parameters, so a text may have any length. Compare three ways to predict the next token from
+# the last $n$: a table with a row for each context of $n$ tokens, a perceptron that reads $n$ one-hot vectors side by
+# side, and a recurrent network. The sizes are those of this lesson's corpus and of the option `--num-hiddens`.
 
 # %%
 vocab_size, h = lesson.corpus.vocab_size, lesson.model.num_hiddens
@@ -212,8 +212,8 @@ common.save_figure(figure, lesson.picture("with_and_without_a_state"))
 # $$P(x_t \mid x_1, \ldots, x_{t-1}) \approx P(x_t \mid \mathbf{H}_{t-1}).$$
 #
 # A single hidden unit can hold a past of any length, if its number has enough digits. Take $\phi$ as the identity,
-# $W_{xh} = 1$ and $W_{hh} = 1/10$, and read the digits of 2.71828 one by one. Each step moves the digits of the state
-# by one place and writes the new digit before the point. The state is the past, the latest digit first.
+# $W_{xh} = 1$ and $W_{hh} = 1/10$, and read the digits of $e = 2.71828\ldots$ one by one. Each step moves the digits
+# of the state by one place and writes the new digit before the point. The state is the past, the latest digit first.
 
 # %%
 digits = [2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 5, 9, 0, 4, 5, 2, 3, 5, 3]
@@ -232,10 +232,10 @@ print(f"the {len(digits)} digits, the latest first:   {digits[-1]}.{''.join(map(
 #
 # ## How quickly a new network forgets
 #
-# How long does a trace of the first token last? Let a network read the beginning of the corpus twice, the second time
-# with another first token, and take the distance between the two states at each step. With the book's small weights,
-# drawn from $N(0, 0.01^2)$, each step multiplies the distance by about $0.01 \sqrt{h}$. With a standard deviation of
-# $1 / \sqrt{h}$ for $\mathbf{W}_{hh}$ that factor is about 1.
+# To see how long a trace of the first token lasts, let a network read the beginning of the corpus twice, the second
+# time with another first token, and take the distance between the two states at each step. With the book's small
+# weights, drawn from $N(0, 0.01^2)$, each step multiplies the distance by about $0.01 \sqrt{h}$. With a standard
+# deviation of $1 / \sqrt{h}$ for $\mathbf{W}_{hh}$ that factor is about 1.
 
 # %%
 num_steps = 30
@@ -290,8 +290,9 @@ common.save_figure(figure, lesson.picture("trace_of_the_first_token"))
 # <details><summary>Solution 2</summary>
 #
 # $\mathbf{H}_{t-1}$ is computed from $\mathbf{X}_{t-1}$ and $\mathbf{H}_{t-2}$, and $\mathbf{H}_{t-2}$ from
-# $\mathbf{X}_{t-2}$ and $\mathbf{H}_{t-3}$, and so on to the first token. No past is cut off, as an n-gram model does.
-# How much of it can be told apart is a matter of the size of the state, of its precision and of the weights.
+# $\mathbf{X}_{t-2}$ and $\mathbf{H}_{t-3}$, and so on to the first token. No part of the past is cut
+# off, as it is in an $n$-gram model. How much of it can be told apart is a matter of the size of the state, of its
+# precision and of the weights.
 #
 # </details>
 #
