@@ -115,7 +115,7 @@ book: dev
 
 notebooks: LANGUAGES := en
 notebooks: book
-	@$(LESSONS) $(BIN)/python docs/_ext/lessons.py
+	@$(LESSONS) $(if $(filter command,$(origin LANGUAGE)),LANGUAGE=$(LANGUAGE)) $(BIN)/python docs/_ext/lessons.py
 	@echo "The notebooks: $(BIN)/jupyter lab notebooks"
 
 # The pages of the API reference stay English: they are the docstrings.
