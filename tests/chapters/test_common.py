@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_a_lesson_is_a_linear_script(name, common):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_exercise_has_a_folded_solution(name, common):
     exercises = (CHAPTERS / f"{name}.py").read_text(encoding="utf-8").split("\n# ## Exercises\n")[1]
-    numbers = [line[2:].split(".")[0] for line in exercises.splitlines() if line[2:3].isdigit()]
+    numbers = re.findall(r"^# (\d+)\. ", exercises, re.MULTILINE)
     assert numbers == [str(i + 1) for i in range(len(numbers))] and len(numbers) >= 2
     folded = [line for line in exercises.splitlines() if line.startswith("# <details>")]
     assert folded == [f"# <details><summary>Solution {number}</summary>" for number in numbers]
