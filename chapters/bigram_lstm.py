@@ -198,7 +198,7 @@ for name, size, trained, valid, test, seconds in table:
     print(f"{name:18} {size:10,} {trained:9.3f} {valid:10.3f} {test:6.3f} {seconds:8.1f}")
 
 # %%
-figure, (panel,) = new_figure(lesson.title("Characters and pairs"), size=(6.5, 3.6))
+figure, (panel,) = new_figure(lesson.title("Characters and pairs; dashed: in training"), size=(6.5, 4.2))
 valid, trained = (
     {
         name: [d2lrnn.bits_per_character(value, runs[name][0]) for value in getattr(history, measure)]
@@ -206,7 +206,7 @@ valid, trained = (
     }
     for measure in ("valid_perplexity", "perplexity")
 )
-draw_curves(panel, valid, ("epoch", "bits per character; dashed: in training"), dashed=trained)
+draw_curves(panel, valid, ("epoch", "bits per character in validation"), dashed=trained)
 common.save_figure(figure, lesson.picture("bigram_lstm"))
 
 # %% [markdown]
@@ -217,7 +217,7 @@ common.save_figure(figure, lesson.picture("bigram_lstm"))
 # * Without dropout the gap is wider still: the model learns the pairs by heart.
 # * All of them beat the frequencies by far. Which is ahead in validation depends on the text and on how long it is
 #   trained: the picture shows where the curves cross, if they do. On The Time Machine, with the settings of a full run,
-#   the characters are ahead at the end, with FULL bits to FULL. Pairs save steps. They do not make a better model.
+#   the characters are ahead at the end, with 1.90 bits to 2.07. Pairs save steps. They do not make a better model.
 #
 # ## Summary
 #
