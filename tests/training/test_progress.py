@@ -1,12 +1,15 @@
 """What a run says while it goes on: lines in a log file, a bar in a terminal."""
 
+import inspect
 import itertools
 import re
 import sys
 import time
 from types import SimpleNamespace
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from tiny import RAIN, rain, tiny_model, training_of
 
 import d2lrnn
@@ -178,3 +181,20 @@ def test_a_notebook_is_known_by_its_kernel(monkeypatch, shell, expected):
     assert progress.in_notebook() is expected
     monkeypatch.delitem(sys.modules, "IPython")
     assert progress.in_notebook() is False
+
+
+def test_a_bar_in_a_notebook_does_not_stand_among_the_text():
+    source = """
+        import d2lrnn
+        corpus = d2lrnn.load_corpus("sample", max_tokens=200)
+        model = d2lrnn.build_model(d2lrnn.ModelConfig(num_hiddens=4), corpus.vocab_size)
+        config = d2lrnn.TrainConfig(2, 2, 5, pred_period=1, pred_len=3, prefixes=("雨",))
+        history = d2lrnn.train_and_predict(model, corpus, config)
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(inspect.cleandoc(source))])
+    NotebookClient(notebook, timeout=250, kernel_name="python3").execute()
+    (cell,) = notebook.cells
+    text = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+    assert {output.get("name", output.output_type) for output in cell.outputs} <= {"stdout", "display_data"}
+    assert re.findall(r"^(?:epoch \d| - 雨)", text, re.MULTILINE) == ["epoch 1", " - 雨", "epoch 2", " - 雨"]
+    assert "it/s" not in text and "%" not in text
