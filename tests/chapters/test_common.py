@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 import pytest
 import wcwidth
-from lessons import CHAPTERS, NAMES, check_picture
+from lessons import CHAPTERS, NAMES, check_picture, run_cells
 
 import d2lrnn
 from d2lrnn.training import TrainingDivergedError
@@ -76,6 +76,19 @@ def test_the_pictures_of_a_lesson_exist(name):
         if cell.cell_type == "markdown":
             for part in cell.source.split("](img/")[1:]:
                 assert (CHAPTERS / "img" / part.split(")")[0]).is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lesson_says_what_it_is_about_and_what_can_be_set(name, common, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    run_cells(name)
+    out = " ".join(capsys.readouterr().out.split())
+    paragraph = common.script.read_cells(CHAPTERS / f"{name}.py")[0].text.split("\n\n")[2]
+    assert " ".join(common.script.plain(paragraph).split()) in out and "--quick" in out
+
+
+def test_every_lesson_has_a_test():
+    assert {path.stem for path in Path(__file__).parent.glob("test_*.py")} >= {f"test_{name}" for name in NAMES}
 
 
 # Prose in a terminal.
