@@ -347,9 +347,9 @@ if vocab.level == "char":  # d2lrnn.acrostic counts characters
 #
 # <details><summary>Solution 1</summary>
 #
-# Early, greedy search and a low temperature go in circles over the commonest characters, and nothing is copied. Late,
-# the model is sure of nearly every token. Then the temperatures hardly differ, and all strategies copy. Chance at
-# temperature 1 or above keeps its freedom longest.
+# Early, greedy search and beam search go in circles, and nothing is copied. Late, the model is sure of nearly every
+# token. Then greedy search, beam search, a low temperature and the nucleus copy nearly everything, and plain chance
+# copies most. Only a high temperature stays free.
 #
 # </details>
 #
