@@ -61,8 +61,8 @@ def book(clone):
 
 @pytest.fixture(scope="session")
 def notebooks(clone, book):
-    """The folder of the executed notebooks."""
-    made = clone.make("-o", "book", "notebooks", "QUICK=1")
+    """The folder of the executed notebooks, whose prose is Chinese."""
+    made = clone.make("-o", "book", "notebooks", "QUICK=1", "LANGUAGE=zh_CN")
     assert made.succeeded, made.said
     return clone.folder / "notebooks"
 
