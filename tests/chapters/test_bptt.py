@@ -1,3 +1,4 @@
+import math
 import re
 
 import numpy
@@ -50,6 +51,8 @@ def test_lesson(run, corpus, request):
     for run_losses, run_norms, _ in jumped:
         assert max(run_norms) > 20 * norms[0] and len(run_norms) == len(norms)
         assert numpy.isfinite(run_losses).all() and min(run_losses[-5:]) > 3 * guess
+    ended_losses, ended_norms, _ = names["train_by_batch"](1e38, math.inf)
+    assert len(ended_losses) == len(ended_norms) < 5 and not numpy.isfinite(ended_losses[-1] + ended_norms[-1])
     first = [next(i for i, norm in enumerate(run[1]) if norm > 1) for run in jumped]
     assert first[0] < 5 and first[0] < first[1]  # a smaller learning rate puts it off
     states = dict(re.findall(r"^(before training|lr .*?)  +([\d.]+ +\d+)%$", text, re.MULTILINE))
