@@ -113,7 +113,7 @@ print(f"this is d2lrnn.generation.distribution: difference {max(gaps):.0e}")
 # unlikely. But there are so many of them that chance often takes one, the more often the higher the temperature.
 
 # %%
-figure, (panel,) = new_figure(lesson.title("The next token at three temperatures"), size=(6.5, 3.6))
+figure, (panel,) = new_figure(lesson.title("The next token at three temperatures"), size=(6.5, 4.2))
 curves = {name: sorted(p, reverse=True)[:100] for name, p in by_temperature.items()}
 draw_curves(panel, curves, ("rank of the token", "probability"), log=True)
 panel.set_ylim(bottom=1e-5)
