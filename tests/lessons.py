@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy
 
 CHAPTERS = Path(__file__).parent.parent / "chapters"
-NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py") if "\ndef main(" not in path.read_text(encoding="utf-8"))
+NAMES = sorted(path.stem for path in CHAPTERS.glob("*.py"))
 
 
 class Ran(NamedTuple):

@@ -6,15 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # the checkout's d2lrnn, installed or not
 
 # For the lessons that still have a main().
-from common.old import carry_out as carry_out  # noqa: E402, I001
-from common.old import display_in_notebook as display_in_notebook  # noqa: E402
-from common.old import opening as opening  # noqa: E402
-from common.old import parse_args as parse_args  # noqa: E402
-from common.old import saved as saved  # noqa: E402
-from common.old import section as section  # noqa: E402
-from common.old import show as show  # noqa: E402
-from common.old import train as train  # noqa: E402
-from common.old import train_and_show as train_and_show  # noqa: E402
 from common.pictures import save_figure as save_figure  # noqa: E402
 from common.pictures import show_picture as show_picture  # noqa: E402
 from common.pictures import show_source as show_source  # noqa: E402
