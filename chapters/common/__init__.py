@@ -5,7 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # the checkout's d2lrnn, installed or not
 
-# For the lessons that still have a main().
 from common.pictures import save_figure as save_figure  # noqa: E402
 from common.pictures import show_picture as show_picture  # noqa: E402
 from common.pictures import show_source as show_source  # noqa: E402
