@@ -11,7 +11,9 @@ import d2lrnn
 def test_lesson(run, corpus, request):
     if corpus != "sample":
         request.getfixturevalue("real_data")
-    text, names = run("lstm", "--corpus", corpus, *["--num-epochs", "2"] * (corpus == "ptb"), pictures=["lstm"])
+    text, names = run(
+        "lstm", "--corpus", corpus, *["--num-epochs", "2"] * (corpus == "ptb"), pictures=["lstm_gradient", "lstm"]
+    )
 
     # "half open", "between -1 and 1", "the same in every digit"
     gates = section(text, "Input gate, forget gate and output gate")
@@ -20,12 +22,21 @@ def test_lesson(run, corpus, request):
     assert number_after(text, "the outputs by") < 1e-8
 
     # What is left of the memory, by the formula and by hand.
-    lines = re.findall(r"b_f = +(\d+): the gate is \S+ after 10 steps (\S+) is left, by the formula (\S+)", text)
+    lines = re.findall(
+        r"b_f = +(\d+): the gate is \S+ after 10 steps (\S+) is left and (\S+) of the gradient; by the formula (\S+)",
+        text,
+    )
     assert [int(b_f) for b_f, *_ in lines] == [0, 2, 5, 10]
-    for b_f, left, formula in lines:
+    for b_f, *values in lines:
         expected = (1 / (1 + math.exp(-int(b_f)))) ** 10
-        assert float(left) == pytest.approx(expected, rel=0.01)
-        assert float(formula) == pytest.approx(expected, rel=0.01)
+        assert [float(value) for value in values] == [pytest.approx(expected, rel=0.01)] * 3
+
+    # The gradient in the network at its start: by b_f, and in the plain network.
+    norms = names["norms"]
+    far = max(next(iter(norms.values())))
+    by_bias = [curve[far] / curve[1] for name, curve in norms.items() if "plain" not in name]
+    plain = [curve[far] / curve[1] for name, curve in norms.items() if "plain" in name]
+    assert len(plain) == 1 and plain[0] < by_bias[0] < by_bias[-1] and by_bias[-1] > 0.1
 
     # The twins compute the same, before training and in the training.
     for name in ("logits", "H", "C"):
