@@ -357,9 +357,9 @@ common.save_figure(figure, lesson.picture("zipf"))
 #
 # `for e in (0.01, 0.1, 1, 10, 100): print(e, perplexity(test, 3, lambda ngram: interpolated(ngram, e)))`, and likewise
 # for the others. Laplace smoothing wants an $\epsilon$ below 1 for bigrams and a smaller one for trigrams, since there
-# are so many to share among. The other form wants an $\epsilon$ of some tens on the lyrics, and then a longer context
-# does no harm. Strictly, $\epsilon$ should be chosen on a third part of the text: a value that was chosen on the
-# held-out text flatters itself there.
+# are so many to share among. The other form wants an $\epsilon$ of some tens on the lyrics, or more, and then a longer
+# context does no harm. Strictly, $\epsilon$ should be chosen on a third part of the text: a value that was chosen on
+# the held-out text flatters itself there.
 #
 # </details>
 #
