@@ -169,7 +169,7 @@ def bits_by_place(lines):
 usual = max(map(len, lines), key=[len(line) for line in lines].count)
 held_out = [line for line in rows_of_lines(corpus.test, end) if len(line) == usual][:512]
 bits = {
-    "lines that were read": bits_by_place([line for line in lines if len(line) == usual][:512]),
+    "lines that were read": bits_by_place([line for line in lines if len(line) == usual][-512:]),
     "lines that were held out": bits_by_place(held_out),
 }
 places = numpy.arange(1, usual + 1)
@@ -187,9 +187,10 @@ panel.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncol
 common.save_figure(figure, lesson.picture("poetry_places"))
 
 # %% [markdown]
-# The comma (place 6), the full stop (12) and the line end (13) are nearly certain. Of the characters, the first of a
-# verse is the hardest. The gap between the two kinds of bars is what the model knows by heart. Where a bar is higher
-# than the dashed line, the model does worse than by chance: it is sure of what it has read, and something else comes.
+# The comma (place 6), the full stop (12) and the line end (13) are nearly certain. In the lines that were read, the
+# first character is the hardest, for nothing stands before it. By how much the bars of the other lines are higher is
+# what the model knows by heart. Where a bar is higher than the dashed line, the model does worse than by chance: it is
+# sure of what it has read, and something else comes.
 #
 # ## Verse by a mask
 #
@@ -240,10 +241,13 @@ masked = d2lrnn.compose([""] * 100, form, model, vocab, d2lrnn.Sampling(0.8, see
 for name, samples in (("alone", alone), ("masked", masked)):
     texts = [sample.text.strip("\n") for sample in samples]
     print(f"{name:7} {sum(map(has_form, texts)):3} of {len(texts)} have the form, such as {texts[0]!r}")
+seven = d2lrnn.compose([""], d2lrnn.FORMS["couplet7"], model, vocab, d2lrnn.Sampling(0.8, seed=seed))
+print(f"seven characters: {seven[0].text}")
 
 # %% [markdown]
 # Alone, a model that has read seventy thousand couplets keeps the form nearly always, and one that has read two hundred
-# much less often. With the mask each text has the form, at once: none is thrown away and tried again.
+# much less often. With the mask each text has the form, at once: none is thrown away and tried again. And a mask can
+# ask for a form of which the model has read nothing, such as verses of seven characters.
 #
 # ## Acrostics
 #
@@ -294,8 +298,8 @@ for temperature in (0.3, 0.5, 0.8, 1.0):
 
 # %% [markdown]
 # At a low temperature the model repeats itself, and what it knows by heart. At a high one it says something new, and
-# makes less sense. A model of few poems has little else than what it has read; a model of many has learnt more than any
-# of them.
+# makes less sense. A model that has read two hundred couplets has little else to say than these. One that has read
+# seventy thousand seldom copies a whole verse.
 #
 # ## Summary
 #
@@ -325,8 +329,9 @@ for temperature in (0.3, 0.5, 0.8, 1.0):
 #
 # <details><summary>Solution 2</summary>
 #
-# `d2lrnn.build_model(replace(lesson.model, tie_weights=True, embed_size=lesson.model.num_hiddens), len(vocab), ctx)`
-# has one matrix of `len(vocab) * num_hiddens` numbers less.
+# `tied = d2lrnn.build_model(replace(lesson.model, tie_weights=True, embed_size=lesson.model.num_hiddens), len(vocab))`
+# has one matrix of `len(vocab) * num_hiddens` numbers less than the same without `tie_weights`. To count them:
+# `sum(param.data().size for param in d2lrnn.named_parameters(tied).values())`.
 #
 # </details>
 #
@@ -339,12 +344,14 @@ for temperature in (0.3, 0.5, 0.8, 1.0):
 #
 # </details>
 #
-# 4. Beam search finds a likelier couplet than greedy search: `d2lrnn.Sampling(beam_width=8)`. Is it a better one?
+# 4. Let beam search look for the likeliest couplet: `d2lrnn.Sampling(beam_width=8)`. Is what it finds likelier than the
+#    greedy couplet, and is it better?
 #
 # <details><summary>Solution 4</summary>
 #
 # `d2lrnn.compose([""], form, model, vocab, d2lrnn.Sampling(beam_width=8))[0]` has a `log_prob`, as has the greedy one.
-# The likeliest text is made of the commonest characters and phrases, or, with two hundred couplets, is one that the
-# model has read.
+# It is mostly the higher one, but not always: the greedy couplet may fall out of the beam on its way. The likeliest
+# text is made of the commonest characters and phrases, or, with two hundred couplets, of verses that the model has
+# read.
 #
 # </details>
