@@ -61,6 +61,17 @@ def test_lesson(run, corpus, request):
     assert gaps[0] + 0.1 < gaps[1] and gaps[1] + 0.1 < gaps[2]
 
 
+def test_most_pairs_of_chinese_characters_come_once(run):
+    """What the last exercise asks for."""
+    few = ["--max-tokens", "14000", "--num-epochs", "1", "--num-hiddens", "4", "--batch-size", "200"]
+    text, names = run("bigram_lstm", "--corpus", "sample", *few, pictures=["bigram_lstm"])
+    pairs = [names["text"][i : i + 2] for i in range(0, len(names["text"]), 2)]
+    assert names["pairs"] == len(set(pairs)) == pytest.approx(4000, abs=200)
+    assert sum(pairs.count(pair) == 1 for pair in set(pairs)) > 0.6 * names["pairs"]
+    assert math.log2(names["pairs"]) / 2 == pytest.approx(6, abs=0.1)
+    assert math.log2(names["letters"]) == pytest.approx(10, abs=0.3)
+
+
 def test_without_the_network_two_lines_say_what_to_do(monkeypatch, offline):
     monkeypatch.setattr(sys, "path", [str(CHAPTERS), *sys.path])
     monkeypatch.setattr(sys, "argv", ["bigram_lstm.py"])
