@@ -33,13 +33,22 @@ class SearchPairs(SearchChinese):
 
     js_splitter_code = SPLITTER
 
+    def init(self, options):
+        """Keep the words of letters in a set; looking them up in Sphinx's list takes a third of the book's time."""
+        super().init(options)
+        self.latin_terms = set()
+
     def split(self, text):
         """Return words of letters, characters, and pairs of neighbouring characters."""
         words = self.latin1_letters.findall(text)
-        self.latin_terms.extend(words)
+        self.latin_terms.update(words)
         for run in re.findall(f"{HAN}+", text):
             words += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
         return words
+
+    def stem(self, word):
+        """Return the stem of an English word, and a Chinese one as it is."""
+        return word if re.match(HAN, word) else super().stem(word)
 
     def word_filter(self, word):
         """Leave out single letters, but no Chinese character."""
