@@ -70,11 +70,16 @@ def test_a_translation_keeps(pattern):
     assert changed == []
 
 
+def in_ten_thousands(text):
+    """Return an English text with millions as Chinese counts them: 13.1 million is 1,310 times ten thousand."""
+    return re.sub(r"(\d+(?:\.\d+)?) million", lambda found: f"{100 * float(found[1]):,.0f}", text)
+
+
 def test_a_translation_has_the_numbers_of_its_message():
-    lost = []
+    lost, number = [], r"\d[\d,.]*\d|\d"
     for path in CATALOGUES.glob("**/*.po"):
         for text, message in read(path).items():
-            numbers = pieces(r"\d[\d,.]*\d|\d", words(text)) - pieces(r"\d[\d,.]*\d|\d", words(message.string))
+            numbers = pieces(number, in_ten_thousands(words(text))) - pieces(number, words(message.string))
             if message.string and numbers:
                 lost.append((path.stem, dict(numbers), message.string))
     assert lost == []
