@@ -302,7 +302,8 @@ for name, (_, step) in readers.items():
 # <details><summary>Solution 2</summary>
 #
 # `train_reader(False, 1, num_hiddens=...)` with about one and a half times the units has as many parameters. The share
-# that it restores hardly changes. It has room to remember more of the left, and none to see the right.
+# that it restores does not rise to that of both ends. It has room to remember more of the left, and none to see the
+# right.
 #
 # </details>
 #
@@ -317,13 +318,14 @@ for name, (_, step) in readers.items():
 #
 # </details>
 #
-# 4. Run the lesson on English letters, `--corpus timemachine`, or on other lyrics, `--corpus jaychou`. Which losses are
-#    easy to restore from one side, and which need both?
+# 4. Sort the lost bytes of a Chinese text by their place in the character: first, second or third byte, or a space.
+#    Which of them are easy to restore from one side, and which need both?
 #
 # <details><summary>Solution 4</summary>
 #
-# In English the letter after a q, or the space after a frequent word, is seen from the left. The first letter of a word
-# is better seen from the right, since the rest of the word follows it. In Chinese the first byte of a character has six
-# common values and is easy from any side. Of the second and the third, each tells much of the other.
+# The full run on the sample (seed 0) restored, of the first, second and third bytes and of the spaces, 25%, 18%, 41%
+# and 33% from the left; 77%, 31%, 5% and 84% from the right; 78%, 46%, 39% and 98% from both ends. So the first byte
+# is told by the two bytes that follow it, and the third byte by the two before it. The second byte has one neighbour
+# in its character on each side, and gains most from both ends.
 #
 # </details>
