@@ -96,17 +96,14 @@ def _add_legend(panel, lines: Sequence, names: Sequence[str], families: list[str
     """Add a legend with each line's name as it is; Matplotlib would leave out "_a" and read "$a$" as a formula.
 
     The legend stands above the panel, where no curve runs through it, in as many columns as its names leave room for.
+    More than three rows, or a very long name, would leave no room for the curves: then it stands inside.
     """
-    num_columns = min(len(names), max(1, 40 // (6 + max(map(len, names)))))
+    longest = max(map(len, names))
+    num_columns = min(len(names), max(1, 40 // (6 + longest)))
+    has_room = len(names) <= 3 * num_columns and longest <= 36
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": num_columns, "borderaxespad": 0.2}
     legend = panel.legend(
-        lines,
-        ["-"] * len(lines),
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=num_columns,
-        frameon=False,
-        borderaxespad=0.2,
-        prop={"family": families},
+        lines, ["-"] * len(lines), frameon=False, prop={"family": families}, **(place if has_room else {})
     )
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
