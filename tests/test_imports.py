@@ -74,7 +74,12 @@ LESS = {
     "cli.options": {"config", "errors", "paths", "visible"},
     "cli.output": {"cli.options", "cli.streams", "visible"},
     "cli.imports": {"cli.options", "errors", "paths", "_runtime"},
-    "cli.parser": {"cli.options", "config", "errors", "version"},
+    "cli.parser": {"cli.arguments", "cli.options", "version"},
+}
+# The arguments of every command are read before anything heavy is imported.
+LESS |= {
+    name: {"cli.options", "config"}
+    for name in (f"cli.arguments.{path.stem}" for path in (PACKAGE / "cli" / "arguments").glob("*.py"))
 }
 MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}
 # Neither of the two ways to write a model leans on the other.

@@ -163,6 +163,11 @@ def add_data_dir(parser) -> None:
     )
 
 
+def add_run(parser) -> None:
+    """Add the argument that names a trained model."""
+    parser.add_argument("run", type=PathText, metavar="RUN", help="a folder that `train` wrote, or a checkpoint in it")
+
+
 def add_ctx(parser) -> None:
     """Add ``--ctx``."""
     parser.add_argument("--ctx", default="auto", help="cpu, gpu, gpu:1, or auto: a GPU if there is one (%(default)s)")

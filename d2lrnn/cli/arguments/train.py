@@ -1,0 +1,37 @@
+"""The arguments of ``train``."""
+
+from __future__ import annotations
+
+import argparse
+
+from d2lrnn.cli.options import PathText, add_data_arguments, add_settings
+from d2lrnn.config.presets import CONFIGS
+
+
+def add(commands) -> None:
+    """Add the command and its arguments to the command line."""
+    configs = "\n".join(f"  {name:8} on {config.corpus}: {config.summary}" for name, config in CONFIGS.items())
+    train = commands.add_parser(
+        "train",
+        help="train a model, or go on with one; writes the model, its log and its loss curve",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train a language model; writes DIR/model.d2lrnn, the best so far, for `sample` and `evaluate`;\n"
+        "DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
+        epilog=f"configurations (an option changes one setting; the defaults shown above are those of lyrics):\n"
+        f"{configs}\n\nwith the book's settings:\n"
+        "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
+    )
+    train.add_argument("--config", choices=tuple(CONFIGS), help="what to begin with (lyrics)")
+    train.add_argument(
+        "--resume",
+        type=PathText,
+        metavar="RUN",
+        help="go on with the run in this folder; settings of its training may change",
+    )
+    train.add_argument(
+        "--out", type=PathText, metavar="DIR", help="folder to write to (runs/ and the configuration's name)"
+    )
+    train.add_argument("--overwrite", action="store_true", help="write to the folder although it holds a run")
+    add_data_arguments(train, None)
+    add_settings(train, CONFIGS["lyrics"].model, given_only=True)
+    add_settings(train, CONFIGS["lyrics"].training, given_only=True)
