@@ -27,8 +27,8 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"d2lrnn {VERSION}")
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, evaluate, sample, compare, plot, show, play):
-        command.add(commands)
+    for arguments in (train, evaluate, sample, compare, plot, show, play):
+        arguments.add(commands)
     for command in commands.choices.values():
         add_imports(command)
     return parser
