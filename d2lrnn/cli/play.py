@@ -57,8 +57,8 @@ def play(args: argparse.Namespace) -> int:
         print("caution  whoever can reach this machine can open the page and let the model write")
     in_loop = _is_in_event_loop()
     how = "interrupt this cell to end it" if in_loop else "Ctrl-C ends it"
-    print(f"page     {address_of(request.host, listening)}   ({how})")
-    (_serve_beside if in_loop else _serve)(PageServer(player, hosts), listening)
+    ready = f"page     {address_of(request.host, listening)}   ({how})"
+    (_serve_beside if in_loop else _serve)(PageServer(player, hosts), listening, ready)
     raise KeyboardInterrupt
 
 
@@ -71,20 +71,21 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-def _serve(server: PageServer, listening: socket.socket) -> None:
-    """Serve until Ctrl-C."""
+def _serve(server: PageServer, listening: socket.socket, ready: str) -> None:
+    """Serve until Ctrl-C; print ``ready`` once Ctrl-C is heeded, also where it was ignored before."""
 
     async def serve() -> None:
         stop = asyncio.Event()
         if threading.current_thread() is threading.main_thread():  # Python gives no other thread the signal
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+        print(ready)
         await server.serve(listening, stop)
 
     asyncio.run(serve())
 
 
-def _serve_beside(server: PageServer, listening: socket.socket) -> None:
-    """Serve in a thread of its own until this thread is interrupted."""
+def _serve_beside(server: PageServer, listening: socket.socket, ready: str) -> None:
+    """Serve in a thread of its own until this thread is interrupted; print ``ready`` once an interrupt is heeded."""
     begun: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = queue.SimpleQueue()
 
     async def serve() -> None:
@@ -95,6 +96,7 @@ def _serve_beside(server: PageServer, listening: socket.socket) -> None:
     with ThreadPoolExecutor(1) as pool:
         served = pool.submit(mx.util.use_np(asyncio.run), serve())  # MXNet keeps np mode for each thread
         try:
+            print(ready)
             served.result()
         except KeyboardInterrupt:
             loop, stop = begun.get()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import http.client
+import io
 import itertools
 import json
 import re
@@ -652,6 +653,26 @@ def test_play_serves_where_few_files_may_be_open(run):
             assert answer(server, {"prefix": "春", "pred_len": 5})[0] == 200
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "d2lrnn: interrupted\n")
+
+
+def test_ctrl_c_ends_play_from_the_moment_it_has_printed_its_address(run, monkeypatch):
+    """Also where Ctrl-C was ignored before, as in a background job of a shell."""
+    printed = []
+
+    class Pressing(io.StringIO):
+        def write(self, text):
+            printed.append(text)
+            if text.startswith("page "):
+                signal.raise_signal(signal.SIGINT)
+            return len(text)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr(sys, "stdout", Pressing())
+    try:
+        assert cli.main(["play", str(run), "--port", "0"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert re.fullmatch(r"page     http://127.0.0.1:\d+/   \(Ctrl-C ends it\)\n", "".join(printed))
 
 
 def is_listening(port):
