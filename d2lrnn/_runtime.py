@@ -20,73 +20,14 @@ from pathlib import Path
 from d2lrnn._mxnet.copies import copy_with_gradients
 from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPlatformError
 from d2lrnn._mxnet.environment import check_docstrings, check_environment
+from d2lrnn._mxnet.installation import check_packages, check_python
 from d2lrnn._mxnet.threads import (
     before_copies_in_every_thread,
     names_for_all_threads,
     np_mode_in_every_thread,
     one_graph_at_a_time,
 )
-
-SUPPORTED_PYTHONS = ((3, 9), (3, 12))
-
-
-def check_python(version: tuple[int, int], machine: str, is_64bit: bool) -> None:
-    """Refuse an interpreter that MXNet 1.9.1 cannot run on.
-
-    Args:
-        version: major and minor version, such as ``(3, 12)``.
-        machine: the processor, as ``platform.machine()`` names it.
-        is_64bit: whether the interpreter is a 64-bit one.
-
-    Raises:
-        UnsupportedPlatformError: with one sentence that says what was found and what would work.
-    """
-    found = f"Python {version[0]}.{version[1]} ({'64' if is_64bit else '32'}-bit, {machine})"
-    low, high = SUPPORTED_PYTHONS
-    if not low <= version <= high:
-        raise UnsupportedPlatformError(
-            f"d2lrnn needs Python {low[0]}.{low[1]} to {high[0]}.{high[1]}, because MXNet 1.9.1 is retired and does "
-            f"not work beyond them; this is {found}: make an environment with one of those, as `make` does."
-        )
-    if not is_64bit or machine not in ("x86_64", "AMD64"):
-        raise UnsupportedPlatformError(
-            f"d2lrnn needs a 64-bit Python on an x86-64 processor, because MXNet 1.9.1 has no other Linux wheels; "
-            f"this is {found}."
-        )
-
-
-def _check_packages() -> None:
-    for name in ("numpy", "mxnet"):
-        if importlib.util.find_spec(name) is None:
-            raise UnsupportedPlatformError(
-                f"{name} is not installed: run `pip install -r requirements.txt` (or requirements-gpu.txt for a GPU)."
-            )
-    import numpy
-
-    if int(numpy.__version__.split(".")[0]) >= 2:
-        raise UnsupportedPlatformError(
-            f"MXNet 1.9.1 does not work with NumPy 2 (found {numpy.__version__}): run `pip install 'numpy<2'`."
-        )
-    if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools") is None:
-        raise UnsupportedPlatformError(
-            "MXNet 1.9.1 needs `distutils`, which Python 3.12 removed and setuptools brings back: "
-            "run `pip install setuptools`."
-        )
-
-
-def usable_cores(cgroup: str = "/sys/fs/cgroup") -> int:
-    """Return how many cores this process may use: its CPU affinity or its container's limit, whichever is less.
-
-    Args:
-        cgroup: the folder that holds the container's limit, which is rounded up to whole cores.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # version 2, version 1
-        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-            quota, period = (int(number) for file in files for number in Path(cgroup, file).read_text().split())
-            if quota > 0 and period > 0:
-                cores = min(cores, -(-quota // period))
-    return cores
+from d2lrnn.cores import usable_cores
 
 
 def _set_threads() -> None:
@@ -194,7 +135,7 @@ def _import_mxnet():
     check_python(sys.version_info[:2], platform.machine(), sys.maxsize > 2**32)
     check_docstrings(sys.flags.optimize)
     check_environment(os.environ)
-    _check_packages()
+    check_packages()
     _set_threads()
     _keep_memory()
     if not _libmxnet_loads():  # the GPU build without CUDA on the library path; CUDA that is found there is used

@@ -14,7 +14,7 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
 GROUND = {
-    *("checks", "errors", "visible", "paths", "device", "interrupts"),
+    *("checks", "errors", "visible", "paths", "device", "interrupts", "cores"),
     *("_launch", "_runtime", "_mxnet", "nd_arrays"),
 }
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "interrupts": set(),
     "_launch": set(),
     "_mxnet": set(),
-    "_runtime": {"_mxnet"},
+    "cores": set(),
+    "_runtime": {"_mxnet", "cores"},
     "nd_arrays": {"errors", "_runtime"},
     "version": set(),
     "book_names": {"errors"},

@@ -9,7 +9,7 @@ import pytest
 from fresh_python import PRINT_THREADS, only_line, python
 
 from d2lrnn import _runtime
-from d2lrnn._runtime import UnsupportedPlatformError, check_python, mx
+from d2lrnn._runtime import UnsupportedPlatformError, mx
 
 
 def test_numpy_has_its_old_name_back_and_np_mode_is_on():
@@ -19,27 +19,6 @@ def test_numpy_has_its_old_name_back_and_np_mode_is_on():
 
 
 # The interpreter
-
-
-@pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 11), (3, 12)])
-def test_supported_pythons_pass(version):
-    check_python(version, "x86_64", True)
-
-
-@pytest.mark.parametrize(
-    ("version", "machine", "is_64bit", "found"),
-    [
-        ((3, 8), "x86_64", True, "d2lrnn needs Python 3.9 to 3.12, .* this is Python 3.8 (64-bit, x86_64): make "),
-        ((3, 13), "x86_64", True, "d2lrnn needs Python 3.9 to 3.12, .* this is Python 3.13 (64-bit, x86_64): make "),
-        ((2, 7), "x86_64", True, "d2lrnn needs Python 3.9 to 3.12, .* this is Python 2.7 (64-bit, x86_64): make "),
-        ((3, 11), "x86_64", False, "d2lrnn needs a 64-bit Python on an x86-64 processor, .*(32-bit, x86_64)."),
-        ((3, 11), "aarch64", True, "d2lrnn needs a 64-bit Python on an x86-64 processor, .*(64-bit, aarch64)."),
-    ],
-)
-def test_other_pythons_are_refused_in_a_sentence(version, machine, is_64bit, found):
-    with pytest.raises(UnsupportedPlatformError, match=found.replace("(", r"\(").replace(")", r"\)")) as caught:
-        check_python(version, machine, is_64bit)
-    assert only_line(str(caught.value)).endswith(".")
 
 
 @pytest.fixture
@@ -73,29 +52,7 @@ def test_other_errors_keep_their_traceback(capsys):
     assert shown == [(ImportError, *error)]
 
 
-# The packages
-
-
-@pytest.mark.parametrize("name", ["mxnet", "numpy"])
-def test_a_missing_package_is_named(monkeypatch, name):
-    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
-    with pytest.raises(UnsupportedPlatformError, match=f"^{name} is not installed: run `pip install -r requirements"):
-        _runtime._check_packages()
-
-
-def test_numpy_2_is_refused(monkeypatch):
-    monkeypatch.setattr(numpy, "__version__", "2.1.3")
-    with pytest.raises(UnsupportedPlatformError, match=r"NumPy 2 \(found 2.1.3\): run `pip install 'numpy<2'`"):
-        _runtime._check_packages()
-
-
-def test_distutils_may_come_from_setuptools(monkeypatch):
-    installed = {"numpy", "mxnet", "setuptools"}
-    monkeypatch.setattr(_runtime.importlib.util, "find_spec", lambda name: name if name in installed else None)
-    _runtime._check_packages()
-    installed.remove("setuptools")
-    with pytest.raises(UnsupportedPlatformError, match="needs `distutils`.*: run `pip install setuptools`"):
-        _runtime._check_packages()
+# The library
 
 
 @pytest.mark.parametrize(
