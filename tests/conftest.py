@@ -70,9 +70,9 @@ def offline(tmp_path, monkeypatch):
 
 @pytest.fixture
 def needs_gpu():
-    """The first GPU."""
-    if device.num_gpus() == 0:
-        pytest.skip("MXNet sees no GPU")
+    """The first GPU, which MXNet can use."""
+    if 0 not in device.usable_gpus():
+        pytest.skip("MXNet sees no GPU that it can use")
     return mx.gpu(0)
 
 

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "nd_arrays": {"errors", "_runtime"},
     "version": set(),
     "book_names": {"errors"},
-    "device": {"checks", "errors", "_runtime"},
+    "device": {"checks", "errors", "_runtime", "_mxnet.gpus"},
     "cells": {"checks", "errors", "_runtime", "nd_arrays"},
     "config": {"checks", "errors", "cells.declaration"},
     "data": {"config.fields", "book_names", *GROUND},
