@@ -17,11 +17,6 @@ PYTHON ?= python3
 # If the user names a PYTHON, only that one is tried. Otherwise the first suitable one of these is taken.
 PYTHONS := $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.12 python3.11 python3.10 python3.9)
 
-# OpenMP's threads wait for one another by spinning. On an idle machine that is 1.3 to 3.3 times faster than waiting
-# passively; beside another program that computes it is 3 to 40 times slower. Passive waiting is safe in both cases.
-OMP_WAIT_POLICY ?= passive
-export OMP_WAIT_POLICY
-
 BIN := .venv/bin
 UV := $(BIN)/uv --quiet
 # uv is ten times as fast as pip, but it does not read a package index from pip.conf. So pip is tried where uv fails.
@@ -123,9 +118,8 @@ messages: dev
 	$(SPHINX) -b gettext -t messages -d docs/_build/doctrees/messages docs docs/_build/messages
 	$(BIN)/sphinx-intl update -p docs/_build/messages -d docs/locale -l zh_CN --line-width 0 --no-obsolete
 
-# OMP_WAIT_POLICY is unset here: each library waits as it does by default, which is what a user gets on an idle machine.
 bench: venv
-	env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py
 
 lock: venv
 	$(LOCK) --output-file requirements.txt

@@ -27,7 +27,9 @@ from d2lrnn._mxnet.threads import (
     np_mode_in_every_thread,
     one_graph_at_a_time,
 )
+from d2lrnn._mxnet.waiting import VARIABLES, watch_neighbours
 from d2lrnn.cores import usable_cores
+from d2lrnn.neighbours import Neighbours
 
 
 def _set_threads() -> None:
@@ -137,6 +139,7 @@ def _import_mxnet():
     check_environment(os.environ)
     check_packages()
     _set_threads()
+    neighbours = None if any(name in os.environ for name in VARIABLES) else Neighbours()
     _keep_memory()
     if not _libmxnet_loads():  # the GPU build without CUDA on the library path; CUDA that is found there is used
         _preload_cuda()
@@ -148,6 +151,8 @@ def _import_mxnet():
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
     _leave_openmp_to_the_engine()
+    if neighbours is not None:
+        watch_neighbours(neighbours, int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
     before_copies_in_every_thread(mxnet, _leave_openmp_to_the_engine)
     np_mode_in_every_thread(mxnet)
     names_for_all_threads(mxnet)

@@ -20,9 +20,14 @@ def usable_cores(cgroup: str = CONTAINER) -> int:
     return cores_by_affinity() if limit is None else min(cores_by_affinity(), math.ceil(limit))
 
 
+def affinity() -> set[int]:
+    """Return the numbers of the cores on which the system lets this process run, as ``taskset`` sets it."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def cores_by_affinity() -> int:
-    """Return on how many cores the system lets this process run, as ``taskset`` sets it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Return on how many cores the system lets this process run."""
+    return len(affinity())
 
 
 def container_cores(cgroup: str = CONTAINER) -> float | None:

@@ -14,7 +14,8 @@ import d2lrnn
 PACKAGE = Path(d2lrnn.__file__).parent
 CHAPTERS = PACKAGE.parent / "chapters"
 GROUND = {
-    *("checks", "errors", "visible", "paths", "device", "interrupts", "cores"),
+    *("checks", "errors", "visible", "paths", "device", "interrupts"),
+    *("cores", "neighbours"),
     *("_launch", "_runtime", "_mxnet", "nd_arrays"),
 }
 # What a package, or a file that stands beside the packages, may import beside its own files.  A name with a point is
@@ -26,9 +27,10 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "interrupts": set(),
     "_launch": set(),
-    "_mxnet": set(),
+    "_mxnet": {"neighbours"},
     "cores": set(),
-    "_runtime": {"_mxnet", "cores"},
+    "neighbours": {"cores"},
+    "_runtime": {"_mxnet", "cores", "neighbours"},
     "nd_arrays": {"errors", "_runtime"},
     "version": set(),
     "book_names": {"errors"},

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from d2lrnn.neighbours import busy_seconds
+
 TICKS = os.sysconf("SC_CLK_TCK")  # the kernel's unit of CPU time, a second
 
 
@@ -31,8 +33,7 @@ class Neighbours:
 
     def _now(self, own: Iterable[int]) -> tuple[float, float, float]:
         """Return the time, the seconds that all cores were busy, and those of them that were ours."""
-        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-        busy = (user + nice + system + irq + softirq + steal) / TICKS
+        busy = busy_seconds(range(os.cpu_count() or 1)) or 0.0
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         ours = time.process_time() + ended.ru_utime + ended.ru_stime + sum(map(_cpu_seconds, own))
         return time.perf_counter(), busy, ours

@@ -1,0 +1,109 @@
+"""How OpenMP's threads wait for one another: they spin while there is a core for each, and sleep otherwise.
+
+A thread that spins goes on at once when the others are ready.  But if another program has its core meanwhile, all the
+others spin until the system gives the core back: training then takes 20 to 90 times as long.  A thread that sleeps
+gives its core away at once; waking it takes some microseconds at the end of each operator.
+
+libgomp reads from the environment how long its threads spin, once, when it is loaded.  But it spins briefly whenever it
+has more threads than cores.  So a team of threads that has nothing to do, in a thread of ours, makes all others sleep;
+the end of that thread makes them spin again.
+
+(the table stands here)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+
+from d2lrnn.neighbours import Neighbours
+
+# With one of these, the user says how the threads wait.  Then nothing is watched.
+VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+PERIOD = 0.25  # seconds between two looks at the other programs
+MISSING = 0.3  # of a core: from here on the threads sleep
+QUIET = 4  # looks in a row that find no core missing, after which the threads spin
+
+
+class IdleTeam:
+    """A team of OpenMP threads that does nothing, so that libgomp has more threads than cores.
+
+    Args:
+        gomp: the library libgomp.
+        num_threads: of the team.
+    """
+
+    def __init__(self, gomp: ctypes.CDLL, num_threads: int) -> None:
+        self._over, begun = threading.Event(), threading.Event()
+
+        def stay() -> None:
+            # The parallel function is free(NULL), which does nothing.  Its team lives as long as this thread.
+            nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
+            gomp.GOMP_parallel(nothing, None, ctypes.c_uint(num_threads), ctypes.c_uint(0))
+            begun.set()
+            self._over.wait()
+
+        self._thread = threading.Thread(target=stay, name="d2lrnn idle team", daemon=True)
+        self._thread.start()
+        begun.wait()
+
+    def end(self) -> None:
+        """End the team."""
+        self._over.set()
+        self._thread.join()
+
+
+class Watch:
+    """Looks at the other programs from time to time, and lets OpenMP's threads sleep while these need cores.
+
+    Args:
+        neighbours: tells how many cores are missing.
+        num_threads: of MXNet's team.
+        make_team: makes an object with ``end()``; while such an object is there, the threads sleep.
+
+    Attributes:
+        team: that object; None: the threads spin.
+    """
+
+    def __init__(self, neighbours: Neighbours, num_threads: int, make_team: Callable[[], IdleTeam]) -> None:
+        self._neighbours, self._num_threads, self._make_team = neighbours, num_threads, make_team
+        self._quiet = 0
+        self.team: IdleTeam | None = None
+
+    def look(self) -> None:
+        """Look once, and change how the threads wait if that is due."""
+        if self._neighbours.excess(self._num_threads) >= MISSING:
+            self._quiet = 0
+            self.team = self.team or self._make_team()
+            return
+        self._quiet += 1
+        if self.team is not None and self._quiet >= QUIET:
+            self.team.end()
+            self.team = None
+
+    def run(self, over: threading.Event) -> None:
+        """Look every PERIOD seconds until ``over`` is set."""
+        while not over.wait(PERIOD):
+            self.look()
+
+
+def watch_neighbours(neighbours: Neighbours, num_threads: int) -> Watch | None:
+    """Begin to watch, in a thread of its own; return None where there is no libgomp, or nothing that spins.
+
+    Args:
+        neighbours: since the import of MXNet began, so that the first look comes at once.
+        num_threads: of MXNet's team.
+    """
+    if num_threads < 2:
+        return None
+    with contextlib.suppress(OSError, AttributeError):  # another build of MXNet may have another OpenMP
+        gomp = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD)
+        _ = gomp.GOMP_parallel
+        watch = Watch(neighbours, num_threads, lambda: IdleTeam(gomp, num_threads))
+        watch.look()
+        threading.Thread(target=watch.run, args=(threading.Event(),), name="d2lrnn watch", daemon=True).start()
+        return watch
+    return None
