@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ SETTINGS = (
 )
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
 WORLDS = ("idle", "busy")
+SETTLING = 2.0  # seconds after a change of the world: the module notices it in a second at most
 
 
 def main() -> None:
@@ -79,6 +81,7 @@ def _measured(name: str, settings: Sequence[str], rounds: int, seconds: float) -
         for _ in range(rounds):
             for world in WORLDS:
                 with _another_program() if world == "busy" else contextlib.nullcontext():
+                    time.sleep(SETTLING)
                     for setting, worker in workers.items():
                         count = num_steps_for(latest[setting][world], seconds, 2)
                         steps = worker.ask("round", implementation=implementation, count=count)
