@@ -74,14 +74,9 @@ def fetch(
         CorpusError: if the file is nowhere (CorpusNotFoundError) or its checksum is not the published one.
     """
     folders = _folders(data_dir, package)
-    for folder in folders:
-        with reading(folder):
-            for path in (folder / name for name in (source.filename, *source.alternatives)):
-                if path.is_file():
-                    return _verified(path, source)
-    if source.sha256 is None:
-        searched = ", ".join(map(str, folders))
-        raise CorpusNotFoundError(f"{source.filename} is not in {searched}: {source.elsewhere}")
+    path = _found(source, folders)
+    if path is not None:
+        return path
     import pooch  # here, so that importing d2lrnn does not wait for pooch
 
     cache = pooch.os_cache("d2lrnn")
@@ -96,6 +91,34 @@ def fetch(
             f"Get {source.url} elsewhere, and save it as {source.filename} in {cache}, or in a folder that you name by "
             "--data-dir, data_dir= or D2LRNN_DATA.",
         ) from error
+
+
+def locate(source: Source, data_dir: PathLike | None = None, package: Path = PACKAGE) -> Path | None:
+    """Return the path that :func:`fetch` would return without a download; None where it would download the file.
+
+    Arguments and errors are those of :func:`fetch`; nothing is downloaded.
+    """
+    path = _found(source, _folders(data_dir, package))
+    if path is not None:
+        return path
+    import pooch
+
+    cached = Path(pooch.os_cache("d2lrnn")) / source.filename
+    with reading(cached):
+        return cached if cached.is_file() and pooch.file_hash(str(cached)) == source.sha256 else None
+
+
+def _found(source: Source, folders: list[Path]) -> Path | None:
+    """Return the file in the first of the folders that has it; None where it has to be downloaded."""
+    for folder in folders:
+        with reading(folder):
+            for path in (folder / name for name in (source.filename, *source.alternatives)):
+                if path.is_file():
+                    return _verified(path, source)
+    if source.sha256 is None:
+        searched = ", ".join(map(str, folders))
+        raise CorpusNotFoundError(f"{source.filename} is not in {searched}: {source.elsewhere}")
+    return None
 
 
 def _reason(error: BaseException) -> str:

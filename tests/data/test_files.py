@@ -12,7 +12,7 @@ import pytest
 
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.datasets import load_corpus, load_data_time_machine
-from d2lrnn.data.files import Limits, Source, fetch
+from d2lrnn.data.files import Limits, Source, fetch, locate
 from d2lrnn.data.texts import MAX_BYTES, CorpusError, CorpusNotFoundError
 
 CONTENT = b"The first line\nThe second\n" * 100
@@ -57,13 +57,25 @@ def test_folders_are_searched_in_order(tmp_path, monkeypatch, package, cache):
         write(folder / "text.txt", content)
     for folder in folders[:3]:
         assert fetch(source, tmp_path / "argument", package=package) == folder / "text.txt"
+        assert locate(source, tmp_path / "argument", package) == folder / "text.txt"
         (folder / "text.txt").unlink()
     (package / "shipped").rmdir()
     for folder in folders[3:]:
         assert fetch(source, tmp_path / "argument", package=package) == folder / "text.txt"
+        assert locate(source, tmp_path / "argument", package) == folder / "text.txt"
         (folder / "text.txt").unlink()
     with pytest.raises(CorpusNotFoundError):
         fetch(source, tmp_path / "argument", package=package)
+    assert locate(source, tmp_path / "argument", package) is None
+
+
+def test_what_would_be_downloaded_is_told_without_a_download(server, cache, package):
+    assert locate(server.source, package=package) is None
+    write(cache / server.source.filename, "damaged, so it would be downloaded again")
+    assert locate(server.source, package=package) is None
+    assert server.requests == []
+    with pytest.raises(CorpusNotFoundError, match="lyrics_zh.txt is not in .*: .* install d2lrnn again"):
+        locate(CORPORA["sample"].source, package=package)
 
 
 def test_an_alternative_in_an_earlier_folder_goes_before_the_original_in_a_later_one(tmp_path, monkeypatch):
