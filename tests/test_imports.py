@@ -50,7 +50,7 @@ MAY_IMPORT = {
         "version",
         *GROUND,
     },
-    "__main__": {"cli.main"},
+    "__main__": {"cli.main", "_mxnet.environment", "_mxnet.installation"},
 }
 TEXTUAL = (
     "characters",

@@ -24,9 +24,14 @@ def test_numpy_has_its_old_name_back_and_np_mode_is_on():
 @pytest.fixture
 def python313(tmp_path):
     """Run a Python that starts as 3.13 and has no NumPy, as one where requirements.txt could not be installed."""
-    start = "import sys; sys.version_info = (3, 13, 0, 'final', 0); sys.modules['numpy'] = None"
-    (tmp_path / "sitecustomize.py").write_text(start)
-    return lambda *arguments: python(*arguments, PYTHONPATH=str(tmp_path))
+    return another_python(tmp_path, 13)
+
+
+def another_python(folder, minor):
+    """Return a function that runs a Python which starts as such a Python 3 and has no NumPy."""
+    start = f"import sys; sys.version_info = (3, {minor}, 0, 'final', 0); sys.modules['numpy'] = None"
+    (folder / "sitecustomize.py").write_text(start)
+    return lambda *arguments: python(*arguments, PYTHONPATH=str(folder))
 
 
 @pytest.mark.parametrize("arguments", [("-m", "d2lrnn", "train"), ("-c", "import d2lrnn")])
@@ -40,6 +45,12 @@ def test_on_another_python_there_is_still_help(python313):
     result = python313("-m", "d2lrnn", "train", "--help")
     assert "--num-epochs" in result.stdout
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_on_an_older_python_the_command_line_is_not_even_imported(tmp_path):
+    result = another_python(tmp_path, 8)("-X", "importtime", "-m", "d2lrnn", "--help")
+    assert "this is Python 3.8 (" in result.stderr.splitlines()[-1] and "d2lrnn.cli" not in result.stderr
+    assert (result.returncode, result.stdout) == (1, "")
 
 
 def test_other_errors_keep_their_traceback(capsys):
