@@ -57,6 +57,19 @@ def on_first(act: Callable[[int], None], *numbers: int) -> Iterator[None]:
 
 
 @contextmanager
+def interrupt_waits() -> Iterator[None]:
+    """Let the first Ctrl-C within the block wait for the end of the block, and raise KeyboardInterrupt there.
+
+    Within an import, NumPy would make an ImportError of the interrupt.
+    """
+    came: list[int] = []
+    with on_first(came.append, signal.SIGINT):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def none_dropped() -> Iterator[None]:
     """Within the block, raise a KeyboardInterrupt again that Python has dropped.
 

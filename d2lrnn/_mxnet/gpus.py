@@ -37,6 +37,10 @@ class DriverError(Exception):
     """The driver cannot be asked; the message says why."""
 
 
+class NoDriverError(DriverError):
+    """There is no driver."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     """A GPU as the driver describes it."""
@@ -66,14 +70,14 @@ def ask_driver(library: Any = LIBRARY) -> Driver:
         library: the driver's library, or its name or path.
 
     Raises:
-        DriverError: if there is no such library, or if it answers with an error.  One such error is that of a process
-            which was forked after its parent had asked.
+        DriverError: if there is no such library (NoDriverError), or if it answers with an error.  One such error is
+            that of a process which was forked after its parent had asked.
     """
     if isinstance(library, str):
         try:
             library = ctypes.CDLL(library)
         except OSError as error:
-            raise DriverError(f"no NVIDIA driver is installed ({error})") from error
+            raise NoDriverError(f"no NVIDIA driver is installed ({error})") from error
     cuda, count = ctypes.c_int(), ctypes.c_int()
     _call(library, "cuDriverGetVersion", ctypes.byref(cuda))
     if _call(library, "cuInit", 0, expected=(SUCCESS, NO_DEVICE)) == SUCCESS:

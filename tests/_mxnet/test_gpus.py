@@ -5,7 +5,18 @@ import shutil
 import pytest
 from drivers import CARDS, StandIn, compiled
 
-from d2lrnn._mxnet.gpus import CODE, Driver, DriverError, Gpu, ask_driver, has_code, in_words, installed_build, no_code
+from d2lrnn._mxnet.gpus import (
+    CODE,
+    Driver,
+    DriverError,
+    Gpu,
+    NoDriverError,
+    ask_driver,
+    has_code,
+    in_words,
+    installed_build,
+    no_code,
+)
 
 
 def capability_of(text):
@@ -40,7 +51,7 @@ def test_a_driver_that_does_not_answer(driver, status):
 
 
 def test_no_driver_and_a_library_that_is_none(tmp_path):
-    with pytest.raises(DriverError, match="^no NVIDIA driver is installed .*nowhere.so.1"):
+    with pytest.raises(NoDriverError, match="^no NVIDIA driver is installed .*nowhere.so.1"):
         ask_driver("libnowhere.so.1")
     with pytest.raises(DriverError, match="^the NVIDIA driver has no function cuDriverGetVersion$"):
         ask_driver(object())
