@@ -14,7 +14,7 @@ from d2lrnn.cli.output import visible_output
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.cli.streams import LOST, complain, discard, present
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.interrupts import none_dropped, on_first
+from d2lrnn.interrupts import interrupt_waits, none_dropped
 
 # The function of each command, in the file of its name.
 COMMANDS = {
@@ -25,7 +25,10 @@ COMMANDS = {
     "plot": "plot",
     "show": "show",
     "play": "play",
+    "doctor": "doctor",
 }
+
+WITHOUT_MXNET = ("doctor",)  # what has to run where MXNet cannot be imported
 
 
 @present()
@@ -75,7 +78,7 @@ def program() -> int:
 
 def run(args: argparse.Namespace, **options: Any) -> int:
     """Run the command that the arguments name, and return its exit status."""
-    mx, command = _imported(args.command)
+    mxnet_error, command = _imported(args.command)
     try:
         with none_dropped():
             return command(args, **options)
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace, **options: Any) -> int:
         reason = str(error) or "Python could not allocate it"
         complain(f"there is not the memory for this, ask for less: {reason}")
         return 1
-    except mx.MXNetError as error:
+    except mxnet_error as error:
         reason = str(error).strip().splitlines()[-1].removeprefix("MXNetError: ")
         # The second is what the system says where there is no memory for another thread of MXNet's.
         if not any(sign in reason.lower() for sign in ("alloc", "resource temporarily unavailable")):
@@ -92,17 +95,17 @@ def run(args: argparse.Namespace, **options: Any) -> int:
         return 1
 
 
-def _imported(name: str) -> tuple[Any, Callable]:
-    """Import MXNet and the file of a command; return MXNet and the command's function.
+def _imported(name: str) -> tuple[type[Exception] | tuple[()], Callable]:
+    """Import MXNet, where a command needs it, and the command's file; return MXNet's error and the command's function.
 
     They are imported here, so that --help and an error in an option do not wait for them.  Ctrl-C is answered after the
-    import: within it, NumPy would make an ImportError of the interrupt.
+    import.
     """
-    came: list[int] = []
-    with on_first(came.append, signal.SIGINT):
-        from d2lrnn._runtime import mx
+    mxnet_error: type[Exception] | tuple[()] = ()
+    with interrupt_waits():
+        if name not in WITHOUT_MXNET:
+            from d2lrnn._runtime import mx
 
+            mxnet_error = mx.MXNetError
         command = getattr(importlib.import_module(f"d2lrnn.cli.{name}"), COMMANDS[name])
-    if came:
-        raise KeyboardInterrupt
-    return mx, command
+    return mxnet_error, command

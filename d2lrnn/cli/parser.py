@@ -1,10 +1,10 @@
-"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show | play``."""
+"""The command line: ``python -m d2lrnn train | evaluate | sample | compare | plot | show | play | doctor``."""
 
 from __future__ import annotations
 
 import argparse
 
-from d2lrnn.cli.arguments import compare, evaluate, play, plot, sample, show, train
+from d2lrnn.cli.arguments import compare, doctor, evaluate, play, plot, sample, show, train
 from d2lrnn.cli.options import Parser, add_imports
 from d2lrnn.version import VERSION
 
@@ -22,12 +22,13 @@ def make_parser() -> Parser:
         "  python -m d2lrnn play runs/lyrics                      # the same on a page in the browser\n"
         "  python -m d2lrnn compare --cell gru --num-epochs 20    # from scratch against Gluon\n"
         "  python -m d2lrnn train --corpus my.txt --out runs/my   # your own text\n"
-        "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does",
+        "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does\n"
+        "  python -m d2lrnn doctor                                # what this machine can do, and what is wrong",
     )
     parser.add_argument("--version", action="version", version=f"d2lrnn {VERSION}")
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for arguments in (train, evaluate, sample, compare, plot, show, play):
+    for arguments in (train, evaluate, sample, compare, plot, show, play, doctor):
         arguments.add(commands)
     for command in commands.choices.values():
         add_imports(command)
