@@ -43,12 +43,14 @@ MAY_IMPORT = {
     "generation": {"models", "data", "config", *GROUND},
     "training": {"evaluation", "models", "data", "config", *GROUND},
     "runs": {"training", "models", "data", "config", *GROUND},
+    "exchange": {"runs", "models", "data", "config", "cells", "version", *GROUND},
     "plotting": {"training.history", "generation", "models", "cells", "data", "config", *GROUND},
     "diagnosis": {"plotting.fonts", "evaluation", "models", "data", "config", "version", *GROUND},
     "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors"},
     "cli": {
         *(
             "diagnosis",
+            "exchange",
             "web",
             "plotting",
             "runs",

@@ -136,6 +136,8 @@ CELLS: dict[str, Cell] = {
     "lstm_peephole_projected": _declared(**_LSTM, peepholes="ifo", peepholes_after="o", projected=True),
 }
 
+OWN_CELLS = tuple(CELLS)  # the names of these eight, without the cells that users add
+
 
 def cell_named(name: str) -> Cell:
     """Return the cell of this name.

@@ -80,6 +80,11 @@ def embedding_of(model) -> numpy.ndarray | None:
     return None if embedding is None else get_values(embedding.weight).asnumpy()
 
 
+def has_tied_weights(model) -> bool:
+    """Return whether the output layer's weight is the embedding, one parameter in two places."""
+    return embedding_of(model) is not None and model.dense.weight is model.embedding.weight
+
+
 def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
     """Return the prefix in :class:`Stack` and the parameters by kind of each layer and direction."""
     return list(
