@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -52,7 +53,12 @@ def copy_parameters(source, target) -> None:
             raise D2lrnnError(
                 f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
             )
-    _write(target, values)
+    _add_up_biases(expected, values)
+    write_parameters(target, values)
+    if is_on_gluon(target) and CELLS[expected.cell].num_biases == 1:
+        for _, params in _gluon_parameters(target):
+            if "c_" in params:
+                freeze(params["c_"])
 
 
 def _differences(first: Stack, second: Stack) -> list[str]:
@@ -82,7 +88,7 @@ def embedding_of(model) -> numpy.ndarray | None:
 
 def has_tied_weights(model) -> bool:
     """Return whether the output layer's weight is the embedding, one parameter in two places."""
-    return embedding_of(model) is not None and model.dense.weight is model.embedding.weight
+    return getattr(model, "embedding", None) is not None and model.dense.weight is model.embedding.weight
 
 
 def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
@@ -100,7 +106,7 @@ def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
         for prefix in stack.prefixes:
             for gate in cell.gates:
                 b, c = f"{prefix}b_{gate}", f"{prefix}c_{gate}"
-                values[b], values[c] = values[b] + values.get(c, 0), 0 * values[b]
+                values[b], values[c] = values[b] + values[c] if c in values else values[b], 0 * values[b]
 
 
 def _gates_of(cell: Cell, kind: str) -> str:
@@ -133,23 +139,32 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
     return values
 
 
-def _write(model, values: dict[str, Any]) -> None:
-    """Set a model's parameters to ``values``, a dictionary of :func:`read_parameters`, which is changed here."""
-    stack = layers_of(model)
-    _add_up_biases(stack, values)
+def write_parameters(model, values: Mapping[str, Any]) -> None:
+    """Set a model's parameters to numbers under the book's names, as :func:`read_parameters` returns them.
+
+    Second biases ``c_`` of a cell that has one bias a gate are 0 if ``values`` lacks them.  A model that has none gets
+    their sum with the first.
+
+    Args:
+        model: an :class:`RNNModelScratch` or :class:`RNNModel`; its embedding stays as it is.
+        values: an array for each name of the model's, of the parameter's shape.
+    """
+    stack, values = layers_of(model), dict(values)
     if not is_on_gluon(model):
+        _add_up_biases(stack, values)
         for name, param in model.parameters().items():
             set_values(param, values[name])
         return
     set_values(model.dense.weight, values["W_hq"].T)
     set_values(model.dense.bias, values["b_q"])
-    cell = CELLS[stack.cell]
-    for prefix, params in _gluon_parameters(model):
+    cell, layers = CELLS[stack.cell], _gluon_parameters(model)
+    both_given = f"{stack.prefixes[0]}c_{cell.gates[0]}" in values
+    if not (both_given and all("c_" in params for _, params in layers)):
+        _add_up_biases(stack, values)
+    for prefix, params in layers:
         for kind, param in params.items():
             parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(cell, kind)]
             set_values(param, numpy.concatenate(parts))
-        if cell.num_biases == 1 and "c_" in params:
-            freeze(params["c_"])
 
 
 def equations_stack(model) -> Stack | None:
