@@ -168,6 +168,14 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.runs import load_checkpoint as load_checkpoint
     from d2lrnn.runs import save_checkpoint as save_checkpoint
 
+    # a model in other frameworks' formats
+    from d2lrnn.exchange import Contents as Contents
+    from d2lrnn.exchange import ExchangeError as ExchangeError
+    from d2lrnn.exchange import contents_of as contents_of
+    from d2lrnn.exchange import export_safetensors as export_safetensors
+    from d2lrnn.exchange import import_safetensors as import_safetensors
+    from d2lrnn.exchange import read_safetensors as read_safetensors
+
     # pictures
     from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
     from d2lrnn.plotting import embedding_map as embedding_map

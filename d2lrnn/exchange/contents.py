@@ -6,6 +6,7 @@ The formats of other frameworks are written from a :class:`Contents`, and read i
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,7 @@ class Contents:
     tied: bool  # whether the output layer's weight is the embedding: W_hq = embedding.T
     values: dict[str, numpy.ndarray]  # float32, all finite
     vocab: Vocab  # its tokens by id, vocab.idx_to_token; and vocab.level: char, word or bigram
-    settings: dict[str, Any]  # for JSON: version, model_config, train_config, corpus, origin, reached
+    settings: dict[str, Any]  # JSON: version, model_config, train_config, corpus, origin, reached
 
     @property
     def cell(self) -> Cell:
@@ -112,14 +113,19 @@ def contents_of_model(model: Any, vocab: Vocab, settings: dict[str, Any] | None 
     if broken or (embedding is not None and not numpy.isfinite(embedding).all()):
         name = broken[0] if broken else "the embedding"
         raise ExchangeError(f"{name} has numbers that are not finite, so the model cannot compute: train it again")
-    tied = has_tied_weights(model)
-    return Contents(stack, model.num_hiddens, embedding, tied, values, vocab, settings or {"version": VERSION})
+    if settings is None:
+        num_outputs = None if model.num_outputs == len(vocab) else model.num_outputs
+        settings = {"version": VERSION, "model_config": {"num_outputs": num_outputs}}
+    return Contents(stack, model.num_hiddens, embedding, has_tied_weights(model), values, vocab, settings)
 
 
 def settings_of(checkpoint: Checkpoint, config: ModelConfig) -> dict[str, Any]:
-    """Return what a checkpoint tells beside its model and vocabulary, for JSON; no path of this machine is in it."""
+    """Return what a checkpoint tells beside its model and vocabulary, as JSON has it; no path of this machine is in it.
+
+    JSON has no infinity, which the training's ``theta`` may be: the text "Infinity" takes its place.
+    """
     origin = {name: value for name, value in checkpoint.origin.items() if name != "data_dir"}
-    return {
+    settings = {
         "version": VERSION,
         "model_config": dataclasses.asdict(config),
         "train_config": dataclasses.asdict(checkpoint.train_config),
@@ -127,6 +133,7 @@ def settings_of(checkpoint: Checkpoint, config: ModelConfig) -> dict[str, Any]:
         "origin": origin if origin.get("given") in CORPORA else {},
         "reached": checkpoint.reached,
     }
+    return json.loads(json.dumps(settings), parse_constant=str)
 
 
 def _unknown_cell(name: str) -> ExchangeError:

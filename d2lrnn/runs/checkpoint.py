@@ -53,7 +53,7 @@ class Checkpoint:
     model_config: ModelConfig | None  # None: a model that no configuration describes; make it and call fill(model)
     vocabularies: dict[str, Vocab]  # by name, such as {"text": vocab} for a language model; {} for a model without any
     train_config: TrainConfig
-    corpus: str  # the name of the corpus
+    corpus: str  # the name of the corpus; "": not known, as of a model that was imported
     parameters: dict[str, numpy.ndarray] = field(default_factory=dict)  # by name, as named_parameters gives them
     origin: dict[str, Any] = field(default_factory=dict)  # how the corpus was loaded, and its SHA-256
     training: Snapshot | None = None  # where the training stands; None: the file holds no position to go on from

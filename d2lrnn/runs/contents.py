@@ -54,6 +54,12 @@ def origin(value: Any) -> None:
         _ORIGIN(value)
 
 
+def corpus(value: Any) -> None:
+    """Check the name of a corpus or of its file; "" is that of a model that was trained elsewhere."""
+    if value != "":
+        path(value)
+
+
 SAMPLES = list_of(row(whole(1), text, text))  # the epoch, the prefix, the text
 
 EPOCH = record({"lr": number(0), "grad_norm": number(0), "seconds": number(0)}, others=any_number)
@@ -78,7 +84,7 @@ STEPS = {"steps": record({"update": whole(), "average": whole()})}
 COMMON = {  # to both formats
     "model_config": anything,  # ModelConfig checks it
     "train_config": record({}, {"prefixes": list_of(text)}, others=anything),  # TrainConfig checks the rest
-    "corpus": path,  # the corpus's name or its file's
+    "corpus": corpus,
     "origin": origin,
 }
 REACHED = {"reached": record({}, {"epoch": whole()}, others=measure)}

@@ -57,7 +57,9 @@ def read_log(path: PathLike) -> list[dict[str, Any]]:
     """
     path = user_path(path)
     if not is_there(path):
-        raise RunError(f"{path} is not there: expected a folder that `train` wrote, or its {LOG}")
+        raise RunError(
+            f"{path} is not there: expected a folder that `train` wrote, or its {LOG}; an imported model has no log"
+        )
     entries = []
     with open_file(path) as file, naming(path):
         size = os.fstat(file.fileno()).st_size

@@ -55,6 +55,11 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
         RunError: if the corpus's vocabulary is not the model's, or if the checkpoint does not name a corpus.
     """
     origin = checkpoint.origin
+    if given is None and not checkpoint.corpus:
+        raise RunError(
+            "the model was imported, and its file does not say on which text it was trained: name a corpus of its "
+            "vocabulary, --corpus"
+        )
     if given is None and not origin:
         raise RunError(f"the checkpoint does not say where its corpus {checkpoint.corpus} was found: name it, --corpus")
     options = {name: origin[name] for name in CORPUS_OPTIONS if name in origin}

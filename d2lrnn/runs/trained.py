@@ -17,7 +17,7 @@ from d2lrnn.generation.sampling import Counts, Sample, Written, generate, stream
 from d2lrnn.generation.search import Mask
 from d2lrnn.models.protocol import check_causal, check_vocab
 from d2lrnn.paths import PathLike, is_there, user_path
-from d2lrnn.runs.checkpoint import BEST, Checkpoint, load_checkpoint
+from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
 
 
@@ -44,7 +44,12 @@ def load_run(run: PathLike, name: str = BEST) -> Checkpoint:
     run = user_path(run)
     with naming(run):
         path = run / name if run.is_dir() else run
+        only_model = name == LAST and run.is_dir() and (run / BEST).exists()
     if not is_there(path):
+        if only_model:
+            raise RunError(
+                f"{run} holds a model but no {LAST}, where its training would go on: an imported model has none"
+            )
         raise RunError(f"{path} is not there: expected a folder that `train` wrote, or a checkpoint in it")
     return load_checkpoint(path)
 

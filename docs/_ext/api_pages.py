@@ -12,7 +12,7 @@ DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
 PAGES = DOCS / "api"
 # In the order of the road from a text to a picture, as in d2lrnn/__init__.py.
-PACKAGES = ("cells", "config", "data", "models", "evaluation", "generation", "training", "runs", "plotting")
+PACKAGES = ("cells", "config", "data", "models", "evaluation", "generation", "training", "runs", "exchange", "plotting")
 # The face of `cells` imports these when they are asked for.
 LAZY = {
     "cells": {

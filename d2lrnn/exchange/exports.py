@@ -1,0 +1,90 @@
+"""From a trained run to a file of another framework, and from such a file to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Union
+
+from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.errors import naming
+from d2lrnn.exchange.contents import ExchangeError, contents_of
+from d2lrnn.exchange.run_folder import save_run
+from d2lrnn.exchange.safetensors_file import read_safetensors, write_safetensors
+from d2lrnn.paths import PathLike, is_there, user_path
+from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.trained import TrainedRun
+
+Run = Union[PathLike, TrainedRun, Checkpoint]
+
+
+def export_safetensors(run: Run, path: PathLike, overwrite: bool = False) -> Path:
+    """Write a trained model under PyTorch's names, as a safetensors file; read the file back and compare.
+
+    The page "A way out of MXNet" shows ten lines of PyTorch that load the file and write on.
+
+    Args:
+        run: the run's folder, a checkpoint's path, or one of them as it was loaded.
+        path: the file to write.
+        overwrite: whether to write over a file that is there.
+
+    Returns:
+        the file's path.
+
+    Raises:
+        ExchangeError: if the model cannot be described, the file is there, or the package safetensors is not installed.
+        RunError, CheckpointError, FileError: as for :func:`d2lrnn.runs.trained.load_run`.
+    """
+    path = check_free(path, overwrite)
+    return write_safetensors(contents_of(opened(run)), path)
+
+
+def import_safetensors(
+    path: PathLike,
+    folder: PathLike,
+    kind: str | None = None,
+    cell: str | None = None,
+    vocab: Vocab | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Make a run of a safetensors file with PyTorch's names, which :func:`export_safetensors` or PyTorch has written.
+
+    Args:
+        path: the file.
+        folder: for the run.
+        kind: of the model here, ``scratch``, ``fast`` or ``gluon``; None: as the file says, or else ``gluon``.
+        cell: as for :func:`d2lrnn.exchange.safetensors_file.read_safetensors`.
+        vocab: the model's vocabulary; None: it is in the file.
+        overwrite: whether to give up a run that is in the folder.
+
+    Returns:
+        the path of the run's checkpoint.
+
+    Raises:
+        ExchangeError: if the file holds no such model, there is no model of this kind, or the package safetensors is
+            not installed.
+        RunError: if the folder holds a run.
+        FileError: if a file cannot be read or written.
+    """
+    return save_run(read_safetensors(path, cell, vocab), folder, kind, overwrite)
+
+
+def opened(run: Run) -> TrainedRun | Checkpoint:
+    """Return a run or a checkpoint, loaded if it is a path."""
+    return run if isinstance(run, (TrainedRun, Checkpoint)) else TrainedRun.open(run, "cpu")
+
+
+def check_free(path: PathLike, overwrite: bool) -> Path:
+    """Return the path of a file to write; refuse one that is there, unless it is to be written over.
+
+    Raises:
+        ExchangeError: if it is there.
+        FileError: if that cannot be found out.
+    """
+    path = user_path(path)
+    with naming(path):
+        is_folder = path.is_dir()
+    if is_folder:
+        raise ExchangeError(f"{path} is a folder: expected a file to write, --out FILE")
+    if is_there(path) and not overwrite:
+        raise ExchangeError(f"{path} is there already: name another file (--out), or write over it (--overwrite)")
+    return path

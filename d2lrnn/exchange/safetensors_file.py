@@ -1,0 +1,205 @@
+"""A model as a safetensors file: tensors under PyTorch's names, and metadata that says what they are.
+
+The metadata are texts.  ``cell`` and ``level``, how a text is split into tokens, are words.  ``vocabulary``, the list
+of tokens by id, ``module``, what torch.nn needs to make the recurrent layers, and ``settings`` are JSON.  A file that
+was written elsewhere needs the vocabulary alone, since the tensors tell the rest.  Nothing that a file says is believed
+before it is checked, and nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from d2lrnn.cells.declaration import OWN_CELLS
+from d2lrnn.checks import shown
+from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.errors import D2lrnnError, FileError, naming
+from d2lrnn.exchange.contents import Contents, ExchangeError
+from d2lrnn.exchange.pytorch import (
+    DECODER,
+    ENCODER,
+    Shape,
+    module_of,
+    shape_from,
+    shape_of,
+    tensors_of,
+    values_of,
+)
+from d2lrnn.exchange.vocabularies import vocabulary_from
+from d2lrnn.paths import PathLike, user_path
+from d2lrnn.runs.schema import anything, or_none, parse, record, whole
+from d2lrnn.runs.whole_file import open_file, whole_file
+
+# What is read here of the settings; :mod:`d2lrnn.exchange.run_folder` checks the rest.
+_FIELDS = record({}, others=anything)
+_MODEL_CONFIG = record({}, {"num_outputs": or_none(whole(1))}, others=anything)
+_SETTINGS = record({}, {"model_config": _MODEL_CONFIG, "train_config": _FIELDS, "reached": _FIELDS}, others=anything)
+
+
+def write_safetensors(contents: Contents, path: PathLike) -> Path:
+    """Write a model beside its place and move it there; then read the file back and compare all of its numbers.
+
+    Returns:
+        the path.
+
+    Raises:
+        ExchangeError: if the package safetensors is not installed, or the file does not hold what was written.
+        FileError: if the file cannot be written.
+    """
+    path, tensors = user_path(path), tensors_of(contents)
+    body = _package().numpy.save(tensors, _metadata_of(contents))
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(body)
+    found = read_safetensors(path)
+    again = tensors_of(found)
+    same = again.keys() == tensors.keys() and all(numpy.array_equal(again[name], tensors[name]) for name in tensors)
+    if not same or (found.vocab, found.stack, found.settings) != (contents.vocab, contents.stack, contents.settings):
+        raise ExchangeError(f"{path} does not hold what was written to it: write it again, or to another disk")
+    return path
+
+
+def read_safetensors(
+    path: PathLike, cell: str | None = None, vocab: Vocab | None = None, level: str | None = None
+) -> Contents:
+    """Read a model.
+
+    Args:
+        path: a file of :func:`write_safetensors`, or one that was written in PyTorch with the same names.
+        cell: the model's; None: as the file says, or else the one that torch.nn computes for tensors of such shapes.
+        vocab: the model's vocabulary; None: it is in the file.
+        level: how a text is split into tokens; None: as the vocabulary says.
+
+    Raises:
+        ExchangeError: if the package safetensors is not installed, or the file holds no such model.
+        FileError: if the file cannot be read.
+    """
+    if cell is not None and cell not in OWN_CELLS:
+        raise ExchangeError(f"there is no cell {shown(cell)}: expected one of {', '.join(OWN_CELLS)}")
+    path = user_path(path)
+    with _opened(path) as file:
+        return _read(file, cell, vocab, level)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, and name it in errors within the block."""
+    package = _package()
+    open_file(path).close()  # which refuses what is no regular file
+    try:
+        with naming(path), package.safe_open(str(path), "numpy") as file:
+            yield file
+    except package.SafetensorError as error:
+        raise ExchangeError(f"{path} is no whole safetensors file: {' '.join(str(error).split())}") from error
+    except FileError:
+        raise
+    except D2lrnnError as error:
+        raise ExchangeError(f"{path}: {error}") from error
+
+
+def _read(file: Any, cell: str | None, vocab: Vocab | None, level: str | None) -> Contents:
+    metadata = file.metadata() or {}
+    places = {name: name for name in file.keys()}
+    for name, other in ((ENCODER, DECODER), (DECODER, ENCODER)):
+        # Where two names of a state_dict are one tensor, safetensors.torch.save_model keeps one and tells which.
+        if name not in places and other in places and metadata.get(name) == other:
+            places[name] = other
+    shape = shape_from(_shapes(file, places), cell or _cell_of(metadata))
+    vocab = vocab or _vocabulary_of(metadata, level)
+    settings = _settings_of(metadata)
+    _check_sizes(shape, vocab, settings)
+    tensors = {name: _array(file, name, place) for name, place in places.items()}
+    embedding = tensors.get(ENCODER)
+    tied = embedding is not None and not shape.stack.bidirectional and numpy.array_equal(embedding, tensors[DECODER])
+    values = values_of(tensors, shape.stack)
+    return Contents(shape.stack, shape.num_hiddens, embedding, tied, values, vocab, settings)
+
+
+def _shapes(file: Any, places: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a file's tensors, none of which is read yet."""
+    shapes = {}
+    for name, place in places.items():
+        tensor = file.get_slice(place)
+        if tensor.get_dtype() != "F32":
+            raise ExchangeError(
+                f"the tensor {shown(name)} is of type {tensor.get_dtype()}: expected F32; in PyTorch, save "
+                "model.float().state_dict()"
+            )
+        shapes[name] = tuple(tensor.get_shape())
+    return shapes
+
+
+def _array(file: Any, name: str, place: str) -> numpy.ndarray:
+    array = file.get_tensor(place)
+    if not numpy.isfinite(array).all():
+        raise ExchangeError(f"{name} has numbers that are not finite, so the model cannot compute")
+    return array
+
+
+def _check_sizes(shape: Shape, vocab: Vocab, settings: dict[str, Any]) -> None:
+    if len(vocab) != shape.vocab_size:
+        raise ExchangeError(
+            f"the vocabulary has {len(vocab):,} tokens, and the model reads {shape.vocab_size:,} different ones: "
+            "expected the vocabulary of its training"
+        )
+    if shape.num_outputs not in (len(vocab), settings.get("model_config", {}).get("num_outputs")):
+        raise ExchangeError(f"{DECODER} has {shape.num_outputs:,} rows: expected {len(vocab):,}, one for each token")
+
+
+def _metadata_of(contents: Contents) -> dict[str, str]:
+    module = module_of(shape_of(contents))
+    return {
+        "format": "pt",  # as PyTorch's own writers of safetensors say
+        "cell": contents.stack.cell,
+        "level": contents.vocab.level,
+        "vocabulary": json.dumps(contents.vocab.idx_to_token, ensure_ascii=False),
+        "settings": json.dumps(contents.settings),
+        **({} if module is None else {"module": json.dumps(module)}),
+    }
+
+
+def _cell_of(metadata: Mapping[str, str]) -> str | None:
+    cell = metadata.get("cell")
+    if cell is not None and cell not in OWN_CELLS:
+        raise ExchangeError(f"its metadata has the cell {shown(cell)}: expected one of {', '.join(OWN_CELLS)}")
+    return cell
+
+
+def _vocabulary_of(metadata: Mapping[str, str], level: str | None) -> Vocab:
+    if "vocabulary" not in metadata:
+        raise ExchangeError(
+            "its metadata has no vocabulary: name a JSON file with the list of tokens by id, or a run with the same "
+            "vocabulary, --vocabulary FILE (in Python: vocab=)"
+        )
+    try:
+        return vocabulary_from(parse(metadata["vocabulary"]), level or metadata.get("level"))
+    except D2lrnnError as error:
+        raise ExchangeError(f"the vocabulary in its metadata: {error}") from error
+
+
+def _settings_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        settings = parse(metadata.get("settings", "{}"))
+        _SETTINGS(settings)
+    except D2lrnnError as error:
+        raise ExchangeError(f"the settings in its metadata: {error}") from error
+    return settings
+
+
+def _package() -> ModuleType:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ExchangeError(
+            "the package safetensors is not installed, which these files need: run `pip install safetensors`"
+        ) from error
+    return safetensors
