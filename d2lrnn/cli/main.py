@@ -16,7 +16,7 @@ from d2lrnn.cli.streams import LOST, complain, discard, present
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.interrupts import interrupt_waits, none_dropped
 
-# The function of each command, in the file of its name.
+# The function of each command, in the file of its name, or in a file that stands before the function's name.
 COMMANDS = {
     "train": "train",
     "evaluate": "evaluate",
@@ -25,6 +25,8 @@ COMMANDS = {
     "plot": "plot",
     "show": "show",
     "play": "play",
+    "export": "export",
+    "import": "import_model.import_model",  # `import` is a word of Python's
     "doctor": "doctor",
 }
 
@@ -107,5 +109,6 @@ def _imported(name: str) -> tuple[type[Exception] | tuple[()], Callable]:
             from d2lrnn._runtime import mx
 
             mxnet_error = mx.MXNetError
-        command = getattr(importlib.import_module(f"d2lrnn.cli.{name}"), COMMANDS[name])
+        file, _, function = COMMANDS[name].rpartition(".")
+        command = getattr(importlib.import_module(f"d2lrnn.cli.{file or name}"), function)
     return mxnet_error, command

@@ -7,10 +7,11 @@ import sys
 
 import numpy
 import pytest
+from safetensors.numpy import load_file, save_file
 from tiny import SONG as LYRICS
 from tiny import save_model
 
-from d2lrnn import D2lrnnError, load_corpus
+from d2lrnn import D2lrnnError, export_safetensors, load_corpus
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import sample as sample_command
 from d2lrnn.errors import FileError, naming
@@ -29,6 +30,8 @@ def folder(tmp_path_factory):
         folder / "run" / "model.d2lrnn", load_corpus(folder / "lyrics.txt"), ("雨下",), str(folder / "lyrics.txt")
     )
     (folder / "run" / "log.jsonl").write_text('{"event": "epoch", "epoch": 1, "perplexity": 9.0, "grad_norm": 1.0}\n')
+    export_safetensors(folder / "run", folder / "model.safetensors")
+    save_file(load_file(folder / "model.safetensors"), folder / "plain.safetensors")
     (folder / "empty").mkdir()
     (folder / "folders" / "model.d2lrnn").mkdir(parents=True)
     (folder / "folders" / "log.jsonl").mkdir()
@@ -44,12 +47,21 @@ def complaint(folder, offline, monkeypatch, complaint):
 
 
 PATHS = {
-    "run": [("sample",), ("evaluate",), ("show",), ("play",), ("plot",), ("train", "--resume")],
+    "run": [
+        *(("sample",), ("evaluate",), ("show",), ("play",), ("plot",), ("train", "--resume")),
+        ("export", "--to", "safetensors"),
+    ],
     "out": [
         ("train", "--corpus", "lyrics.txt", *SMALL, "--overwrite", "--out"),
         ("compare", "--corpus", "lyrics.txt", *SMALL, "--out"),
         ("show", "run", "--out"),
         ("plot", "run", "--out"),
+        ("export", "run", "--to", "safetensors", "--out"),
+        ("import", "model.safetensors", "--out"),
+    ],
+    "file": [
+        ("import", "--out", "new"),
+        ("import", "plain.safetensors", "--out", "new", "--vocabulary"),
     ],
     "text": [("evaluate", "run", "--text")],
     "corpus": [
@@ -69,6 +81,7 @@ PATHS = {
 BAD_PATHS = {
     "run": [LONG, NUL, NOBODY, "circle", "empty", "folders", "lyrics.txt", "lyrics.txt/x", "/dev/null"],
     "out": [LONG, NUL, "circle/x/y.png", "lyrics.txt/x.png", "/proc/nowhere/x.png"],
+    "file": [LONG, NUL, NOBODY, "circle", "empty", "missing", "lyrics.txt", "lyrics.txt/x", "/dev/null"],
     "text": [LONG, NUL, NOBODY, "circle", "empty", "missing", "lyrics.txt/x", "/proc/self/mem"],
     "corpus": [LONG, NUL, NOBODY, "circle", "empty", "missing", "lyrics.txt/x", "/proc/self/mem"],
     "data-dir": [LONG, NUL, NOBODY, "circle", "lyrics.txt", "missing", "lyrics.txt/x"],
@@ -133,6 +146,9 @@ def test_what_one_may_not_read_or_write(folder, tmp_path):
         ["sample", str(folder / "run"), "--novelty", "--corpus", "secret.txt"],
         ["show", str(folder / "run"), "--out", "locked/x.png"],
         ["plot", str(folder / "run"), "--out", "read_only/x.png"],
+        ["export", str(folder / "run"), "--to", "safetensors", "--out", "read_only/x.safetensors"],
+        ["import", str(folder / "model.safetensors"), "--out", "read_only/new"],
+        ["import", str(folder / "plain.safetensors"), "--out", "new", "--vocabulary", "secret.txt"],
     ]
     code = f"from d2lrnn.cli.main import main; print([main(command) for command in {commands}])"
     places = (tmp_path / "locked", tmp_path / "secret.txt", tmp_path / "read_only")
