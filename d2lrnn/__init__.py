@@ -171,7 +171,9 @@ if not _is_command_line() or "_complete" in globals():
     # a model in other frameworks' formats
     from d2lrnn.exchange import Contents as Contents
     from d2lrnn.exchange import ExchangeError as ExchangeError
+    from d2lrnn.exchange import Exported as Exported
     from d2lrnn.exchange import contents_of as contents_of
+    from d2lrnn.exchange import export_onnx as export_onnx
     from d2lrnn.exchange import export_safetensors as export_safetensors
     from d2lrnn.exchange import import_safetensors as import_safetensors
     from d2lrnn.exchange import read_safetensors as read_safetensors

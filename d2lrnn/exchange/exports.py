@@ -8,6 +8,7 @@ from typing import Union
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import naming
 from d2lrnn.exchange.contents import ExchangeError, contents_of
+from d2lrnn.exchange.onnx_file import Exported, write_onnx
 from d2lrnn.exchange.run_folder import save_run
 from d2lrnn.exchange.safetensors_file import read_safetensors, write_safetensors
 from d2lrnn.paths import PathLike, is_there, user_path
@@ -36,6 +37,29 @@ def export_safetensors(run: Run, path: PathLike, overwrite: bool = False) -> Pat
     """
     path = check_free(path, overwrite)
     return write_safetensors(contents_of(opened(run)), path)
+
+
+def export_onnx(run: Run, path: PathLike, overwrite: bool = False) -> Exported:
+    """Write a trained model as an ONNX graph; where onnxruntime is installed, run the file and compare.
+
+    The page "A way out of MXNet" shows ten lines with onnxruntime and NumPy that load the file and write on.
+
+    Args:
+        run: the run's folder, a checkpoint's path, or one of them as it was loaded.
+        path: the file to write.
+        overwrite: whether to write over a file that is there.
+
+    Returns:
+        the file's path and size, and how far its logits are from the model's.
+
+    Raises:
+        ExchangeError: if the model cannot be described or is too large for the format, the file is there, or the
+            package onnx is not installed.
+        RunError, CheckpointError, FileError: as for :func:`d2lrnn.runs.trained.load_run`.
+    """
+    path, run = check_free(path, overwrite), opened(run)
+    model = run.model if isinstance(run, TrainedRun) else run.build_model()
+    return write_onnx(contents_of(run), path, model)
 
 
 def import_safetensors(

@@ -1,6 +1,7 @@
 """The commands ``export`` and ``import``: what they write and print, and what they refuse in one line."""
 
 import json
+import re
 import sys
 
 import numpy
@@ -49,6 +50,27 @@ def test_there_and_back_on_the_command_line(run, printed):
     assert printed("sample", "imported") == printed("sample", "run")
     assert load_checkpoint("imported/model.d2lrnn").parameters.keys() == load_checkpoint(run).parameters.keys()
     assert sorted(path.name for path in run.parent.parent.iterdir()) == ["imported", "run"]
+
+
+def test_an_onnx_graph_is_run_and_held_against_the_model(run, printed, complaint, monkeypatch):
+    file, model, checked = printed("export", "run", "--to", "onnx", "--out", "out/the.onnx")
+    assert (file, model) == (
+        "file     out/the.onnx",
+        "model    gluon lstm, 1 x 8 hidden units, 693 parameters, 13 tokens",
+    )
+    found = re.fullmatch(r"checked  run by onnxruntime; its logits differ from the model's by (\S+) of the .*", checked)
+    assert float(found[1]) < 1e-5
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert printed("export", "run", "--to", "onnx")[2] == (
+        "checked  by onnx's checker; to run the graph and hold it against the model too, `pip install onnxruntime`"
+    )
+    assert (run.parent / "model.onnx").read_bytes() == (run.parent.parent / "out" / "the.onnx").read_bytes()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    line = complaint("export", "run", "--to", "onnx", "--overwrite")
+    assert (
+        "the package onnx is not installed, which writes ONNX files: run `pip install onnx onnxruntime 'numpy<2'"
+        in line
+    )
 
 
 def test_a_model_from_scratch_says_what_it_has_rounded(run, printed):
