@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy
+import onnxruntime
 import pytest
 from in_pytorch import FILE, PAGE, blocks, varied
 from safetensors import safe_open
@@ -13,7 +16,7 @@ from safetensors.numpy import load_file
 from tiny import tiny_model
 
 from d2lrnn import Corpus, ModelConfig, TrainConfig, Vocab, load_checkpoint, save_checkpoint
-from d2lrnn.exchange import export_safetensors
+from d2lrnn.exchange import export_onnx, export_safetensors
 from d2lrnn.exchange.pytorch import NAMES
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.trained import TrainedRun
@@ -36,7 +39,7 @@ def folder(tmp_path_factory):
 def test_the_programs_run_as_printed(folder, monkeypatch, capsys):
     """One after the other in a Python without d2lrnn: load, write, define the other cells' steps, save."""
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
-    load, steps, save, back = blocks()
+    load, steps, save, back, _ = blocks()
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     code = f"{load}\n{steps}\n{save}\nassert 'd2lrnn' not in __import__('sys').modules"
     found = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)
@@ -51,6 +54,21 @@ def test_the_programs_run_as_printed(folder, monkeypatch, capsys):
     scratch = load_checkpoint(folder / "runs/torch/model.d2lrnn")
     assert capsys.readouterr().out == f"lstm 16 {' '.join(scratch.parameters)}\n"
     assert (scratch.shape, scratch.vocab) == (ModelConfig("scratch", num_hiddens=16), VOCAB)
+
+
+def test_the_program_for_onnxruntime_runs_as_printed(folder, monkeypatch, capsys):
+    """It needs NumPy and onnxruntime alone, and prints what the model writes."""
+    program = blocks()[-1]
+    assert set(re.findall(r"^(?:import|from) (\w+)", program, re.MULTILINE)) == {"json", "numpy", "onnxruntime"}
+    export_onnx(folder / "runs/sample", folder / "runs/sample/model.onnx")
+    monkeypatch.chdir(folder)
+    one_thread = onnxruntime.SessionOptions()
+    one_thread.intra_op_num_threads = 1
+    monkeypatch.setattr(onnxruntime, "InferenceSession", partial(onnxruntime.InferenceSession, sess_options=one_thread))
+    exec(program, {})
+    run = TrainedRun.open(folder / "runs/sample")
+    (written,) = run.generate(["分开"], 50, run.greedy_beginning("分开")[1])
+    assert capsys.readouterr().out == f"{written.text}\n" and len(set(written.text)) > 3
 
 
 def test_the_page_names_what_a_file_holds(folder):
