@@ -1,7 +1,31 @@
 """One file holds a trained model, its shape and vocabulary, how it was trained, and what the training needs to go on.
 
 The file is a line with the format's version, a line with the SHA-256 of all that follows, and a NumPy ``.npz`` archive
-of arrays and one JSON text.  Nothing in it is ever unpickled.
+of arrays and one JSON text.  Nothing in it is ever unpickled.  NumPy alone reads it, without d2lrnn and MXNet::
+
+    with open("model.d2lrnn", "rb") as file:
+        version, digest, body = file.readline(), file.readline(), file.read()
+    assert version.strip() == b"d2lrnn checkpoint 3" and digest.decode().strip() == hashlib.sha256(body).hexdigest()
+    arrays = dict(numpy.load(io.BytesIO(body)))
+    about = json.loads(str(arrays.pop("meta.json")))
+    tokens = about["vocabularies"]["text"]["tokens"]  # by id
+    parameters = {name[11:]: array for name, array in arrays.items() if name.startswith("parameters/")}
+
+``about`` also has the vocabulary's ``level`` (char, word or bigram), ``model_config`` and ``train_config`` (the fields
+of these classes), ``corpus``, ``origin`` (how the corpus is found again), ``reached`` (epoch and measures of the model)
+and, in last.d2lrnn, ``training`` (position and history), to which the arrays ``training/...`` belong.
+
+All parameters are float32.  Their names depend on the ``kind`` in ``model_config``:
+
+* scratch, fast: the book's names and shapes, such as ``W_xi`` (num_inputs, num_hiddens), ``b_i`` and ``W_hq``.  Where
+  there are several layers, ``l1.W_xi`` is of the second; ``l1.reverse.W_xi`` is of its direction from the right.
+* gluon: ``embedding.weight`` (vocab_size, embed_size), ``dense.weight`` (num_outputs, width), which a model with tied
+  weights lacks, and ``dense.bias``.  A layer has ``rnn._unfused.0.i2h_weight`` (gates * num_hiddens, num_inputs),
+  ``h2h_weight``, and the biases ``i2h_bias`` and ``h2h_bias``, which are added up.  The gates stand below one another:
+  r, z, h, or i, f, c, o.  Of several layers, ``rnn.layers.1.`` stands in place of ``rnn.``; of two directions,
+  ``l_cell.`` and ``r_cell.`` stand after ``_unfused.0.``.  The layers of cells that Gluon lacks have no ``_unfused.0.``
+  but ``l0_i2h_weight``, or ``r0_i2h_weight`` from the right, and so on; beside them ``l0_c2h_weight``, the peepholes of
+  i, f and o, and ``l0_h2r_weight``, the projection.
 """
 
 from __future__ import annotations

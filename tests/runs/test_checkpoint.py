@@ -4,6 +4,8 @@ import json
 import math
 import os
 import random
+import re
+import textwrap
 
 import numpy
 import pytest
@@ -16,6 +18,7 @@ from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.generation.greedy import predict
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import named_parameters
+from d2lrnn.runs import checkpoint as checkpoint_file
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 
 CONFIGS = [
@@ -26,6 +29,14 @@ CONFIGS = [
     ModelConfig("gluon", "lstm", 5, num_layers=2, embed_size=3, dropout=0.2),
 ]
 TRAINED = TrainConfig(num_epochs=3, lr=0.1, theta=math.inf, prefixes=("the", "quick"), seed=7)
+
+
+def by_numpy_alone():
+    """Return the names that the recipe in the docstring makes of the file model.d2lrnn in the current folder."""
+    recipe = re.search(r"::\n\n(.*?)\n\n``", checkpoint_file.__doc__, re.DOTALL)[1]
+    names = {"hashlib": hashlib, "io": io, "json": json, "numpy": numpy}
+    exec(textwrap.dedent(recipe), names)
+    return names
 
 
 def some_model(config, corpus):
@@ -90,6 +101,52 @@ def test_a_model_comes_back_bit_for_bit(tmp_path, tiny_corpus, config):
     if not config.bidirectional:
         text = predict("the", 10, model, tiny_corpus.vocab)
         assert predict("the", 10, twin, after.vocab) == text
+
+
+@pytest.mark.parametrize("config", CONFIGS[1::3], ids=["scratch", "gluon"])
+def test_numpy_alone_reads_the_file_and_computes_the_same(tmp_path, tiny_corpus, config, monkeypatch):
+    """By the recipe in the docstring, and by the names, shapes and order of gates that it tells: two layers of LSTM."""
+    model = some_model(config, tiny_corpus)
+    save_checkpoint(tmp_path / "model.d2lrnn", Checkpoint.of(model, config, TRAINED, tiny_corpus))
+    monkeypatch.chdir(tmp_path)
+    names = by_numpy_alone()
+    p, about = names["parameters"], names["about"]
+    assert names["tokens"] == list(tiny_corpus.vocab.idx_to_token) and about["vocabularies"]["text"]["level"] == "char"
+    assert about["model_config"]["num_hiddens"] == 5 and about["train_config"]["prefixes"] == ["the", "quick"]
+    assert about["corpus"] == "tiny" and about["reached"] == {} and about["training"] is None
+    ids = [3, 1, 4, 1, 5]
+    X = p["embedding.weight"][ids] if "embedding.weight" in p else numpy.eye(tiny_corpus.vocab_size)[ids]
+    for layer in range(2):
+        H = C = numpy.zeros(5)
+        outputs = []
+        for x in X:
+            if config.kind == "gluon":
+                i2h, h2h = (f"rnn.layers.{layer}._unfused.0.{name}" for name in ("i2h", "h2h"))
+                both = p[f"{i2h}_weight"] @ x + p[f"{i2h}_bias"] + p[f"{h2h}_weight"] @ H + p[f"{h2h}_bias"]
+                i, f, c, o = both.reshape(4, 5)
+            else:
+                W = {gate: [p[f"l{layer}.{name}{gate}"] for name in ("W_x", "W_h", "b_")] for gate in "ifco"}
+                i, f, c, o = (x @ W_x + H @ W_h + b for W_x, W_h, b in W.values())
+            C = C / (1 + numpy.exp(-f)) + numpy.tanh(c) / (1 + numpy.exp(-i))
+            H = numpy.tanh(C) / (1 + numpy.exp(-o))
+            outputs.append(H)
+        X = numpy.stack(outputs)
+    expected = X @ p["dense.weight"].T + p["dense.bias"] if config.kind == "gluon" else X @ p["W_hq"] + p["b_q"]
+    found, _ = model(mx.np.array([ids], dtype="int32"), model.begin_state(1))
+    assert numpy.abs(found.asnumpy() - expected).max() <= 1e-5 * numpy.abs(expected).max()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "lstm_peephole_projected"])
+def test_the_docstring_names_every_parameter(cell, tiny_corpus):
+    described = checkpoint_file.__doc__
+    projected = {"num_projections": 2} if "projected" in cell else {}
+    for layers in (1, 2):
+        model = build_model(ModelConfig("gluon", cell, 5, layers, True, 3, **projected), tiny_corpus.vocab_size)
+        for name in named_parameters(model):
+            place, _, last = name.rpartition(".")
+            steps = [step for step in place.split(".") if not step.isdigit()]
+            assert all(re.search(rf"[`.]{step}\.", described) for step in steps), name
+            assert re.sub("^[lr]0_", "", last) in described, name
 
 
 def test_names_do_not_depend_on_the_models_made_before(tmp_path, tiny_corpus):
