@@ -53,8 +53,8 @@ def write_safetensors(contents: Contents, path: PathLike) -> Path:
         ExchangeError: if the package safetensors is not installed, or the file does not hold what was written.
         FileError: if the file cannot be written.
     """
-    path, tensors = user_path(path), tensors_of(contents)
-    body = _package().numpy.save(tensors, _metadata_of(contents))
+    path, tensors, metadata = user_path(path), tensors_of(contents), _metadata_of(contents)
+    body = _package().numpy.save(tensors, metadata)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
@@ -62,7 +62,7 @@ def write_safetensors(contents: Contents, path: PathLike) -> Path:
     found = read_safetensors(path)
     again = tensors_of(found)
     same = again.keys() == tensors.keys() and all(numpy.array_equal(again[name], tensors[name]) for name in tensors)
-    if not same or (found.vocab, found.stack, found.settings) != (contents.vocab, contents.stack, contents.settings):
+    if not same or _metadata_of(found) != metadata:
         raise ExchangeError(f"{path} does not hold what was written to it: write it again, or to another disk")
     return path
 
