@@ -20,6 +20,7 @@ from pathlib import Path
 from d2lrnn._mxnet.copies import copy_with_gradients
 from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPlatformError
 from d2lrnn._mxnet.environment import check_docstrings, check_environment
+from d2lrnn._mxnet.few_threads import FewThreads, WorkerThreads
 from d2lrnn._mxnet.installation import check_packages, check_python
 from d2lrnn._mxnet.threads import (
     before_copies_in_every_thread,
@@ -27,7 +28,7 @@ from d2lrnn._mxnet.threads import (
     np_mode_in_every_thread,
     one_graph_at_a_time,
 )
-from d2lrnn._mxnet.waiting import VARIABLES, watch_neighbours
+from d2lrnn._mxnet.waiting import VARIABLES, start_watch
 from d2lrnn.cores import usable_cores
 from d2lrnn.neighbours import Neighbours
 
@@ -83,6 +84,18 @@ def _leave_openmp_to_the_engine() -> None:
     """
     with contextlib.suppress(OSError):  # another build of MXNet may have another OpenMP
         ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD).omp_set_num_threads(1)
+
+
+def _watch(mxnet, neighbours: Neighbours, num_threads: int) -> None:
+    """Let MXNet's threads give way to other programs; with one thread, or without libgomp, none has to."""
+    global few_threads
+    if num_threads < 2:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another build of MXNet may have another OpenMP
+        gomp = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD)
+        _ = gomp.GOMP_parallel, mxnet.base._LIB.MXEnginePushSyncND
+        watch = start_watch(neighbours, num_threads, gomp)
+        few_threads = FewThreads(watch, WorkerThreads(mxnet, gomp).set, num_threads)
 
 
 def _preload_cuda() -> None:
@@ -152,7 +165,7 @@ def _import_mxnet():
         raise _explain_load_failure(error) from error
     _leave_openmp_to_the_engine()
     if neighbours is not None:
-        watch_neighbours(neighbours, int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
+        _watch(mxnet, neighbours, int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
     before_copies_in_every_thread(mxnet, _leave_openmp_to_the_engine)
     np_mode_in_every_thread(mxnet)
     names_for_all_threads(mxnet)
@@ -173,6 +186,9 @@ def _without_traceback(excepthook: Callable) -> Callable:
 
     return hook
 
+
+# ``with few_threads():`` is for small operators: MXNet then has one thread while other programs need cores.
+few_threads: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
 
 try:
     mx = _import_mxnet()

@@ -13,9 +13,7 @@ the end of that thread makes them spin again.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import os
 import threading
 from collections.abc import Callable
 
@@ -90,20 +88,15 @@ class Watch:
             self.look()
 
 
-def watch_neighbours(neighbours: Neighbours, num_threads: int) -> Watch | None:
-    """Begin to watch, in a thread of its own; return None where there is no libgomp, or nothing that spins.
+def start_watch(neighbours: Neighbours, num_threads: int, gomp: ctypes.CDLL) -> Watch:
+    """Begin to watch in a thread of its own, after a first look.
 
     Args:
         neighbours: since the import of MXNet began, so that the first look comes at once.
         num_threads: of MXNet's team.
+        gomp: the library libgomp.
     """
-    if num_threads < 2:
-        return None
-    with contextlib.suppress(OSError, AttributeError):  # another build of MXNet may have another OpenMP
-        gomp = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD)
-        _ = gomp.GOMP_parallel
-        watch = Watch(neighbours, num_threads, lambda: IdleTeam(gomp, num_threads))
-        watch.look()
-        threading.Thread(target=watch.run, args=(threading.Event(),), name="d2lrnn watch", daemon=True).start()
-        return watch
-    return None
+    watch = Watch(neighbours, num_threads, lambda: IdleTeam(gomp, num_threads))
+    watch.look()
+    threading.Thread(target=watch.run, args=(threading.Event(),), name="d2lrnn watch", daemon=True).start()
+    return watch

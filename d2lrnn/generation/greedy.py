@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from d2lrnn._runtime import mx
+from d2lrnn._runtime import few_threads, mx
 from d2lrnn.checks import check_whole
 from d2lrnn.config.fields import MAX_PRED_LEN
 from d2lrnn.data.vocabulary import Vocab
@@ -62,7 +62,8 @@ def predict_batch(
     num_preds = check_whole("num_preds", num_preds, 0, MAX_PRED_LEN)
     rows = encode_prefixes(prefixes, model, vocab)
     check_room(model, len(rows), len(rows) * (max(map(len, rows)) + num_preds), size=3 * 4)  # three arrays of float32
-    written = _write(writer_of(model, ctx), rows, num_preds)
+    with few_threads():
+        written = _write(writer_of(model, ctx), rows, num_preds)
     return [vocab.decode([*map(int, row), *ids]) for row, ids in zip(rows, written)]
 
 

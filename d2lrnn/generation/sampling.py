@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
+from d2lrnn._runtime import few_threads
 from d2lrnn.checks import check_whole
 from d2lrnn.config.fields import MAX_PRED_LEN
 from d2lrnn.config.generation import Sampling
@@ -129,9 +130,10 @@ def tokens_by_row(written: Iterable[Written], num_rows: int) -> list[list[Writte
 def _as_written(events: Iterator[Event], vocab: Vocab, stop: int | None) -> Iterator[Written]:
     """Add to each event what its text grows by, and whether it is the stop token."""
     before = " " if vocab.level == "word" else ""
-    for row, token, log_prob in events:
-        stopped = token == stop
-        yield Written(row, token, "" if stopped else before + vocab.idx_to_token[token], log_prob, stopped)
+    with few_threads():
+        for row, token, log_prob in events:
+            stopped = token == stop
+            yield Written(row, token, "" if stopped else before + vocab.idx_to_token[token], log_prob, stopped)
 
 
 def _sample_of(prefix: str, written: Sequence[Written], vocab: Vocab) -> Sample:
