@@ -153,7 +153,7 @@ def test_the_commands_of_readme_run_one_after_the_other(folder, monkeypatch, cap
     monkeypatch.chdir(folder)
     (folder / "my.txt").write_text((ROOT / "data" / "lyrics_zh.txt").read_text()[:1500])
     given = [words for words in map(arguments, commands(READMES[0])) if words and words[0] != "play"]
-    assert len(given) == 7
+    assert len(given) == 9
     for words in given:
         assert main([*words, *FEWER.get(words[0], [])]) == 0, words
     printed = capsys.readouterr().out
@@ -162,6 +162,8 @@ def test_the_commands_of_readme_run_one_after_the_other(folder, monkeypatch, cap
         "picture  runs/sample/gates.png",
         "my.txt, test: perplexity",
         "largest relative",
+        "file     runs/sample/model.safetensors",
+        "nothing broken",
     ):
         assert part in printed
 
