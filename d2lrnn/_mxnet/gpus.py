@@ -17,7 +17,8 @@ LIBRARY = "libcuda.so.1"  # comes with the driver
 
 VERSION = "1.9.1"  # of MXNet, whose wheels the table is about
 
-# The compute capabilities for which each wheel mxnet-cu... holds machine code, read from the wheels.
+# The compute capabilities for which each wheel mxnet-cu... holds machine code: of cu112 and cu117 read from the wheels,
+# of cu102 and cu110 from the settings with which MXNet 1.9.1 builds them.
 CODE = {
     "cu102": ((3, 0), (5, 0), (6, 0), (7, 0), (7, 5)),
     "cu110": ((5, 0), (6, 0), (7, 0), (8, 0)),
