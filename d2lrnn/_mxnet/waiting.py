@@ -1,16 +1,16 @@
 """How OpenMP's threads wait for one another: they spin while there is a core for each, and sleep otherwise.
 
 A thread that spins goes on at once when the others are ready.  But if another program has its core meanwhile, all the
-others spin until the system gives the core back: training then takes 20 to 90 times as long.  A thread that sleeps
+others spin until the system gives the core back: training then takes 5 to 150 times as long.  A thread that sleeps
 gives its core away at once; waking it takes some microseconds at the end of each operator.
 
 libgomp reads from the environment how long its threads spin, once, when it is loaded.  But it spins briefly whenever it
 has more threads than cores.  So a team of threads that has nothing to do, in a thread of ours, makes all others sleep;
 the end of that thread makes them spin again.
 
-Milliseconds of a training step, or of a text of 200 characters, with two threads on two cores of an Intel Xeon (Sapphire
-Rapids, 2026-11-27), idle and beside one other program that computes; medians of interleaved turns.  *default* is what
-this file does.  The first three columns: ``benchmarks/waiting.py --rounds 7 --seconds 0.5 --settings default
+Milliseconds of a training step, or of a text of 200 characters, with two threads on two cores of an Intel Xeon
+(Sapphire Rapids, 2026-11-27), idle and beside one other program that computes; medians of interleaved turns.
+*default* is what this file does.  The first three columns: ``benchmarks/waiting.py --rounds 7 --seconds 0.5 --settings default
 OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1`` (5 rounds for PTB and scratch); the last two, from another run of 3 rounds
 (with ``--seconds 0.6``), show that no fixed length of spinning serves both cases.
 
