@@ -7,12 +7,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
 from d2lrnn.data.vocabulary import LINE_END, tokenize
+from d2lrnn.errors import D2lrnnError
+
+# The settings that only one learning rate schedule reads, with this schedule.
+SCHEDULES = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
@@ -35,6 +40,18 @@ def changed(config: Config, args: argparse.Namespace | Mapping[str, Any]) -> Con
 def config_from(args: argparse.Namespace, kind: type[Config], **fixed: Any) -> Config:
     """Make a ``ModelConfig`` or ``TrainConfig`` of the arguments of the same names; ``fixed`` fields override them."""
     return dataclasses.replace(changed(kind(), args), **fixed)
+
+
+def changed_training(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
+    """Return a training's configuration with the settings that the arguments hold; refuse those of another schedule."""
+    new = changed(config, args)
+    for name in given_in(args, TrainConfig).keys() & SCHEDULES.keys():
+        if new.lr_schedule != SCHEDULES[name]:
+            raise D2lrnnError(
+                f"{option_of(name)} is for --lr-schedule {SCHEDULES[name]}, and this one is "
+                f"{new.lr_schedule}: leave it out, or give the other schedule too"
+            )
+    return new
 
 
 def load_corpus_from(args: argparse.Namespace, lines: bool = False) -> Corpus:

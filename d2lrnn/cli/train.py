@@ -4,51 +4,37 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import math
 import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from d2lrnn.cli.from_arguments import changed, given_in, prefixes_from
+from d2lrnn.cli.from_arguments import given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
+from d2lrnn.cli.tasks import language_model
+from d2lrnn.cli.tasks.prepared import Prepared
 from d2lrnn.config.model import ModelConfig
-from d2lrnn.config.presets import CONFIGS, NamedConfig
+from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.data.corpora import CORPORA
-from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.datasets import load_corpus
-from d2lrnn.data.vocabulary import LINE_END
-from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.evaluation.losses import check_finite, format_perplexity
 from d2lrnn.interrupts import on_first
-from d2lrnn.models.build import build_model
-from d2lrnn.models.parameters import named_parameters
 from d2lrnn.plotting.pictures import plot_history
 from d2lrnn.runs.agreement import check_position
-from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint
+from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE
 from d2lrnn.runs.folder import USUAL_PACE, Pace, RunFolder
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_place
 from d2lrnn.runs.trained import load_run
 from d2lrnn.training.divergence import TrainingDivergedError
 from d2lrnn.training.history import Position
-from d2lrnn.training.language_model import batches_for, perplexity_on, train_and_predict
 from d2lrnn.training.loop import Training
-from d2lrnn.training.objective import NextToken
-from d2lrnn.training.seeds import set_seed
+from d2lrnn.training.objective import format_measure
+from d2lrnn.training.task import Task
 from d2lrnn.visible import in_a_line
 
 # The settings that decide which batches an epoch has.
 BATCH_SETTINGS = ("batch_size", "num_steps", "num_lines", "use_random_iter", "vary_steps", "seed")
-
-# The settings that only one learning rate schedule reads, with this schedule.
-SCHEDULES = {"constant_epochs": "decay", "lr_decay": "decay", "warm_up": "one-cycle"}
 
 # The signals that stop a training.  SIGHUP comes when a terminal or a connection is closed.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -66,65 +52,22 @@ def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
 
 def _begin(args: argparse.Namespace, pace: Pace) -> int:
     name = args.config or "lyrics"
-    named = CONFIGS[name]
-    given, folder = named.corpus if args.corpus is None else args.corpus, args.out or Path("runs") / name
+    folder = args.out or Path("runs") / name
     with naming(folder):
         present = [file for file in (LAST, BEST) if (folder / file).exists()]
     if present and not args.overwrite:
         go_on = f"go on with it ({_resume(folder)}), " if LAST in present else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
-    model_config = changed(named.model, _given_model(args, named.model))
-    config = _changed(named.training, args)
-    options = _corpus_options(args, named, config)
-    corpus = load_corpus(given, args.data_dir, **options)
-    config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
-    set_seed(config.seed)
-    ctx = as_ctx(args.ctx)
-    model = build_model(model_config, corpus.vocab_size, ctx)
-    training = Training(model, config, NextToken(corpus.vocab_size), pace.segment)
-    batches_for(model, corpus, config)  # before the folder is touched: this raises if something does not fit
-    origin = origin_of(corpus, given, options, args.data_dir)
-    run = RunFolder(folder, training, Checkpoint.about(model_config, config, corpus, origin), pace)
+    prepared = language_model.begin(args, CONFIGS[name])  # before the folder is touched: something may not fit
+    training = Training(prepared.task.model, prepared.task.config, prepared.task.objective, pace.segment)
+    run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
-        _describe(model, model_config, corpus, ctx)
-        return _carry_out(args, run, training, corpus)
-
-
-def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
-    """Return the arguments of :func:`load_corpus`, except the corpus and its folder."""
-    options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
-    if options["max_tokens"] is None and args.corpus in (None, named.corpus):
-        options["max_tokens"] = named.max_tokens
-    if options["held_out"] is None:
-        comes_with_splits = args.corpus in CORPORA and CORPORA[args.corpus].has_splits
-        options["held_out"] = 0.0 if comes_with_splits else named.held_out
-    return {**options, "lines": training.batches == "lines"}
-
-
-def _changed(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
-    """Return a training's configuration with the settings that the arguments hold; refuse those of another schedule."""
-    new = changed(config, args)
-    for name in given_in(args, TrainConfig).keys() & SCHEDULES.keys():
-        if new.lr_schedule != SCHEDULES[name]:
-            raise D2lrnnError(
-                f"{option_of(name)} is for --lr-schedule {SCHEDULES[name]}, and this one is "
-                f"{new.lr_schedule}: leave it out, or give the other schedule too"
-            )
-    return new
-
-
-def _given_model(args: argparse.Namespace, defaults: ModelConfig) -> dict[str, Any]:
-    """Return the settings of the model that the arguments hold, and those that follow from them."""
-    given = given_in(args, ModelConfig)
-    if given.get("kind", "gluon") != "gluon" and "embed_size" not in given:
-        given["embed_size"] = None  # which only Gluon's models have
-    if defaults.embed_size == defaults.num_hiddens and "num_hiddens" in given and "embed_size" not in given:
-        given["embed_size"] = given["num_hiddens"]
-    return given
+        print("\n".join(prepared.lines))
+        return _carry_out(args, run, training, prepared)
 
 
 def _go_on(args: argparse.Namespace, pace: Pace) -> int:
-    for what in ("config", "out", "max_tokens", "level", "held_out"):
+    for what in ("config", "out"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
     if given_in(args, ModelConfig) or args.overwrite:
@@ -137,27 +80,20 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     folder = args.resume if args.resume.is_dir() else args.resume.parent
     if checkpoint.training is None:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
-    corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
-    check_origin(checkpoint, corpus)
-    about = remember_place(checkpoint, corpus, args.data_dir, args.corpus)
-    config = _changed(checkpoint.train_config, args)
-    if args.prefix:
-        config = dataclasses.replace(config, prefixes=tuple(args.prefix))
-    ctx = as_ctx(args.ctx)
-    model = checkpoint.build_model(ctx)
-    training = Training(model, config, NextToken(corpus.vocab_size), pace.segment)
+    prepared = language_model.go_on(args, checkpoint)
+    task = prepared.task
+    training = Training(task.model, task.config, task.objective, pace.segment)
     try:
         training.restore(checkpoint.training)
     except D2lrnnError as error:
         raise RunError(f"{checkpoint.path}: {error}") from error
-    num_batches = batches_for(model, corpus, config).num_batches
-    if not _changes_of_batches(config, checkpoint.train_config) and config.batches != "varied":
-        check_position(checkpoint, num_batches)
-    run = RunFolder(folder, training, about, pace)
+    if not _changes_of_batches(task.config, checkpoint.train_config) and task.config.batches != "varied":
+        check_position(checkpoint, task.batches().num_batches)
+    run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
-        _describe(model, checkpoint.shape, corpus, ctx)
+        print("\n".join(prepared.lines))
         _settle_position(training, checkpoint.train_config)
-        return _carry_out(args, run, training, corpus)
+        return _carry_out(args, run, training, prepared)
 
 
 def _changes_of_batches(config: TrainConfig, before: TrainConfig) -> list[str]:
@@ -178,22 +114,9 @@ def _settle_position(training: Training, before: TrainConfig) -> None:
         print(f"going on in epoch {epoch} of {config.num_epochs}, after {training.position.batch} batches of it")
 
 
-def _describe(model: Any, config: ModelConfig, corpus: Corpus, ctx: Any) -> None:
-    """Print the sizes of the corpus and the model, and what a user should know of the corpus."""
-    if corpus.remark:
-        print(f"caution  {corpus.remark}")
-    size = sum(math.prod(param.shape) for param in named_parameters(model).values())
-    held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
-    print(
-        f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones{held_out}\n"
-        f"{config}, {size:,} parameters, on {ctx}"
-    )
-
-
-def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, corpus: Corpus) -> int:
+def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, prepared: Prepared) -> int:
     """Train, keep the run in its folder, draw it, measure it, and return the exit status."""
-    model: Any = training.model
-    config, failure = training.config, ""
+    task, failure = prepared.task, ""
     signals: list[int] = []  # those that asked the training to stop
     run.begin(shlex.join(["python", "-m", "d2lrnn", *args.argv]))
 
@@ -203,7 +126,7 @@ def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, cor
 
     with on_first(halt, *STOPPING):
         try:
-            train_and_predict(model, corpus, config, training, run.keep)
+            task.train(training, run.keep)
         except TrainingDivergedError as error:
             failure = str(error)
             if run.kept:
@@ -215,12 +138,11 @@ def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, cor
             raise
         best_model = run.finish(bool(failure))
     stopped = training.history.stopped or signals
-    _show_results(run, training, corpus, best_model)
-    if corpus.test is not None and not stopped:
-        _measure_test(run, training, corpus)
-    if best_model is not None and config.prefixes:
-        prefix = [] if LINE_END in config.prefixes[0] else option("--prefix", config.prefixes[0])
-        print(f"let it write:  {command('sample', argument(run.folder), *prefix, imports=args.imports)}")
+    _show_results(run, training, prepared.about.corpus, best_model)
+    if task.tests and not stopped:
+        _measure_test(run, training, task)
+    if best_model is not None and (hint := prepared.next_command(run.folder)):
+        print(hint)
     if failure:
         complain(failure)
         return 1
@@ -229,28 +151,30 @@ def _carry_out(args: argparse.Namespace, run: RunFolder, training: Training, cor
     return 128 + (signals[0] if signals else signal.SIGINT) if stopped else 0
 
 
-def _show_results(run: RunFolder, training: Training, corpus: Corpus, best_model: Path | None) -> None:
+def _show_results(run: RunFolder, training: Training, corpus: str, best_model: Path | None) -> None:
     """Print where the best model is, and draw the epochs that are over."""
     history = training.finished
     if best_model is not None:
         print(f"model    {best_model}")
     if history.epochs:
-        title = f"run {run.folder.name}, corpus {corpus.name}"
+        title = f"run {run.folder.name}, corpus {corpus}"
         plot_history({run.folder.name: history}, run.folder / PICTURE, title)
         print(f"picture  {run.folder / PICTURE}")
 
 
-def _measure_test(run: RunFolder, training: Training, corpus: Corpus) -> None:
-    """Print and log the perplexity of the best model on the corpus's test split."""
-    model: Any = training.model
+def _measure_test(run: RunFolder, training: Training, task: Task) -> None:
+    """Print and log the measure of the best model on the data for the test."""
     best = load_run(run.folder)
-    found = perplexity_on(best.build_model(model.begin_state(1)[0].ctx), corpus.test, corpus.vocab, training.config)
-    check_finite(found)
+    found = task.test(best.build_model(task.model.begin_state(1)[0].ctx))
     epoch = best.reached.get("epoch", training.history.best_epoch)
-    run.log(event="test", perplexity=found, of_epoch=epoch)
-    reached, valid = best.reached.get(training.history.valid_measure), training.history.valid
-    what = "the best that is kept" if reached and valid and reached > min(valid) else "the best in validation"
-    print(f"test     perplexity {format_perplexity(found)}, of epoch {epoch}, {what}")
+    run.log(event="test", **found, of_epoch=epoch)
+    history = training.history
+    sign = 1 if history.less_is_better else -1
+    reached, known = best.reached.get(history.valid_measure), [sign * value for value in history.valid]
+    is_worse = reached is not None and known and sign * reached > min(known)
+    what = "the best that is kept" if is_worse else "the best in validation"
+    measures = ", ".join(f"{name} {format_measure(name, value)}" for name, value in found.items())
+    print(f"test     {measures}, of epoch {epoch}, {what}")
 
 
 def _say_where_to_go_on(run: RunFolder, training: Training, imports: Sequence[str]) -> None:

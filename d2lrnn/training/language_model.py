@@ -11,14 +11,16 @@ from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.lines import RowTooLongError, data_iter_lines, few_lengths
 from d2lrnn.data.vocabulary import LINE_END, Vocab
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.evaluation.losses import check_finite
 from d2lrnn.evaluation.texts import evaluate, evaluate_lines
 from d2lrnn.generation.prefixes import as_lines, encode_prefix
 from d2lrnn.generation.sampling import stream
 from d2lrnn.models.protocol import LanguageModel, check_batch_size, check_causal, check_vocab, wants_few_lengths
-from d2lrnn.training.history import History, report_line
+from d2lrnn.training.history import History
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken, Objective
 from d2lrnn.training.progress import say
+from d2lrnn.training.task import Task
 
 
 def train(
@@ -109,6 +111,51 @@ def line_end(vocab: Vocab) -> int:
     return vocab.token_to_idx[LINE_END]
 
 
+class LanguageModelling(Task):
+    """A language model learns a corpus: next tokens, perplexity, samples.
+
+    Args:
+        model: an :class:`RNNModelScratch` or :class:`RNNModel`.
+        corpus: the model learns its ``train`` ids; ``valid`` and ``test`` may be there.
+        config: how to train, and which prefixes the samples start from.
+
+    Raises:
+        LooksAheadError, D2lrnnError: as :func:`batches_for`.
+    """
+
+    def __init__(self, model: LanguageModel, corpus: Corpus, config: TrainConfig) -> None:
+        super().__init__(model, config, NextToken(corpus.vocab_size))
+        self.corpus = corpus
+        self.validates, self.tests = corpus.valid is not None, corpus.test is not None
+        self.batches()  # raises before anything is computed
+
+    def batches(self) -> Batches:
+        """Return the batches of an epoch."""
+        return batches_for(self.model, self.corpus, self.config)
+
+    def validation(self, after_each: Callable[[], None]) -> float:
+        """Return the perplexity in validation."""
+        corpus, config = self.corpus, self.config
+        return perplexity_on(self.model, corpus.valid, corpus.vocab, config, config.batch_size, after_each)
+
+    def test(self, model: LanguageModel) -> dict[str, float]:
+        """Return a model's perplexity on the test split.
+
+        Raises:
+            D2lrnnError: if it is no finite number.
+        """
+        return {"perplexity": check_finite(perplexity_on(model, self.corpus.test, self.corpus.vocab, self.config))}
+
+    def show(self, epoch: int, history: History, after_each: Callable[[], None]) -> None:
+        """Let the model write, print the samples and keep them in the history."""
+        samples = _samples(self.model, self.corpus, self.config, after_each)
+        # Those of this epoch are there already if an exception came between them and the end of the epoch.
+        before = [sample for sample in history.samples if sample[0] != epoch]
+        history.samples = before + [(epoch, prefix, sample) for prefix, sample in samples]
+        for _, sample in samples:
+            say(self.config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
+
+
 def train_and_predict(
     model: LanguageModel,
     corpus: Corpus,
@@ -134,30 +181,7 @@ def train_and_predict(
         LooksAheadError, D2lrnnError: as :func:`batches_for`.
         TrainingDivergedError: as :meth:`Training.run`.
     """
-    config = config or TrainConfig()
-    batches_for(model, corpus, config)  # raises before anything is computed
-    training = training or Training(model, config, NextToken(corpus.vocab_size))
-
-    def make_batches() -> Batches:
-        return batches_for(model, corpus, config)
-
-    def report(epoch: int, history: History) -> None:
-        with training.average.in_place():
-            if corpus.valid is not None and "valid_perplexity" not in history.epochs[-1]:
-                halting = training.check_halt
-                found = perplexity_on(model, corpus.valid, corpus.vocab, config, config.batch_size, halting)
-                history.epochs[-1]["valid_perplexity"] = found
-                training.check_validation()  # before the model writes: it could not
-            if epoch % config.pred_period == 0 or epoch == config.num_epochs:
-                say(config, report_line(epoch, history))
-                samples = _samples(model, corpus, config, training.check_halt)
-                # Those of this epoch are there already if an exception came between them and the end of this function.
-                before = [sample for sample in history.samples if sample[0] != epoch]
-                history.samples = before + [(epoch, prefix, sample) for prefix, sample in samples]
-                for _, sample in samples:
-                    say(config, f" - {sample.strip(LINE_END)}".replace(LINE_END, LINE_END + "   "))
-
-    return training.run(make_batches, report, on_segment)
+    return LanguageModelling(model, corpus, config or TrainConfig()).train(training, on_segment)
 
 
 def _samples(

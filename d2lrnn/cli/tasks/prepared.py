@@ -1,0 +1,28 @@
+"""What a kind of task hands over to ``train``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from d2lrnn.models.parameters import named_parameters
+from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.training.task import Task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task that is ready to be trained, and what its run's folder and its user are to know."""
+
+    task: Task
+    about: Checkpoint  # the run's, without parameters; or, where a run goes on, the loaded one
+    lines: list[str]  # what is printed before the training begins
+    next_command: Callable[[Path], str]  # from the run's folder to the line that says what to do with the model; or ""
+
+
+def described(about: Checkpoint, model) -> str:
+    """Return the line about a model: its settings, its size, its device."""
+    size = sum(math.prod(param.shape) for param in named_parameters(model).values())
+    return f"{about.shape}, {size:,} parameters, on {model.begin_state(1)[0].ctx}"
