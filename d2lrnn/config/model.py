@@ -13,6 +13,15 @@ from d2lrnn.errors import D2lrnnError, UnknownCellError
 
 KINDS = ("scratch", "fast", "gluon")
 
+# What the output layer reads.  "tokens" is for language models; the next three give one answer to a whole sequence.
+HEADS = (
+    "tokens",  # the outputs at each step: logits of the next token
+    "state",  # the last layer's hidden state after the last step
+    "output",  # the last layer's output at the last step that is no padding
+    "mean",  # the mean of the last layer's outputs over the steps that are no padding
+    "steps",  # the outputs at each step: numbers, such as the next values of a series
+)
+
 
 def _share() -> Any:
     return setting(0.0, None, below=1)
@@ -92,6 +101,8 @@ class ModelConfig:
     )
     num_outputs: int | None = setting(None, "size of the output layer, none: the vocabulary's", kind=int)
     num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens", kind=int)
+    input_size: int | None = setting(None, None, kind=int)  # numbers of a step; None: ids of a vocabulary
+    head: str = setting("tokens", None, HEADS)  # what the output layer reads
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dropout", Dropout.of(self.dropout))
@@ -101,6 +112,7 @@ class ModelConfig:
         if self.kind != "gluon" and (self.embed_size or self.tie_weights or dropout != Dropout()):
             raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
         self._check_embedding(0.0 if dropout.inputs == dropout.hidden else dropout.inputs, dropout.words)
+        self._check_head()
         width = self.num_projections or self.num_hiddens
         if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
             name = "num_projections" if self.num_projections else "num_hiddens"
@@ -113,9 +125,22 @@ class ModelConfig:
         """Return what the model is in a few words, without its other settings."""
         return f"{self.kind} {self.cell}, {self.num_layers} x {self.num_hiddens} hidden units"
 
+    def _check_head(self) -> None:
+        """Refuse settings that contradict what the model reads or answers."""
+        if self.head == "tokens" and self.input_size:
+            raise D2lrnnError("input_size is for numbers, and a language model reads ids: use another head")
+        if self.head == "tokens":
+            return
+        if not self.num_outputs:
+            raise D2lrnnError(f"num_outputs is none: a model with the head {self.head!r} needs the number of outputs")
+        if self.kind == "fast":
+            raise D2lrnnError("kind 'fast' has language models alone: use kind 'scratch' or 'gluon'")
+        if self.input_size and (self.embed_size or self.dropout.words):
+            raise D2lrnnError("an embedding is of ids, and input_size says that the model reads numbers: leave one out")
+
     def _check_embedding(self, inputs: float | None, words: float) -> None:
         """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""
-        if not self.embed_size and (inputs or words):
+        if not self.embed_size and not self.input_size and (inputs or words):
             raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_whole, shown
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.device import ContextLike, as_ctx
@@ -175,13 +175,52 @@ def check_batch(X, vocab_size: int, state: Sequence = ()) -> None:
         raise D2lrnnError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X, dtype='int32')")
     if X.ndim != 2 or X.size == 0:
         raise D2lrnnError(f"X has shape {X.shape}: expected (batch_size, num_steps), neither of them 0")
+    _check_rows(X, state, "(batch_size, num_steps)")
+    check_ids(X, vocab_size, "X")
+
+
+def _check_rows(X, state: Sequence, axes: str) -> None:
     for array in state:
         if array.shape[-2] != X.shape[0]:
             raise D2lrnnError(
-                f"X has shape {X.shape}, which is (batch_size, num_steps), but the state is for a batch of "
+                f"X has shape {X.shape}, which is {axes}, but the state is for a batch of "
                 f"{array.shape[-2]}: are the axes of X swapped, or was the state made for another batch?"
             )
-    check_ids(X, vocab_size, "X")
+
+
+def check_inputs(vocab_size: int | None, input_size: int | None) -> int:
+    """Return the width of a model's inputs as vectors: one of the two sizes, where the other is None.
+
+    Raises:
+        D2lrnnError: if both or none are given, or the one is no size.
+    """
+    if (vocab_size is None) == (input_size is None):
+        raise D2lrnnError(
+            f"vocab_size is {shown(vocab_size)} and input_size {shown(input_size)}: expected one of them, vocab_size "
+            "for ids or input_size for numbers"
+        )
+    return check_whole("input_size", input_size) if vocab_size is None else check_whole("vocab_size", vocab_size)
+
+
+def check_inputs_of(X, vocab_size: int | None, input_size: int | None, state: Sequence = ()) -> None:
+    """Check a batch of ids as :func:`check_batch` does, or a batch of numbers (batch_size, num_steps, input_size).
+
+    Raises:
+        D2lrnnError: as :func:`check_batch`; for numbers of another shape, and for whole numbers, whose gradients MXNet
+            would round.
+    """
+    if input_size is None:
+        return check_batch(X, vocab_size or 0, state)
+    if not isinstance(X, mx.nd.NDArray):
+        raise D2lrnnError(f"X is a {type(X).__name__}: expected an MXNet array, mxnet.np.array(X)")
+    if X.ndim != 3 or X.size == 0 or X.shape[2] != input_size:
+        raise D2lrnnError(
+            f"X has shape {X.shape}: expected (batch_size, num_steps, input_size), the last {input_size}, none of them "
+            "0"
+        )
+    if X.dtype not in (numpy.float32, numpy.float64):
+        raise D2lrnnError(f"X has type {numpy.dtype(X.dtype).name}: expected float32, X.astype('float32')")
+    _check_rows(X, state, "(batch_size, num_steps, input_size)")
 
 
 def checked_corpus(corpus_indices, **sizes: int) -> numpy.ndarray:

@@ -7,6 +7,7 @@ from d2lrnn.models.gluon import Encoder as Encoder
 from d2lrnn.models.gluon import FusedLayerError as FusedLayerError
 from d2lrnn.models.gluon import RecurrentStack as RecurrentStack
 from d2lrnn.models.gluon import RNNModel as RNNModel
+from d2lrnn.models.gluon import SequenceModel as SequenceModel
 from d2lrnn.models.gluon import StepGraphs as StepGraphs
 from d2lrnn.models.gluon import UnrolledLayer as UnrolledLayer
 from d2lrnn.models.gluon import WithHead as WithHead

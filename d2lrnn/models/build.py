@@ -6,16 +6,19 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.data.batches import check_inputs
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.compiled import FastRNNModel
+from d2lrnn.models.gluon.heads import SequenceModel
 from d2lrnn.models.gluon.layers import RecurrentStack, rnn_layer
 from d2lrnn.models.gluon.model import RNNModel
 from d2lrnn.models.parameters import set_values
 from d2lrnn.models.scratch import RNNModelScratch
+from d2lrnn.models.sequence import SequenceModelScratch
 from d2lrnn.models.shapes import check_size, stack_from
 
 
-def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
+def build_model(config: ModelConfig, vocab_size: int | None, ctx: ContextLike = None):
     """Make a model with new parameters: weights N(0, 0.01²), biases 0, as in the book.
 
     Cells with ``Cell.identity`` begin with the identity as ``W_h``.  With ``init_scale``, all parameters, biases too,
@@ -23,23 +26,26 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
 
     Args:
         config: the model's settings.
-        vocab_size: the size of the vocabulary.
+        vocab_size: the size of the vocabulary; None for a model whose inputs are numbers (``input_size``).
         ctx: the device, as for :func:`d2lrnn.device.as_ctx`.
 
     Returns:
-        an :class:`RNNModelScratch`, :class:`FastRNNModel` or :class:`RNNModel`.
+        an :class:`RNNModelScratch`, :class:`FastRNNModel` or :class:`RNNModel`; with another head than that of language
+        models, a :class:`SequenceModelScratch` or :class:`SequenceModel`.
 
     Raises:
         D2lrnnError: if ``vocab_size`` is no size, or the model's parameters and gradients do not fit in memory.
         DeviceError: for a device that is not there.
     """
     check_size(config, vocab_size)
-    stack = stack_from(config)
+    stack, inputs = stack_from(config), check_inputs(vocab_size, config.input_size)
     model: Any
     if config.kind == "fast":
-        model = FastRNNModel(vocab_size, config.num_hiddens, ctx, stack)
+        model = FastRNNModel(inputs, config.num_hiddens, ctx, stack)
+    elif config.kind == "scratch" and config.head != "tokens":
+        model = SequenceModelScratch(stack, config.num_hiddens, config.head, vocab_size, config.input_size, ctx)
     elif config.kind == "scratch":
-        model = RNNModelScratch(vocab_size, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
+        model = RNNModelScratch(inputs, config.num_hiddens, ctx, stack.get_params, stack.init_state, stack)
     else:
         model = _build_gluon_model(config, vocab_size, ctx)
     if config.init_scale is not None:
@@ -48,8 +54,9 @@ def build_model(config: ModelConfig, vocab_size: int, ctx: ContextLike = None):
     return model
 
 
-def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -> RNNModel:
-    input_size = config.embed_size or vocab_size
+def _build_gluon_model(config: ModelConfig, vocab_size: int | None, ctx: ContextLike) -> RNNModel | SequenceModel:
+    inputs = check_inputs(vocab_size, config.input_size)
+    input_size = config.embed_size or inputs
     if config.num_layers == 1:
         layer = rnn_layer(config.cell, config.num_hiddens, input_size, config.bidirectional, config.num_projections)
     else:
@@ -62,6 +69,11 @@ def _build_gluon_model(config: ModelConfig, vocab_size: int, ctx: ContextLike) -
             input_size,
             config.num_projections,
         )
-    model = RNNModel(layer, vocab_size, config.embed_size, config.dropout, config.num_outputs, config.tie_weights)
+    model: RNNModel | SequenceModel
+    if config.head == "tokens":
+        model = RNNModel(layer, inputs, config.embed_size, config.dropout, config.num_outputs, config.tie_weights)
+    else:
+        ids = (vocab_size, config.embed_size, config.dropout)
+        model = SequenceModel(layer, config.num_outputs or 0, config.head, *ids, config.input_size)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
     return model

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from d2lrnn.cells.registry import CELLS
-from d2lrnn.checks import check_parameters, check_whole
+from d2lrnn.checks import check_parameters
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.data.batches import check_inputs
 from d2lrnn.models.gluon.facts import gluon_cell
 from d2lrnn.models.gluon.layers import layer_shapes
 from d2lrnn.models.stack import Stack
@@ -16,49 +17,48 @@ def stack_from(config: ModelConfig) -> Stack:
     return Stack(cell, config.num_layers, config.bidirectional, config.num_outputs, config.num_projections)
 
 
-def parameter_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(config: ModelConfig, vocab_size: int | None) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the parameters of ``build_model(config, vocab_size)``, without making the model.
 
     Args:
         config: the model's settings.
-        vocab_size: the size of the vocabulary.
+        vocab_size: the size of the vocabulary; None for a model whose inputs are numbers.
 
     Returns:
         shapes by the names of :func:`d2lrnn.models.parameters.named_parameters`, in the order of the model's
         parameters; all parameters are float32.
     """
-    stack = stack_from(config)
+    stack, inputs = stack_from(config), check_inputs(vocab_size, config.input_size)
     if config.kind != "gluon":
-        return dict(zip(stack.param_names, stack.param_shapes(vocab_size, config.num_hiddens)))
-    return _gluon_shapes(config, vocab_size, stack.layers.width(config.num_hiddens))
+        return dict(zip(stack.param_names, stack.param_shapes(inputs, config.num_hiddens)))
+    return _gluon_shapes(config, inputs, stack.layers.width(config.num_hiddens))
 
 
-def check_size(config: ModelConfig, vocab_size: int) -> None:
+def check_size(config: ModelConfig, vocab_size: int | None) -> None:
     """Check that a model can be made: that its parameters can be counted and fit in memory with their gradients.
 
     MXNet counts the numbers of an array in 32 bits, and a fused layer's array holds all parameters of the layer.
 
     Args:
         config: the model's settings.
-        vocab_size: the size of the vocabulary.
+        vocab_size: the size of the vocabulary; None for a model whose inputs are numbers.
 
     Raises:
         D2lrnnError: with the number of parameters, if they are too many, or if ``vocab_size`` is no size.
     """
-    check_whole("vocab_size", vocab_size)
     check_parameters(parameter_shapes(config, vocab_size).values())
 
 
-def _gluon_shapes(config: ModelConfig, vocab_size: int, width: int) -> dict[str, tuple[int, ...]]:
+def _gluon_shapes(config: ModelConfig, inputs: int, width: int) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the parameters of a model on Gluon, whose recurrent layers have outputs of a width."""
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, config.embed_size or 0)}
-    num_inputs = config.embed_size or vocab_size
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (inputs, config.embed_size or 0)}
+    num_inputs = config.embed_size or inputs
     for layer in range(config.num_layers):
         prefix = f"rnn.layers.{layer}." if config.num_layers > 1 else "rnn."
         sizes = (config.num_hiddens, num_inputs, config.bidirectional, config.num_projections)
         shapes |= {prefix + name: shape for name, shape in layer_shapes(config.cell, *sizes).items()}
         num_inputs = width
-    num_outputs = config.num_outputs or vocab_size
+    num_outputs = config.num_outputs or inputs
     shapes |= {"dense.weight": (num_outputs, width), "dense.bias": (num_outputs,)}
     absent = {"embedding.weight": not config.embed_size, "dense.weight": config.tie_weights}
     return {name: shape for name, shape in shapes.items() if not absent.get(name)}

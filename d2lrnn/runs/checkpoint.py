@@ -114,12 +114,12 @@ class Checkpoint:
         return f"{self.path}: " if self.path else ""
 
     def build_model(self, ctx: ContextLike = None):
-        """Make the language model that the checkpoint describes, and give it the checkpoint's parameters.
+        """Make the model that the checkpoint describes, and give it the checkpoint's parameters.
 
         Raises:
-            CheckpointError: if the parameters do not fit this model, or the checkpoint describes no language model.
+            CheckpointError: if the parameters do not fit this model, or the checkpoint describes no model.
         """
-        return self.fill(build_model(self.shape, len(self.vocab), ctx))
+        return self.fill(build_model(self.shape, None if self.shape.input_size else len(self.vocab), ctx))
 
     def fill(self, model):
         """Give a model the checkpoint's parameters, and return it.

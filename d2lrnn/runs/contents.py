@@ -141,13 +141,15 @@ def check_parameters(found: Mapping[str, Kind], config: ModelConfig | None, voca
     Args:
         found: what the file has.
         config: the model's settings; None: no settings describe it, and it may have any parameters.
-        vocab_size: the size of its vocabulary; None: it has none, and is no language model.
+        vocab_size: the size of its vocabulary; None: it has none, and reads numbers or is described by no settings.
 
     Raises:
         D2lrnnError: with the names of the parameters that do not fit.
     """
-    if config is None or vocab_size is None:
+    if config is None or (vocab_size is None and config.input_size is None):
         return
+    if config.input_size is not None:
+        vocab_size = None
     if config.num_layers > len(found):  # before so many names are made up
         raise D2lrnnError(f"there are {len(found)} parameters: expected those of {config.num_layers:,} layers")
     expected = {name: Kind(shape, _FLOAT32) for name, shape in parameter_shapes(config, vocab_size).items()}

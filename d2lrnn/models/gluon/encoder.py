@@ -1,9 +1,8 @@
-"""From ids to the outputs of recurrent layers: the first part of every model on Gluon, whatever its head."""
+"""From ids or numbers to the outputs of recurrent layers: the first part of every model on Gluon, whatever its head."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy
 
@@ -11,7 +10,7 @@ from d2lrnn._mxnet.threads import GRAPH_LOCK
 from d2lrnn._runtime import mx
 from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
-from d2lrnn.data.batches import check_batch
+from d2lrnn.data.batches import check_inputs, check_inputs_of
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
@@ -25,7 +24,7 @@ nn = mx.gluon.nn
 
 
 class Encoder(WatchfulGraphs):
-    """Turns ids into the outputs of recurrent layers, at each time step.
+    """Turns ids, or numbers, into the outputs of recurrent layers, at each time step.
 
     The block is hybridised when it is made.  Dropout acts on what enters and leaves the recurrent layers, never from
     one time step to the next (Zaremba et al. 2014, arXiv 1409.2329).  A :class:`Dropout` can also lock its masks over
@@ -34,10 +33,12 @@ class Encoder(WatchfulGraphs):
     Args:
         rnn_layer: a layer of ``gluon.rnn``, an :class:`UnrolledLayer`, or a :class:`RecurrentStack`, which has its own
             dropout between layers.
-        vocab_size: the size of the vocabulary.
+        vocab_size: the size of the vocabulary; None: the inputs are no ids but numbers.
         embed_size: the width of a learnt embedding of the ids; None feeds them as one-hot vectors, as the book does.
         dropout: the share of the embedding and of the last layer's outputs that is dropped in training; or a
             :class:`Dropout`, whose ``hidden`` does not count here.
+        input_size: how many numbers each step has, where the inputs are numbers; one of ``vocab_size`` and
+            ``input_size`` is None.
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
@@ -48,18 +49,23 @@ class Encoder(WatchfulGraphs):
     COUNTED = 3
 
     def __init__(
-        self, rnn_layer, vocab_size: int, embed_size: int | None = None, dropout: float | Dropout = 0.0
+        self,
+        rnn_layer,
+        vocab_size: int | None,
+        embed_size: int | None = None,
+        dropout: float | Dropout = 0.0,
+        input_size: int | None = None,
     ) -> None:
         super().__init__()
-        check_whole("vocab_size", vocab_size)
+        inputs = check_inputs(vocab_size, input_size)
         if embed_size is not None:
             check_whole("embed_size", embed_size, 0)
-            check_parameters([(vocab_size, embed_size)])
-        self.vocab_size, self.dropout = vocab_size, Dropout.of(dropout)
+            check_parameters([(inputs, embed_size)])
+        self.vocab_size, self.input_size, self.dropout = vocab_size, input_size, Dropout.of(dropout)
         if not embed_size and self.dropout.words:
             raise D2lrnnError("dropout of words is of the embedding: set embed_size")
         with self.name_scope():
-            self.embedding = nn.Embedding(vocab_size, embed_size) if embed_size else None
+            self.embedding = nn.Embedding(inputs, embed_size) if embed_size else None
             self.rnn = rnn_layer
         self._packed: dict = {}  # by fused layer: its parameters in one array
         for layer in self.layers:
@@ -67,7 +73,7 @@ class Encoder(WatchfulGraphs):
                 self._packed[layer] = Packed(layer, self.dropout.weights)
             else:
                 layer.weight_dropout = self.dropout.weights or layer.weight_dropout
-        set_input_size(self.layers[0], embed_size or vocab_size)
+        set_input_size(self.layers[0], embed_size or inputs)
         check_parameters(param.shape for param in self.collect_params().values())
         self.hybridize(static_alloc=True, static_shape=True)  # the graph keeps its memory between steps
 
@@ -110,16 +116,16 @@ class Encoder(WatchfulGraphs):
         In the graph of another block, which has to be derived from :class:`StepGraphs`, all arguments are symbols.
 
         Args:
-            X: ids of shape (batch_size, num_steps).
+            X: ids of shape (batch_size, num_steps), or numbers of shape (batch_size, num_steps, input_size).
             state: of :meth:`begin_state`, or as the last call returned it.
-            counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.  Padding changes no
-                output, no state and no gradient, whatever ids stand there.
+            counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding changes
+                no output, no state and no gradient, whatever stands there.
 
         Returns:
             outputs of shape (num_steps, batch_size, width), after dropout, 0 at padding; and the new state.
 
         Raises:
-            D2lrnnError: as for :func:`d2lrnn.data.batches.check_batch`; if ``counted`` has another shape than X.
+            D2lrnnError: as for :func:`d2lrnn.data.batches.check_inputs_of`; if ``counted`` has another shape than X.
         """
         if not isinstance(X, mx.nd.NDArray):
             outputs, state = super().__call__(X, list(state), None, counted)
@@ -132,8 +138,8 @@ class Encoder(WatchfulGraphs):
 
     def check(self, X, state: tuple, counted):
         """Refuse a batch with the errors of :meth:`__call__`; return ``counted`` in the state's precision, or None."""
-        check_batch(X, self.vocab_size, state)
-        return check_counted(counted, X.shape, state[0].dtype)
+        check_inputs_of(X, self.vocab_size, self.input_size, state)
+        return check_counted(counted, X.shape[:2], state[0].dtype)
 
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
@@ -157,14 +163,13 @@ class Encoder(WatchfulGraphs):
 
         Args:
             F: MXNet's module for arrays or for symbols.
-            X: ids (batch_size, num_steps).
+            X: ids (batch_size, num_steps), or numbers (batch_size, num_steps, input_size).
             state: before the first step.
             params: the packed parameters of each fused layer, as :meth:`call_graph` passes them.  None, in a graph: the
                 layers' own parameters, which the graph then puts together at each call.
             counted: as for :meth:`__call__`.
         """
-        ids = F.np.transpose(X)  # (num_steps, batch_size)
-        inputs = self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids)
+        inputs = self._numbers(F, X) if self.input_size else self._of_ids(F, F.np.transpose(X))
         layers = self._functions(F, params, counted)
         if isinstance(self.rnn, RecurrentStack):
             outputs, state = self.rnn.run(F, inputs, state, layers)
@@ -179,6 +184,14 @@ class Encoder(WatchfulGraphs):
         arrays = params or [None] * len(self._packed)
         fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), arrays)}
         return [fused.get(layer, layer) for layer in self.layers]
+
+    def _numbers(self, F, X):
+        """Return numbers as (num_steps, batch_size, input_size), after dropout."""
+        return drop(F, F.np.transpose(X, axes=(1, 0, 2)), self.dropout.inputs, self.dropout.locked)
+
+    def _of_ids(self, F, ids):
+        """Return ids (num_steps, batch_size) as vectors."""
+        return self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids)
 
     def _one_hot(self, F, ids):
         """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size) in the precision of the parameters."""
@@ -195,86 +208,3 @@ class Encoder(WatchfulGraphs):
             kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
             inputs = inputs * F.npx.embedding(ids, kept, input_dim=self.vocab_size, output_dim=1)
         return drop(F, inputs, self.dropout.inputs, self.dropout.locked)
-
-
-class WithHead(WatchfulGraphs):
-    """Base of models that are an :class:`Encoder` and a head, compiled together as one graph.
-
-    A derived class makes its head in ``__init__``.  Its ``hybrid_forward(F, X, state, params, counted)`` computes the
-    head from ``self.encoder.encode(F, X, state, params, counted)``.  Its ``__call__`` calls :meth:`run`.
-
-    Args:
-        encoder: from ids to outputs.
-
-    Attributes:
-        encoder: as above.
-    """
-
-    TIME_AXIS = Encoder.TIME_AXIS
-    COUNTED = Encoder.COUNTED
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    @property
-    def vocab_size(self) -> int:
-        """The size of the vocabulary."""
-        return self.encoder.vocab_size
-
-    @property
-    def embedding(self):
-        """The embedding of the ids, or None."""
-        return self.encoder.embedding
-
-    @property
-    def rnn(self):
-        """The layer or the :class:`RecurrentStack` that the encoder was made of."""
-        return self.encoder.rnn
-
-    @property
-    def layers(self) -> list:
-        """The layers, the first one first."""
-        return self.encoder.layers
-
-    @property
-    def dropout(self) -> Dropout:
-        """What the encoder drops in training; ``hidden``, between layers, does not count here."""
-        return self.encoder.dropout
-
-    @property
-    def num_hiddens(self) -> int:
-        """Hidden units of each direction of the first layer."""
-        return self.encoder.num_hiddens
-
-    @property
-    def bidirectional(self) -> bool:
-        """Whether outputs depend on later inputs."""
-        return self.encoder.bidirectional
-
-    @property
-    def unrolls(self) -> bool:
-        """Whether some layer is unrolled, so that a graph serves only one number of steps."""
-        return self.encoder.unrolls
-
-    def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
-        """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
-        return self.encoder.begin_state(batch_size, ctx)
-
-    @takes_nd
-    def run(self, X, state: tuple, counted=None):
-        """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
-        counted = self.encoder.check(X, state, counted)
-        with GRAPH_LOCK:
-            self.look_for_new_memory()
-            return self.encoder.call_graph(super().__call__, X, state, counted)
-
-    def repack(self) -> None:
-        """Put the parameters of each fused layer together."""
-        self.encoder.look_for_new_memory()
-
-    def _collect_params_with_prefix(self, prefix: str = "") -> dict[str, Any]:
-        """Return the parameters by Gluon's names without ``encoder.``; files of parameters rely on these names."""
-        begin = f"{prefix}." if prefix else ""
-        found = super()._collect_params_with_prefix(prefix).items()
-        return {begin + name[len(begin) :].removeprefix("encoder."): param for name, param in found}

@@ -7,8 +7,9 @@ from d2lrnn.cells.compiled import dot
 from d2lrnn.checks import check_parameters, check_whole
 from d2lrnn.config.model import Dropout
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.encoder import Encoder, WithHead
+from d2lrnn.models.gluon.encoder import Encoder
 from d2lrnn.models.gluon.facts import is_frozen, value_of
+from d2lrnn.models.gluon.heads import WithHead
 
 nn = mx.gluon.nn
 
