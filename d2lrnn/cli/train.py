@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from d2lrnn.cli.from_arguments import given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
-from d2lrnn.cli.tasks import language_model
 from d2lrnn.cli.tasks.prepared import Prepared
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
@@ -58,12 +59,18 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     if present and not args.overwrite:
         go_on = f"go on with it ({_resume(folder)}), " if LAST in present else ""
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
-    prepared = language_model.begin(args, CONFIGS[name])  # before the folder is touched: something may not fit
+    # Before the folder is touched: something may not fit.
+    prepared = _task(CONFIGS[name].task).begin(args, CONFIGS[name])
     training = Training(prepared.task.model, prepared.task.config, prepared.task.objective, pace.segment)
     run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
         print("\n".join(prepared.lines))
         return _carry_out(args, run, training, prepared)
+
+
+def _task(name: str) -> Any:
+    """Return the file of :mod:`d2lrnn.cli.tasks` that prepares a task, with its functions ``begin`` and ``go_on``."""
+    return importlib.import_module(f"d2lrnn.cli.tasks.{name}")
 
 
 def _go_on(args: argparse.Namespace, pace: Pace) -> int:
@@ -80,7 +87,7 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
     folder = args.resume if args.resume.is_dir() else args.resume.parent
     if checkpoint.training is None:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
-    prepared = language_model.go_on(args, checkpoint)
+    prepared = _task(checkpoint.task).go_on(args, checkpoint)
     task = prepared.task
     training = Training(task.model, task.config, task.objective, pace.segment)
     try:

@@ -8,10 +8,14 @@ from typing import Any
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
 
+LANGUAGE_MODEL = "language_model"  # what a run is about, if nothing else is said
+# What a run can be about; each is a file in training/ and in cli/tasks/.
+TASKS = (LANGUAGE_MODEL, "classification", "forecasting")
+
 
 @dataclass(frozen=True)
 class NamedConfig:
-    """A model, its training, and the corpus that they are meant for."""
+    """A model, its training, and the corpus, or other data, that they are meant for."""
 
     corpus: str
     model: ModelConfig
@@ -19,6 +23,7 @@ class NamedConfig:
     summary: str
     max_tokens: int | None = None  # tokens to keep of the corpus; None: load_corpus decides
     held_out: float = 0.0  # share of a corpus without splits that is held out for test, as much for validation
+    task: str = LANGUAGE_MODEL  # one of TASKS
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:

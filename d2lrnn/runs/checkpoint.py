@@ -41,6 +41,7 @@ from typing import IO, Any
 import numpy
 
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.presets import LANGUAGE_MODEL
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab
@@ -83,6 +84,8 @@ class Checkpoint:
     training: Snapshot | None = None  # where the training stands; None: the file holds no position to go on from
     reached: dict[str, Any] = field(default_factory=dict)  # of the best model: its epoch, its measure in validation
     path: Path | None = field(default=None, compare=False)  # the file that the checkpoint was read from
+    task: str = LANGUAGE_MODEL  # what the run is about, one of config.presets.TASKS
+    data: dict[str, Any] = field(default_factory=dict)  # what the task knows of its data, such as the scale of a series
 
     @property
     def vocab(self) -> Vocab:
@@ -173,6 +176,8 @@ def save_checkpoint(path: PathLike, checkpoint: Checkpoint) -> Path:
         "origin": checkpoint.origin,
         "training": None if training is None else training.facts(),
         "reached": checkpoint.reached,
+        "task": checkpoint.task,
+        "data": checkpoint.data,
         "vocabularies": {
             name: {"level": vocab.level, "tokens": list(vocab.idx_to_token)}
             for name, vocab in checkpoint.vocabularies.items()
@@ -271,7 +276,10 @@ def _read(file: IO[bytes], version: int, members: dict[str, Member], path: Path)
     )
     training = None if meta["training"] is None else Snapshot.from_facts(meta["training"], memory_arrays)
     reached, origin = meta.get("reached", {}), meta["origin"]
-    return Checkpoint(model_config, vocabularies, train_config, meta["corpus"], arrays, origin, training, reached, path)
+    task, data = meta.get("task", LANGUAGE_MODEL), meta.get("data", {})
+    return Checkpoint(
+        model_config, vocabularies, train_config, meta["corpus"], arrays, origin, training, reached, path, task, data
+    )
 
 
 def _named(members: dict[str, Member], prefix: str) -> dict[str, Member]:

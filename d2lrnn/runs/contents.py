@@ -89,13 +89,17 @@ COMMON = {  # to both formats
 }
 REACHED = {"reached": record({}, {"epoch": whole()}, others=measure)}
 
+# What a task knows of its data.  A task whose runs hold such data adds its table here.
+DATA = {"language_model": record({}), "classification": record({}), "forecasting": record({})}
+TASK = {"task": one_of(DATA), "data": anything}
+
 META = record(
     {
         **COMMON,
         "vocabularies": record({}, others=VOCABULARY),
         "training": or_none(record({"history": HISTORY, "position": POSITION, **STEPS})),
     },
-    REACHED,
+    {**REACHED, **TASK},
 )
 
 
@@ -106,6 +110,10 @@ def check_meta(meta: Any) -> None:
         MismatchError: for the first value that is not what it should be, with the way to it.
     """
     META(meta)
+    try:
+        DATA[meta.get("task", "language_model")](meta.get("data", {}))
+    except MismatchError as error:
+        raise error.inside("data") from None
     if meta["training"] is not None:
         _check_training(meta["training"])
 
