@@ -14,8 +14,9 @@ from pictures import assert_drawn, pixels
 from tiny import ctrl_c, infinite_gradient, no_number
 
 from d2lrnn._runtime import mx
-from d2lrnn.cli import from_arguments, options, train
+from d2lrnn.cli import from_arguments, options
 from d2lrnn.cli import main as cli
+from d2lrnn.cli.tasks import language_model
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import CONFIGS
@@ -378,7 +379,7 @@ def test_every_setting_of_a_configuration_has_an_option_and_each_option_its_sett
     texts = {bool: "yes", int: "3", float: "0.125"}
     about = {field.name: field.metadata for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)}
     about |= {name: field.metadata for name, field in options.FLAT.items()}
-    settings = {**ModelConfig().flat, **TrainConfig().flat}.keys() - {"prefixes", "verbose"}
+    settings = {**ModelConfig().flat, **TrainConfig().flat}.keys() - {"prefixes", "verbose", "input_size", "head"}
     assert {"dropout", "locked_dropout", "use_random_iter", "num_lines"} <= settings and "batches" not in settings
     for name in settings:
         kind = about[name]["kind"]
@@ -525,5 +526,5 @@ def test_the_options_have_the_defaults_of_the_configurations():
 def test_a_named_configuration_knows_what_to_load(arguments, expected):
     args = cli.make_parser().parse_args(["train", "--config", "songs", *arguments])
     training = from_arguments.changed(TrainConfig(), args)
-    found = train._corpus_options(args, CONFIGS["songs"], training)
+    found = language_model.corpus_options(args, CONFIGS["songs"], training)
     assert found == {"level": None, "lines": False, **expected}

@@ -33,7 +33,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     given = named.corpus if args.corpus is None else args.corpus
     model_config = changed(named.model, _given_model(args, named.model))
     config = changed_training(named.training, args)
-    options = _corpus_options(args, named, config)
+    options = corpus_options(args, named, config)
     corpus = load_corpus(given, args.data_dir, **options)
     config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
     set_seed(config.seed)
@@ -78,7 +78,7 @@ def _about_corpus(corpus: Corpus) -> list[str]:
     return [*caution, size]
 
 
-def _corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
+def corpus_options(args: argparse.Namespace, named: NamedConfig, training: TrainConfig) -> dict[str, Any]:
     """Return the arguments of :func:`load_corpus`, except the corpus and its folder."""
     options = {"max_tokens": args.max_tokens, "level": args.level, "held_out": args.held_out}
     if options["max_tokens"] is None and args.corpus in (None, named.corpus):
