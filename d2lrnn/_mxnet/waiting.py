@@ -10,9 +10,9 @@ the end of that thread makes them spin again.
 
 Milliseconds of a training step, or of a text of 200 characters, with two threads on two cores of an Intel Xeon
 (Sapphire Rapids, 2026-11-27), idle and beside one other program that computes; medians of interleaved turns.
-*default* is what this file does.  The first three columns: ``benchmarks/waiting.py --rounds 7 --seconds 0.5 --settings default
-OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1`` (5 rounds for PTB and scratch); the last two, from another run of 3 rounds
-(with ``--seconds 0.6``), show that no fixed length of spinning serves both cases.
+*default* is what this file does.  The first three columns: ``benchmarks/waiting.py --rounds 7 --seconds 0.5
+--settings default OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1`` (5 rounds for PTB and scratch); the last two, from
+another run of 3 rounds (with ``--seconds 0.6``), show that no fixed length of spinning serves both cases.
 
 ================== ============ ============ ============ ============== ================
 job                default      passive      one thread   GOMP_SPINCOUNT GOMP_SPINCOUNT
