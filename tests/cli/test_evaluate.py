@@ -12,12 +12,12 @@ from tiny import SONG, save_model, write_fox
 from d2lrnn import Dropout, ModelConfig, TrainConfig, Vocab, build_model, load_corpus
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
-from d2lrnn.cli import train
 from d2lrnn.data import LINE_END
 from d2lrnn.evaluation import frame_of_lines, log_probs_of_lines, texts
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
 from d2lrnn.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.origin import origin_of
+from d2lrnn.training import language_model
 
 POEMS = "甲乙丙\n\n丁甲 \n乙\n丙丁乙甲\n" * 6
 WORDS = "the cat sat\non the mat\n\nthe mat sat\n" * 6
@@ -271,7 +271,8 @@ def test_the_frame_of_a_line():
 def test_a_test_at_the_end_of_a_training_that_is_no_number_is_an_error(tmp_path, monkeypatch, complaint, capsys):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "my.txt", SONG)
-    monkeypatch.setattr(train, "perplexity_on", lambda *_: math.nan)
+    monkeypatch.setattr(language_model.LanguageModelling, "validation", lambda *_: 5.0)
+    monkeypatch.setattr(language_model, "perplexity_on", lambda *_: math.nan)
     small = "--num-hiddens 4 --batch-size 2 --num-steps 5 --pred-len 2 --num-epochs 1 --held-out 0.1".split()
     err = complaint("train", "--corpus", "my.txt", "--out", "r", *small)
     assert "the perplexity is nan, so the model's weights are no numbers or far too large" in err

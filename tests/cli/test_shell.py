@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from d2lrnn.cli import main as cli
-from d2lrnn.cli import train
 from d2lrnn.cli.options import PathText, as_text
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.cli.shell import argument, command, joined, option
+from d2lrnn.cli.tasks import language_model
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import user_path
 from d2lrnn.runs.log import LOG, read_log
@@ -155,7 +155,7 @@ def test_the_next_command_can_be_pasted(tmp_path, capsys, monkeypatch):
 
 
 def test_without_a_prefix_no_command_is_printed(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train, "prefixes_from", lambda args, corpus: ())
+    monkeypatch.setattr(language_model, "prefixes_from", lambda args, corpus: ())
     (tmp_path / "my.txt").write_text("one two three four. " * 20)
     assert cli.main(["train", "--corpus", str(tmp_path / "my.txt"), *SMALL, "--out", str(tmp_path / "run")]) == 0
     assert "let it write" not in capsys.readouterr().out

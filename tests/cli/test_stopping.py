@@ -149,10 +149,9 @@ def test_a_signal_that_is_ignored_stays_ignored(here):
 
 
 def test_before_the_first_step_there_is_nothing_to_keep(here, monkeypatch):
-    train_and_predict = train_command.train_and_predict
-    monkeypatch.setattr(
-        train_command, "train_and_predict", lambda *a: sending(signal.SIGTERM)(a) and train_and_predict(*a)
-    )
+    task = language_model.LanguageModelling
+    train = task.train
+    monkeypatch.setattr(task, "train", lambda *a: sending(signal.SIGTERM)(a) and train(*a))
     status, out, err = here.begin()
     assert (status, err) == (143, "")
     assert out.endswith("no position is kept: the run was stopped before there was anything to keep\n")
