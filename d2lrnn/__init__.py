@@ -65,6 +65,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import CorpusError as CorpusError
     from d2lrnn.data import CorpusNotFoundError as CorpusNotFoundError
     from d2lrnn.data import CorpusTooShortError as CorpusTooShortError
+    from d2lrnn.data import Images as Images
+    from d2lrnn.data import Labelled as Labelled
     from d2lrnn.data import UnknownTokenError as UnknownTokenError
     from d2lrnn.data import Vocab as Vocab
     from d2lrnn.data import counted_steps as counted_steps
@@ -78,8 +80,10 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import load_data_lyrics_sample as load_data_lyrics_sample
     from d2lrnn.data import load_data_ptb as load_data_ptb
     from d2lrnn.data import load_data_time_machine as load_data_time_machine
+    from d2lrnn.data import load_digits as load_digits
     from d2lrnn.data import load_ids as load_ids
     from d2lrnn.data import load_text as load_text
+    from d2lrnn.data import read_digit as read_digit
 
     # from ids to outputs
     from d2lrnn.models import Encoder as Encoder

@@ -14,8 +14,14 @@ from d2lrnn.data.datasets import load_data_lyrics_sample as load_data_lyrics_sam
 from d2lrnn.data.datasets import load_data_ptb as load_data_ptb
 from d2lrnn.data.datasets import load_data_time_machine as load_data_time_machine
 from d2lrnn.data.datasets import load_text as load_text
+from d2lrnn.data.digits import Images as Images
+from d2lrnn.data.digits import load_digits as load_digits
+from d2lrnn.data.examples import Examples as Examples
+from d2lrnn.data.examples import Labelled as Labelled
 from d2lrnn.data.ids import load_ids as load_ids
 from d2lrnn.data.ids import load_lines as load_lines
+from d2lrnn.data.images import ImageError as ImageError
+from d2lrnn.data.images import read_digit as read_digit
 from d2lrnn.data.lines import check_counted as check_counted
 from d2lrnn.data.lines import counted_steps as counted_steps
 from d2lrnn.data.lines import data_iter_lines as data_iter_lines
