@@ -119,7 +119,10 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.models import to_onehot as to_onehot
 
     # how good a model is
+    from d2lrnn.evaluation import accuracy as accuracy
     from d2lrnn.evaluation import bits_per_character as bits_per_character
+    from d2lrnn.evaluation import class_probabilities as class_probabilities
+    from d2lrnn.evaluation import confusion_matrix as confusion_matrix
     from d2lrnn.evaluation import cross_entropy as cross_entropy
     from d2lrnn.evaluation import evaluate as evaluate
     from d2lrnn.evaluation import evaluate_adaptively as evaluate_adaptively
@@ -150,10 +153,12 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.generation import usual_lengths as usual_lengths
 
     # loss, gradient, clip, update
+    from d2lrnn.training import Classification as Classification
     from d2lrnn.training import History as History
     from d2lrnn.training import NextToken as NextToken
     from d2lrnn.training import Objective as Objective
     from d2lrnn.training import Outcome as Outcome
+    from d2lrnn.training import SequenceClass as SequenceClass
     from d2lrnn.training import Training as Training
     from d2lrnn.training import TrainingDivergedError as TrainingDivergedError
     from d2lrnn.training import compare as compare

@@ -1,5 +1,8 @@
 """Loss, gradient, clipping, update: the one loop, and the training of language models."""
 
+from d2lrnn.training.classification import Classification as Classification
+from d2lrnn.training.classification import SequenceClass as SequenceClass
+from d2lrnn.training.classification import accuracy_on as accuracy_on
 from d2lrnn.training.comparison import compare as compare
 from d2lrnn.training.comparison import comparison_table as comparison_table
 from d2lrnn.training.comparison import largest_difference as largest_difference
