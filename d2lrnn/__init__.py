@@ -193,9 +193,11 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.plotting import gate_activations as gate_activations
     from d2lrnn.plotting import next_token_probabilities as next_token_probabilities
     from d2lrnn.plotting import plot_comparison as plot_comparison
+    from d2lrnn.plotting import plot_confusion as plot_confusion
     from d2lrnn.plotting import plot_embedding as plot_embedding
     from d2lrnn.plotting import plot_gates as plot_gates
     from d2lrnn.plotting import plot_history as plot_history
+    from d2lrnn.plotting import plot_misread as plot_misread
     from d2lrnn.plotting import plot_next as plot_next
 
     __all__ = [

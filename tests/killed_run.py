@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from made_digits import write_digits
 from tiny import ALWAYS, FOX_NAMED, write_fox
 
 from d2lrnn.cli import main as cli
+from d2lrnn.data import digits
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.runs.checkpoint import LAST
 from d2lrnn.runs.trained import load_run
@@ -96,16 +98,21 @@ def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: flo
 
 
 def main(out: Path, seed: int, num_kills: int, settings: list[str]) -> None:
-    """Train once without a halt and once killed again and again, both below ``out``, and print what happened."""
+    """Train once without a halt and once killed again and again, both below ``out``, and print what happened.
+
+    The corpus is "rain", unless ``settings`` name another one.
+    """
     random.seed(seed)
     numpy.random.seed(seed)
     write_fox(out / "data")
+    digits.SOURCES.update(write_digits(out / "data", 60))
     CORPORA["rain"], os.environ["D2LRNN_DATA"] = FOX_NAMED, str(out / "data")
+    settings = settings if "--corpus" in settings else ["--corpus", "rain", *settings]
     whole, killed = out / "whole", out / "killed"
     start = time.perf_counter()
-    finish(fork(["train", "--corpus", "rain", "--out", str(whole), *settings]))
+    finish(fork(["train", "--out", str(whole), *settings]))
     seconds = time.perf_counter() - start
-    begin = ["train", "--corpus", "rain", "--out", str(killed), *settings]
+    begin = ["train", "--out", str(killed), *settings]
     print(json.dumps(kill_and_resume(begin, killed, num_kills, seconds / 8)))
 
 

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: measure a trained model's perplexity on a split of its corpus, or on another text."""
+"""The command ``evaluate``: measure a language model's perplexity on a split or a text, or a classifier's accuracy."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
+from d2lrnn.config.presets import CLASSIFICATION
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.ids import Line, load_ids, load_lines
 from d2lrnn.data.texts import Readable
@@ -27,12 +28,17 @@ from d2lrnn.evaluation.adaptive import evaluate_adaptively
 from d2lrnn.evaluation.lines import frame_of_lines, log_probs_of_lines
 from d2lrnn.evaluation.losses import bits_per_character, check_finite, format_perplexity, perplexity
 from d2lrnn.paths import PathLike
+from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.classifier import ClassifierRun
 from d2lrnn.runs.origin import reload_corpus, remember_place
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.trained import TrainedRun, load_run
 from d2lrnn.training.language_model import line_end, perplexity_on
 from d2lrnn.visible import in_a_line
 
 LINES_AT_ONCE = 512  # of --each-line, measured together: lines of like lengths take less time in one batch
+
+# Fields of a request that a classifier has no use for.
+OF_TEXTS = ("text", "each_line", "corpus", "max_tokens", "num_lines", "cache", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -114,10 +120,13 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Measure and print a perplexity; return the exit status."""
+    """Measure and print a perplexity, or an accuracy; return the exit status."""
     request = EvaluationRequest.read(args)
     adaptations = request.cache, request.dynamic
-    run = TrainedRun.open(request.run, request.ctx)
+    checkpoint = load_run(request.run)
+    if checkpoint.task == CLASSIFICATION:
+        return _evaluate_classifier(request, checkpoint)
+    run = TrainedRun(request.run, checkpoint, request.ctx)
     if request.each_line:
         return _print_lines(request, run)
     num_lines = run.num_lines if request.num_lines is None else request.num_lines
@@ -139,6 +148,19 @@ def evaluate(args: argparse.Namespace) -> int:
         print(f"{bits_per_character(found, level):.3f} bits per character")
     print(f"{count / (time.perf_counter() - start):,.0f} tokens/s")
     return 0
+
+
+def _evaluate_classifier(request: EvaluationRequest, checkpoint: Checkpoint) -> int:
+    """Measure and print the accuracy of a classifier; return the exit status."""
+    from d2lrnn.cli.classes import evaluate_classes
+
+    needless = [name for name in OF_TEXTS if getattr(request, name) not in (None, False)]
+    if needless:
+        raise D2lrnnError(
+            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a classifier, which is measured on "
+            "a split of its examples: leave out what is not --split, --data-dir or --ctx"
+        )
+    return evaluate_classes(ClassifierRun(request.run, checkpoint, request.ctx), request.split, request.data_dir)
 
 
 def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:

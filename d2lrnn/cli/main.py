@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "train",
     "evaluate": "evaluate",
     "sample": "sample",
+    "classify": "classify",
     "compare": "compare_kinds",
     "plot": "plot",
     "show": "show",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from d2lrnn.cli.arguments import (
+    classify,
     compare,
     doctor,
     evaluate,
@@ -34,13 +35,14 @@ def make_parser() -> Parser:
         "  python -m d2lrnn compare --cell gru --num-epochs 20    # from scratch against Gluon\n"
         "  python -m d2lrnn train --corpus my.txt --out runs/my   # your own text\n"
         "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does\n"
+        "  python -m d2lrnn train --config digits                 # a classifier of handwritten digits\n"
         "  python -m d2lrnn export runs/lyrics --to safetensors   # for PyTorch\n"
         "  python -m d2lrnn doctor                                # what this machine can do, and what is wrong",
     )
     parser.add_argument("--version", action="version", version=f"d2lrnn {VERSION}")
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for arguments in (train, evaluate, sample, compare, plot, show, play, export, import_model, doctor):
+    for arguments in (train, evaluate, sample, classify, compare, plot, show, play, export, import_model, doctor):
         arguments.add(commands)
     for command in commands.choices.values():
         add_imports(command)

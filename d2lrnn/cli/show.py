@@ -6,16 +6,28 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn.cli.classes import PICTURES as CLASSIFIER_PICTURES
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import settings_in
 from d2lrnn.data.vocabulary import tokenize
 from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.paths import PathLike
 from d2lrnn.plotting.inspection import embedding_map, gate_activations, next_token_probabilities
 from d2lrnn.plotting.pictures import plot_embedding, plot_gates, plot_next
+from d2lrnn.runs.classifier import ClassifierRun
 from d2lrnn.runs.trained import TrainedRun
 
 NUM_PREDS = 30  # tokens that the model writes for a picture of its gates where no text is given
 
 REMEDY = "say what the model is to read, --prefix TEXT"  # the end of the error where there is no prefix
+
+# Which pictures have a use for an option.
+USES = {
+    "prefix": ("next", "gates"),
+    "layer": ("gates",),
+    "count": ("next", "gates", "embedding", "misread"),
+    "data_dir": ("confusion", "misread"),
+}
 
 
 @dataclass(frozen=True)
@@ -23,21 +35,23 @@ class PictureRequest:
     """Which picture of a trained model to draw.
 
     Raises:
-        D2lrnnError: for a prefix or a layer that this picture has no use for.
+        D2lrnnError: for an option that this picture has no use for.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
-    what: str = "next"  # next, gates or embedding: one of PICTURES
+    what: str = "next"  # one of PICTURES; of a classifier, one of CLASSIFIER_PICTURES
     prefix: str | None = None  # next, gates: what the model reads; None: as PICTURES' functions say
-    count: int | None = None  # tokens; of gates, hidden units; None: the default of the function that counts them
+    count: int | None = None  # tokens, hidden units of gates, misread images; None: the default of their function
     layer: int | None = None  # gates: of which layer, from 0; None: the first
     out: Path | None = None  # the picture's file; None: beside the checkpoint
+    data_dir: PathLike | None = None  # of a classifier: the folder to look for its examples in first
     ctx: str = "auto"  # the device
 
     def __post_init__(self) -> None:
-        for option, what in (("prefix", ("next", "gates")), ("layer", ("gates",))):
-            if getattr(self, option) is not None and self.what not in what:
-                raise D2lrnnError(f"--{option} given, but a picture of {self.what} has no use for it: leave it out")
+        for name, what in USES.items():
+            if getattr(self, name) is not None and self.what not in what:
+                option = option_of(name)
+                raise D2lrnnError(f"{option} given, but a picture of {self.what} has no use for it: leave it out")
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> PictureRequest:
@@ -62,8 +76,10 @@ class PictureRequest:
 def show(args: argparse.Namespace) -> int:
     """Draw the picture that the arguments ask for and return the exit status."""
     request = PictureRequest.read(args)
-    run = TrainedRun.open(request.run, request.ctx)
-    PICTURES[request.what](request, run)
+    if request.what in CLASSIFIER_PICTURES:
+        CLASSIFIER_PICTURES[request.what](request, ClassifierRun.open(request.run, request.ctx))
+    else:
+        PICTURES[request.what](request, TrainedRun.open(request.run, request.ctx))
     print(f"picture  {request.path}")
     return 0
 

@@ -19,6 +19,7 @@ from d2lrnn.cli.tasks.prepared import Prepared
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.data.digits import DIGIT_SETS
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.interrupts import on_first
 from d2lrnn.plotting.pictures import plot_history
@@ -52,7 +53,7 @@ def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
 
 
 def _begin(args: argparse.Namespace, pace: Pace) -> int:
-    name = args.config or "lyrics"
+    name = _config_of(args)
     folder = args.out or Path("runs") / name
     with naming(folder):
         present = [file for file in (LAST, BEST) if (folder / file).exists()]
@@ -66,6 +67,13 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     with contextlib.closing(run):
         print("\n".join(prepared.lines))
         return _carry_out(args, run, training, prepared)
+
+
+def _config_of(args: argparse.Namespace) -> str:
+    """Return the name of the configuration that a run begins with: as asked for, or one that is for these data."""
+    if args.config:
+        return args.config
+    return "digits" if args.corpus in DIGIT_SETS else "lyrics"
 
 
 def _task(name: str) -> Any:

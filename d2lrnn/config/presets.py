@@ -9,8 +9,9 @@ from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
 
 LANGUAGE_MODEL = "language_model"  # what a run is about, if nothing else is said
+CLASSIFICATION = "classification"
 # What a run can be about; each is a file in training/ and in cli/tasks/.
-TASKS = (LANGUAGE_MODEL, "classification", "forecasting")
+TASKS = (LANGUAGE_MODEL, CLASSIFICATION, "forecasting")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class NamedConfig:
     max_tokens: int | None = None  # tokens to keep of the corpus; None: load_corpus decides
     held_out: float = 0.0  # share of a corpus without splits that is held out for test, as much for validation
     task: str = LANGUAGE_MODEL  # one of TASKS
+    shift: int = 0  # pixels by which images are moved at random in training
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
@@ -166,5 +168,32 @@ CONFIGS = {
             seed=1,
         ),
         "our own: test perplexity 70.7 after 3.1 hours on two cores",
+    ),
+    "digits": NamedConfig(
+        "digits",
+        ModelConfig(
+            num_hiddens=128,
+            num_layers=2,
+            bidirectional=True,
+            dropout=Dropout(0.3, outputs=0.3, locked=True),
+            init_scale=0.1,
+            head="mean",
+            num_outputs=10,
+            input_size=28,
+        ),
+        TrainConfig(
+            num_epochs=20,
+            batch_size=50,
+            batches="random",
+            optimizer="adam",
+            lr=4e-3,
+            lr_schedule="one-cycle",
+            theta=1.0,
+            pred_period=1,
+            seed=1,
+        ),
+        "handwritten digits, row by row",
+        task=CLASSIFICATION,
+        shift=2,
     ),
 }

@@ -1,5 +1,7 @@
 """Pictures of training runs and of what models do.  Matplotlib is imported when the first one is drawn."""
 
+from d2lrnn.plotting.classes import plot_confusion as plot_confusion
+from d2lrnn.plotting.classes import plot_misread as plot_misread
 from d2lrnn.plotting.figures import COLOURS as COLOURS
 from d2lrnn.plotting.figures import GREY as GREY
 from d2lrnn.plotting.figures import draw_curves as draw_curves

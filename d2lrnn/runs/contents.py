@@ -90,7 +90,11 @@ COMMON = {  # to both formats
 REACHED = {"reached": record({}, {"epoch": whole()}, others=measure)}
 
 # What a task knows of its data.  A task whose runs hold such data adds its table here.
-DATA = {"language_model": record({}), "classification": record({}), "forecasting": record({})}
+DATA = {
+    "language_model": record({}),
+    "classification": record({}, {"shift": whole(0)}),  # pixels by which images are moved at random in training
+    "forecasting": record({}),
+}
 TASK = {"task": one_of(DATA), "data": anything}
 
 META = record(

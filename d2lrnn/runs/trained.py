@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.config.generation import Sampling
+from d2lrnn.config.presets import CLASSIFICATION, LANGUAGE_MODEL
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import naming
@@ -19,6 +20,11 @@ from d2lrnn.models.protocol import check_causal, check_vocab
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
+
+# What a user can do with a run of another task.
+OTHER_COMMANDS = {
+    CLASSIFICATION: "with a classifier go `classify`, `evaluate`, and `show --what confusion` or `--what misread`"
+}
 
 
 def name_of(run: PathLike) -> str:
@@ -69,9 +75,17 @@ class TrainedRun:
         path, checkpoint: as given.
         name: the run's, which is its folder's.
         vocab: the vocabulary of the training.
+
+    Raises:
+        RunError: if the run is of another task than a language model's.
     """
 
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
+        if checkpoint.task != LANGUAGE_MODEL:
+            raise RunError(
+                f"{checkpoint.path or path} is of the task {checkpoint.task}: expected a language model, which writes; "
+                f"{OTHER_COMMANDS.get(checkpoint.task, 'see --help')}"
+            )
         self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
         self.name, self.vocab = name_of(path), checkpoint.vocab
 

@@ -223,7 +223,7 @@ def test_the_help_tells_the_choices_and_the_defaults(capsys):
     with pytest.raises(SystemExit):
         cli.main(["show", "--help"])
     out = " ".join(capsys.readouterr().out.split())
-    assert f"--what {{{','.join(show_command.PICTURES)}}}" in out
+    assert f"--what {{{','.join([*show_command.PICTURES, *show_command.CLASSIFIER_PICTURES])}}}" in out
     functions = {
         "next": (next_token_probabilities, "count"),
         "gates": (plot_gates, "num_units"),

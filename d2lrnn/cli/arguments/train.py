@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from d2lrnn.cli.options import PathText, add_data_arguments, add_settings
+from d2lrnn.config.model import HEADS
 from d2lrnn.config.presets import CONFIGS
 
 
@@ -15,8 +16,8 @@ def add(commands) -> None:
         "train",
         help="train a model, or go on with one; writes the model, its log and its loss curve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a language model; writes DIR/model.d2lrnn, the best so far, for `sample` and `evaluate`;\n"
-        "DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
+        description="Train a language model, or a classifier of images; writes DIR/model.d2lrnn, the best so far, for\n"
+        "`sample`, `classify` and `evaluate`; DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
         epilog=f"configurations (an option changes one setting; the defaults shown above are those of lyrics):\n"
         f"{configs}\n\nwith the book's settings:\n"
         "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
@@ -35,3 +36,18 @@ def add(commands) -> None:
     add_data_arguments(train, None)
     add_settings(train, CONFIGS["lyrics"].model, given_only=True)
     add_settings(train, CONFIGS["lyrics"].training, given_only=True)
+    _add_classification(train)
+
+
+def _add_classification(train: argparse.ArgumentParser) -> None:
+    """Add the arguments of a classifier's training."""
+    group = train.add_argument_group("classifier, such as --config digits")
+    group.add_argument(
+        "--head",
+        choices=HEADS[1:4],
+        default=argparse.SUPPRESS,
+        help="what the class is read from: the last state, the last output, or the mean over time (mean)",
+    )
+    group.add_argument(
+        "--shift", type=int, metavar="N", help="in training, move images by up to N pixels up, down, left, right (2)"
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn.cli.options import option_of
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.training.task import Task
@@ -26,3 +29,19 @@ def described(about: Checkpoint, model) -> str:
     """Return the line about a model: its settings, its size, its device."""
     size = sum(math.prod(param.shape) for param in named_parameters(model).values())
     return f"{about.shape}, {size:,} parameters, on {model.begin_state(1)[0].ctx}"
+
+
+def refuse(args: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    """Refuse arguments that a task has no use for.
+
+    Args:
+        args: the arguments.
+        names: of those that must not be given.
+        why: what the error says of the task.
+
+    Raises:
+        D2lrnnError: with the options that are given.
+    """
+    given = [option_of(name) for name in names if getattr(args, name, None) is not None]
+    if given:
+        raise D2lrnnError(f"{', '.join(given)} given, but {why}: leave {'it' if len(given) == 1 else 'them'} out")

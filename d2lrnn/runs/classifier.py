@@ -1,0 +1,125 @@
+"""A trained classifier: its name, its checkpoint, its model, its classes and its data."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import Any
+
+from d2lrnn.config.presets import CLASSIFICATION
+from d2lrnn.data.digits import SIZE, load_digits
+from d2lrnn.data.examples import Labelled
+from d2lrnn.data.vocabulary import Vocab
+from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.paths import PathLike, user_path
+from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.log import RunError
+from d2lrnn.runs.trained import load_run, name_of
+
+LABELS = "labels"  # what the vocabulary of the classes' names is called
+
+
+def label_vocab(classes: tuple[str, ...]) -> Vocab:
+    """Return the vocabulary that a checkpoint keeps the names of classes in."""
+    return Vocab.from_list(classes, "word")
+
+
+def origin_of_examples(data: Labelled, given: str, data_dir: PathLike | None = None) -> dict[str, Any]:
+    """Return what a checkpoint keeps of its examples: how to find them again, and a SHA-256 to tell them from others.
+
+    Args:
+        data: as they were loaded.
+        given: their name.
+        data_dir: the folder to look in first, if one was named.
+    """
+    origin = {"given": given, "sha256": data.train.digest()}
+    return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
+
+
+class ClassifierRun:
+    """A classifier that a training left.
+
+    Args:
+        path: the run's folder, or a checkpoint file.
+        checkpoint: of the run.
+        ctx: the device for the model, as for :func:`d2lrnn.device.as_ctx`.
+
+    Attributes:
+        path, checkpoint: as given.
+        name: the run's, which is its folder's.
+
+    Raises:
+        RunError: if the run is of another task.
+    """
+
+    def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
+        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
+        self.name = name_of(path)
+        if checkpoint.task != CLASSIFICATION or LABELS not in checkpoint.vocabularies:
+            raise RunError(
+                f"{checkpoint.path or self.path} is of the task {checkpoint.task}: expected a classifier, such as "
+                "`train --config digits` makes"
+            )
+
+    @classmethod
+    def open(cls, path: PathLike, ctx: ContextLike = None) -> ClassifierRun:
+        """Open the run in a folder, or the run of a checkpoint file.
+
+        Raises:
+            RunError: also if there is no such file.
+            CheckpointError, FileError: as :func:`load_run`.
+        """
+        return cls(path, load_run(path), ctx)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model with the checkpoint's parameters, built when it is first asked for.
+
+        Raises:
+            DeviceError: if the device is not there.
+            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
+        """
+        return self.checkpoint.build_model(as_ctx(self._ctx))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, by the numbers that stand for them."""
+        return self.checkpoint.vocabularies[LABELS].idx_to_token
+
+    def check_reads_images(self) -> None:
+        """Refuse a model that reads no images.
+
+        Raises:
+            RunError: in that case.
+        """
+        if self.checkpoint.shape.input_size != SIZE:
+            raise RunError(f"{self.path} holds a model that reads no images: expected one of `train --config digits`")
+
+    def data(self, data_dir: PathLike | None = None) -> Labelled:
+        """Load the examples that the run was trained, validated and tested on.
+
+        Args:
+            data_dir: the folder to look in first; None: as in training, if that folder is still there.
+
+        Raises:
+            CorpusError: if they are missing or damaged.
+            RunError: if they are not those that the run began with.
+        """
+        return reload_examples(self.checkpoint, data_dir)
+
+
+def reload_examples(checkpoint: Checkpoint, data_dir: PathLike | None = None) -> Labelled:
+    """Load the examples of a run; arguments and errors are those of :meth:`ClassifierRun.data`."""
+    origin = checkpoint.origin
+    if "given" not in origin:
+        raise RunError("the checkpoint does not say which examples it was trained on: train again")
+    if data_dir is None and os.path.isdir(origin.get("data_dir", "")):
+        data_dir = origin["data_dir"]
+    data = load_digits(origin["given"], data_dir, checkpoint.data.get("shift", 0))
+    found = data.train.digest()
+    if found != origin["sha256"]:
+        raise RunError(
+            f"the examples of {data.name} are not those that the run began with: they have the SHA-256 {found}, "
+            f"expected {origin['sha256']}; put the old ones back, or train a new run"
+        )
+    return data
