@@ -76,7 +76,8 @@ class Checkpoint:
     """What a checkpoint file holds."""
 
     model_config: ModelConfig | None  # None: a model that no configuration describes; make it and call fill(model)
-    vocabularies: dict[str, Vocab]  # by name, such as {"text": vocab} for a language model; {} for a model without any
+    # By name: {"text": vocab} for a language model, {"labels": vocab} for a classifier of numbers, its classes' names.
+    vocabularies: dict[str, Vocab]
     train_config: TrainConfig
     corpus: str  # the name of the corpus; "": not known, as of a model that was imported
     parameters: dict[str, numpy.ndarray] = field(default_factory=dict)  # by name, as named_parameters gives them

@@ -16,6 +16,8 @@ from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.log import RunError
 from d2lrnn.runs.trained import load_run, name_of
 
+ONE_ANSWER = ("state", "output", "mean")  # heads that answer a sequence once
+
 LABELS = "labels"  # what the vocabulary of the classes' names is called
 
 
@@ -49,7 +51,7 @@ class ClassifierRun:
         name: the run's, which is its folder's.
 
     Raises:
-        RunError: if the run is of another task.
+        RunError: if the run is of another task, or its model has not one output for each class.
     """
 
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
@@ -59,6 +61,12 @@ class ClassifierRun:
             raise RunError(
                 f"{checkpoint.path or self.path} is of the task {checkpoint.task}: expected a classifier, such as "
                 "`train --config digits` makes"
+            )
+        shape = checkpoint.shape
+        if shape.head not in ONE_ANSWER or shape.num_outputs != len(self.classes):
+            raise RunError(
+                f"{checkpoint.path or self.path} has {len(self.classes)} classes, and a model with {shape.num_outputs} "
+                f"outputs and the head {shape.head!r}: expected an output for each class, read once a sequence"
             )
 
     @classmethod
@@ -105,21 +113,16 @@ class ClassifierRun:
             CorpusError: if they are missing or damaged.
             RunError: if they are not those that the run began with.
         """
-        return reload_examples(self.checkpoint, data_dir)
-
-
-def reload_examples(checkpoint: Checkpoint, data_dir: PathLike | None = None) -> Labelled:
-    """Load the examples of a run; arguments and errors are those of :meth:`ClassifierRun.data`."""
-    origin = checkpoint.origin
-    if "given" not in origin:
-        raise RunError("the checkpoint does not say which examples it was trained on: train again")
-    if data_dir is None and os.path.isdir(origin.get("data_dir", "")):
-        data_dir = origin["data_dir"]
-    data = load_digits(origin["given"], data_dir, checkpoint.data.get("shift", 0))
-    found = data.train.digest()
-    if found != origin["sha256"]:
-        raise RunError(
-            f"the examples of {data.name} are not those that the run began with: they have the SHA-256 {found}, "
-            f"expected {origin['sha256']}; put the old ones back, or train a new run"
-        )
-    return data
+        origin = self.checkpoint.origin
+        if "given" not in origin:
+            raise RunError(f"{self.path} does not say which examples it was trained on: train again")
+        if data_dir is None and os.path.isdir(origin.get("data_dir", "")):
+            data_dir = origin["data_dir"]
+        data = load_digits(origin["given"], data_dir, self.checkpoint.data.get("shift", 0))
+        found = data.train.digest()
+        if found != origin["sha256"]:
+            raise RunError(
+                f"the examples of {data.name} are not those that the run began with: they have the SHA-256 {found}, "
+                f"expected {origin['sha256']}; put the old ones back, or train a new run"
+            )
+        return data

@@ -23,7 +23,7 @@ class Objective:
 
     For example, a classifier is judged by its accuracy, and more is better::
 
-        class Classification(Objective):
+        class Class(Objective):
             measure, less_is_better, unit = "accuracy", False, "images"
 
             def loss(self, model, batch, state):

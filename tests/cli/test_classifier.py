@@ -1,5 +1,6 @@
 """A classifier on the command line: train, go on, evaluate, classify, show; what is no use to it is one line."""
 
+import dataclasses
 import re
 
 import numpy
@@ -13,8 +14,8 @@ from d2lrnn.data import digits
 from d2lrnn.evaluation.classes import class_probabilities
 from d2lrnn.evaluation.scores import confusion_matrix
 from d2lrnn.plotting.classes import plot_confusion
-from d2lrnn.runs.checkpoint import LAST
-from d2lrnn.runs.classifier import ClassifierRun
+from d2lrnn.runs.checkpoint import LAST, save_checkpoint
+from d2lrnn.runs.classifier import ClassifierRun, label_vocab
 from d2lrnn.runs.trained import load_run
 
 SMALL = "--num-hiddens 8 --num-layers 1 --batch-size 15 --lr 0.02".split()
@@ -192,3 +193,23 @@ def test_a_language_model_is_no_classifier(complaint, tmp_path):
     assert cli.main(["train", "--corpus", str(tmp_path / "rain.txt"), *tiny, "--out", str(tmp_path / "rain")]) == 0
     for command in (["classify", tmp_path / "rain", "a.png"], ["show", tmp_path / "rain", "--what", "confusion"]):
         assert "is of the task language_model: expected a classifier, such as `train --config" in complaint(*command)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (dict(data={"shift": -1}), "data.shift"),
+        (dict(data={"shfit": 1}), "data"),
+        (dict(data={"shift": 99}), "shift is 99: expected a whole number, at least 0 and at most 14"),
+        (dict(origin={}), "does not say which examples it was trained on: train again"),
+        (dict(origin={"given": "ptb", "sha256": "0"}), "there are no images called 'ptb': expected one of digits, mni"),
+        (dict(vocabularies={}), "is of the task classification: expected a classifier"),
+        (dict(vocabularies={"labels": label_vocab(("a", "b"))}), "has 2 classes, and a model with 10 outputs"),
+        (dict(model_config=None), "no configuration describes the model"),
+    ],
+)
+def test_a_made_up_checkpoint_is_a_line(complaint, folder, tmp_path, change, expected):
+    made_up = dataclasses.replace(load_run(folder / "run", LAST), **change)
+    save_checkpoint(tmp_path / LAST, made_up)
+    for command in (["evaluate", tmp_path / LAST], ["train", "--resume", tmp_path]):
+        assert expected in complaint(*command)

@@ -39,7 +39,7 @@ def add(commands) -> None:
         "--count",
         type=int,
         metavar="N",
-        help="how many tokens; of gates, hidden units (next: 10; gates: 12; embedding: 100; misread: 30 images)",
+        help="how many tokens; of gates, hidden units (next: 10; gates: 12; embedding: 100); of misread, images (30)",
     )
     show.add_argument("--layer", type=int, metavar="N", help="gates: of which layer, from 0 (0)")
     show.add_argument("--out", type=PathText, metavar="FILE", help=".png, .svg or .pdf (RUN/next.png and so on)")

@@ -19,7 +19,7 @@ from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.classifier import LABELS, label_vocab, origin_of_examples, reload_examples
+from d2lrnn.runs.classifier import LABELS, ClassifierRun, label_vocab, origin_of_examples
 from d2lrnn.runs.log import RunError
 from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
@@ -61,10 +61,10 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     for what in ("corpus", "shift"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
-    data = reload_examples(checkpoint, args.data_dir)
+    run = ClassifierRun(args.resume, checkpoint, args.ctx)
+    data = run.data(args.data_dir)
     config = changed_training(checkpoint.train_config, args)
-    model = checkpoint.build_model(as_ctx(args.ctx))
-    return _prepared(Classification(model, data, config), checkpoint, args.imports)
+    return _prepared(Classification(run.model, data, config), checkpoint, args.imports)
 
 
 def _prepared(task: Classification, about: Checkpoint, imports: Sequence[str]) -> Prepared:
