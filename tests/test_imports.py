@@ -70,12 +70,14 @@ TEXTUAL = (
 LESS = {
     "cells.declaration": {"checks", "errors"},
     "cells.compiled": set(),
-    # These ten know no MXNet; each may import those before it.
+    # These know no MXNet; of the textual ones, each may import those before it.
     **{
         f"data.{name}": {"config.fields", "checks", "errors", "paths", *(f"data.{before}" for before in TEXTUAL[:i])}
         for i, name in enumerate(TEXTUAL[:-1])
     },
     "data.datasets": {"book_names", "config.fields", "errors", "paths", *(f"data.{name}" for name in TEXTUAL[:-1])},
+    "data.vector_files": {"checks", "errors", "paths", "data.encodings"},
+    "data.vectors": {"checks", "errors", "paths", "data.vector_files", "data.vocabulary"},
     # These say why MXNet cannot be imported, so they do without it.
     "diagnosis.finding": set(),
     "diagnosis.machine": {"checks", "cores", "neighbours", "diagnosis.finding"},

@@ -29,6 +29,9 @@ from d2lrnn.data.lines import pad_lines as pad_lines
 from d2lrnn.data.lines import rows_of_lines as rows_of_lines
 from d2lrnn.data.texts import CorpusError as CorpusError
 from d2lrnn.data.texts import CorpusNotFoundError as CorpusNotFoundError
+from d2lrnn.data.vector_files import VectorsError as VectorsError
+from d2lrnn.data.vectors import WordVectors as WordVectors
+from d2lrnn.data.vectors import read_vectors as read_vectors
 from d2lrnn.data.vocabulary import EOS as EOS
 from d2lrnn.data.vocabulary import LINE_END as LINE_END
 from d2lrnn.data.vocabulary import UNK as UNK
