@@ -103,6 +103,7 @@ class ModelConfig:
     num_projections: int | None = setting(None, "width of a projected cell's hidden state, below num_hiddens", kind=int)
     input_size: int | None = setting(None, None, kind=int)  # numbers of a step; None: ids of a vocabulary
     head: str = setting("tokens", None, HEADS)  # what the output layer reads
+    freeze_embedding: bool = setting(False, None)  # whether training leaves the embedding as it is
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dropout", Dropout.of(self.dropout))
@@ -113,6 +114,7 @@ class ModelConfig:
             raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
         self._check_embedding(0.0 if dropout.inputs == dropout.hidden else dropout.inputs, dropout.words)
         self._check_head()
+        self._check_frozen()
         width = self.num_projections or self.num_hiddens
         if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
             name = "num_projections" if self.num_projections else "num_hiddens"
@@ -142,6 +144,13 @@ class ModelConfig:
         """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""
         if not self.embed_size and not self.input_size and (inputs or words):
             raise D2lrnnError("input_dropout and word_dropout are of the embedding: set embed_size")
+
+    def _check_frozen(self) -> None:
+        """Refuse to freeze an embedding that is missing, or the output layer with it."""
+        if self.freeze_embedding and not self.embed_size:
+            raise D2lrnnError("freeze_embedding is for a model with an embedding: set embed_size")
+        if self.freeze_embedding and self.tie_weights:
+            raise D2lrnnError("with tie_weights a frozen embedding would freeze the output layer too: leave one out")
 
     @property
     def flat(self) -> dict[str, Any]:

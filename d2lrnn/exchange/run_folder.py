@@ -119,6 +119,7 @@ def _model_config(contents: Contents, kind: str | None) -> ModelConfig:
         dropout=given.dropout if on_gluon else Dropout(),
         num_outputs=None if contents.num_outputs == len(contents.vocab) else contents.num_outputs,
         num_projections=stack.num_projections,
+        freeze_embedding=has_embedding and given.freeze_embedding and not contents.tied,
     )
 
 

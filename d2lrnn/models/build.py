@@ -12,7 +12,7 @@ from d2lrnn.models.compiled import FastRNNModel
 from d2lrnn.models.gluon.heads import SequenceModel
 from d2lrnn.models.gluon.layers import RecurrentStack, rnn_layer
 from d2lrnn.models.gluon.model import RNNModel
-from d2lrnn.models.parameters import set_values
+from d2lrnn.models.parameters import freeze, set_values
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.sequence import SequenceModelScratch
 from d2lrnn.models.shapes import check_size, stack_from
@@ -76,4 +76,6 @@ def _build_gluon_model(config: ModelConfig, vocab_size: int | None, ctx: Context
         ids = (vocab_size, config.embed_size, config.dropout)
         model = SequenceModel(layer, config.num_outputs or 0, config.head, *ids, config.input_size)
     model.initialize(mx.init.Normal(0.01), ctx=as_ctx(ctx))
+    if config.freeze_embedding:
+        freeze(model.embedding.weight)
     return model

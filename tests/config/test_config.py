@@ -88,7 +88,7 @@ def test_what_is_stored_of_a_configuration_brings_it_back(name):
 
 
 def test_settings_side_by_side_are_those_of_the_first_checkpoints():
-    flat, new = CONFIGS["d2lrnn"].model.flat, {"input_size": None, "head": "tokens"}
+    flat, new = CONFIGS["d2lrnn"].model.flat, {"input_size": None, "head": "tokens", "freeze_embedding": False}
     assert flat == {**OLD_MODEL, **new} and list(flat) == [*OLD_MODEL, *new]
     flat = CONFIGS["d2lrnn"].training.flat
     assert {**flat, "prefixes": []} == OLD_TRAINING and list(flat) == list(OLD_TRAINING)
@@ -164,3 +164,11 @@ def test_three_settings_say_what_batches_are(flat, batches, num_lines, carries):
 def test_anything_else_is_refused(kind, values, complaint):
     with pytest.raises(ValueError, match=complaint):
         kind.from_dict(values)
+
+
+def test_a_frozen_embedding_is_there_and_not_the_output_layer():
+    assert ModelConfig(embed_size=4, freeze_embedding=True).freeze_embedding
+    with pytest.raises(ValueError, match="^freeze_embedding is for a model with an embedding: set embed_size"):
+        ModelConfig(freeze_embedding=True)
+    with pytest.raises(ValueError, match="with tie_weights a frozen embedding would freeze the output layer too"):
+        ModelConfig(embed_size=8, num_hiddens=8, tie_weights=True, freeze_embedding=True)
