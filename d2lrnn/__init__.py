@@ -192,8 +192,10 @@ if not _is_command_line() or "_complete" in globals():
 
     # pictures
     from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
+    from d2lrnn.plotting import analogy as analogy
     from d2lrnn.plotting import embedding_map as embedding_map
     from d2lrnn.plotting import gate_activations as gate_activations
+    from d2lrnn.plotting import nearest_words as nearest_words
     from d2lrnn.plotting import next_token_probabilities as next_token_probabilities
     from d2lrnn.plotting import plot_comparison as plot_comparison
     from d2lrnn.plotting import plot_confusion as plot_confusion
@@ -202,6 +204,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.plotting import plot_history as plot_history
     from d2lrnn.plotting import plot_misread as plot_misread
     from d2lrnn.plotting import plot_next as plot_next
+    from d2lrnn.plotting import token_vectors as token_vectors
 
     __all__ = [
         _name for _name, _value in globals().items() if not (_name.startswith("_") or isinstance(_value, _ModuleType))

@@ -120,5 +120,16 @@ def check_vocab(model: LanguageModel, vocab: Vocab) -> None:
     outputs = num_outputs_of(model)
     if outputs != model.vocab_size:
         raise D2lrnnError(f"the model has {outputs} outputs for {model.vocab_size} tokens: it is no language model")
+    check_vocab_size(model, vocab)
+
+
+def check_vocab_size(model: Any, vocab: Vocab) -> None:
+    """Refuse a vocabulary of another size than that which a model reads.
+
+    Raises:
+        D2lrnnError: with the two sizes; for a model that reads numbers.
+    """
+    if model.vocab_size is None:
+        raise D2lrnnError("the model reads numbers: expected one that reads the ids of a vocabulary")
     if len(vocab) != model.vocab_size:
         raise D2lrnnError(f"the vocabulary has {len(vocab)} entries, the model was made for {model.vocab_size}")

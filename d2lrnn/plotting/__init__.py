@@ -13,8 +13,11 @@ from d2lrnn.plotting.inspection import EmbeddingMap as EmbeddingMap
 from d2lrnn.plotting.inspection import embedding_map as embedding_map
 from d2lrnn.plotting.inspection import gate_activations as gate_activations
 from d2lrnn.plotting.inspection import next_token_probabilities as next_token_probabilities
+from d2lrnn.plotting.inspection import token_vectors as token_vectors
 from d2lrnn.plotting.pictures import plot_comparison as plot_comparison
 from d2lrnn.plotting.pictures import plot_embedding as plot_embedding
 from d2lrnn.plotting.pictures import plot_gates as plot_gates
 from d2lrnn.plotting.pictures import plot_history as plot_history
 from d2lrnn.plotting.pictures import plot_next as plot_next
+from d2lrnn.plotting.words import analogy as analogy
+from d2lrnn.plotting.words import nearest_words as nearest_words

@@ -16,7 +16,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.distributions import log_softmax
 from d2lrnn.generation.prefixes import encode_prefix, encode_prefixes
 from d2lrnn.models.inputs import Inputs, OneHot
-from d2lrnn.models.protocol import LanguageModel, check_vocab
+from d2lrnn.models.protocol import LanguageModel, check_vocab, check_vocab_size
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import embedding_of, equations_of
 
@@ -173,9 +173,7 @@ def _activations(gate: str, X: Inputs, states: list[tuple], params: dict[str, An
 def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
     """Lay out the most frequent tokens by the first two principal components of their vectors.
 
-    A token's vector is its row of the embedding.  A model without an embedding reads one-hot vectors, and a one-hot
-    vector times ``W_x`` is a row of ``W_x``.  There a token's vector is its row of the first layer's ``W_x``, with the
-    rows of all gates side by side.
+    A token's vector is that of :func:`token_vectors`.
 
     Args:
         model: a model from scratch or on Gluon.
@@ -191,9 +189,8 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
         D2lrnnError: for a vocabulary of another size, ``count`` below 3, or vectors that are not numbers; for a model
             without an embedding whose equations are not known.
     """
-    check_vocab(model, vocab)
     check_whole("count", count, 3, math.inf)
-    vectors = _token_vectors(model)[:count].astype("float64")
+    vectors = token_vectors(model, vocab)[:count]
     check_finite("the tokens' vectors", vectors)
     U, sizes, _ = numpy.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     points = numpy.pad(U * sizes, [(0, 0), (0, 2)])[:, :2]  # a vector of one number has no second component
@@ -203,12 +200,25 @@ def embedding_map(model, vocab: Vocab, count: int = 100) -> EmbeddingMap:
     return EmbeddingMap(vocab.idx_to_token[: len(points)], points, (float(shares[0]), float(shares[1])))
 
 
-def _token_vectors(model) -> numpy.ndarray:
-    """Return a vector for each token, (vocab_size, size)."""
+def token_vectors(model, vocab: Vocab) -> numpy.ndarray:
+    """Return a vector for each token, float64 (vocab_size, size).
+
+    A token's vector is its row of the embedding.  A model without an embedding reads one-hot vectors, and a one-hot
+    vector times ``W_x`` is a row of ``W_x``.  There a token's vector is its row of the first layer's ``W_x``, with the
+    rows of all gates side by side.
+
+    Args:
+        model: a model that reads ids, from scratch or on Gluon.
+        vocab: the vocabulary it was trained with.
+
+    Raises:
+        D2lrnnError: for a vocabulary of another size; for a model without an embedding whose equations are not known.
+    """
+    check_vocab_size(model, vocab)
     table = embedding_of(model)
     if table is not None:
-        return table
+        return table.astype("float64")
     stack, params = _equations_of(model)
     first = tuple(prefix + "W_x" for prefix in stack.prefixes[: stack.num_directions])
     weights = [param.asnumpy() for name, param in zip(stack.param_names, params) if name.startswith(first)]
-    return numpy.concatenate(weights, axis=1)  # (vocab_size, num_directions * gates * num_hiddens)
+    return numpy.concatenate(weights, axis=1).astype("float64")  # num_directions * gates * num_hiddens numbers each
