@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "compare_kinds",
     "plot": "plot",
     "show": "show",
+    "words": "words",
     "play": "play",
     "export": "export",
     "import": "import_model.import_model",  # `import` is a word of Python's

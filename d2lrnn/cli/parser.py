@@ -16,6 +16,7 @@ from d2lrnn.cli.arguments import (
     sample,
     show,
     train,
+    words,
 )
 from d2lrnn.cli.options import Parser, add_imports
 from d2lrnn.version import VERSION
@@ -42,7 +43,10 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"d2lrnn {VERSION}")
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for arguments in (train, evaluate, sample, classify, compare, plot, show, play, export, import_model, doctor):
+    for arguments in (
+        *(train, evaluate, sample, classify, compare, plot, show, words, play),
+        *(export, import_model, doctor),
+    ):
         arguments.add(commands)
     for command in commands.choices.values():
         add_imports(command)

@@ -62,6 +62,8 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
         raise RunError(f"{folder} holds a run already: {go_on}name another folder (--out), or give it up (--overwrite)")
     # Before the folder is touched: something may not fit.
     prepared = _task(CONFIGS[name].task).begin(args, CONFIGS[name])
+    if args.vectors is not None and getattr(prepared.task.model, "embedding", None) is None:
+        raise D2lrnnError("--vectors is for models that read words or characters, and this one reads numbers")
     training = Training(prepared.task.model, prepared.task.config, prepared.task.objective, pace.segment)
     run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
@@ -82,7 +84,7 @@ def _task(name: str) -> Any:
 
 
 def _go_on(args: argparse.Namespace, pace: Pace) -> int:
-    for what in ("config", "out"):
+    for what in ("config", "out", "vectors", "freeze_vectors", "unknown_vectors"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
     if given_in(args, ModelConfig) or args.overwrite:

@@ -34,6 +34,7 @@ def add(commands) -> None:
     )
     train.add_argument("--overwrite", action="store_true", help="write to the folder although it holds a run")
     add_data_arguments(train, None)
+    _add_vectors(train)
     add_settings(train, CONFIGS["lyrics"].model, given_only=True)
     add_settings(train, CONFIGS["lyrics"].training, given_only=True)
     _add_classification(train)
@@ -50,4 +51,23 @@ def _add_classification(train: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--shift", type=int, metavar="N", help="in training, move images by up to N pixels up, down, left, right (2)"
+    )
+
+
+def _add_vectors(train: argparse.ArgumentParser) -> None:
+    """Add the arguments of an embedding that begins with vectors from a file."""
+    group = train.add_argument_group("word vectors")
+    group.add_argument(
+        "--vectors",
+        type=PathText,
+        metavar="FILE",
+        help="the embedding begins with the vectors of this text file of GloVe or word2vec; embed_size follows from it",
+    )
+    group.add_argument(
+        "--freeze-vectors", action="store_true", default=None, help="training leaves the embedding as it is"
+    )
+    group.add_argument(
+        "--unknown-vectors",
+        choices=("random", "shared"),
+        help="what the words get that the file lacks: vectors of their own, or their mean for all (random)",
     )

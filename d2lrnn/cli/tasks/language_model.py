@@ -12,6 +12,7 @@ from d2lrnn.cli.from_arguments import changed, changed_training, given_in, prefi
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
 from d2lrnn.cli.tasks.prepared import Prepared, described, refuse
+from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.config.training import TrainConfig
@@ -39,11 +40,14 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     options = corpus_options(args, named, config)
     corpus = load_corpus(given, args.data_dir, **options)
     config = dataclasses.replace(config, prefixes=prefixes_from(args, corpus))
+    first = FirstVectors.read(args, corpus.vocab)
+    model_config = first.fit(model_config)
     set_seed(config.seed)
     model = build_model(model_config, corpus.vocab_size, as_ctx(args.ctx))
+    first.put_into(model)
     task = LanguageModelling(model, corpus, config)
     about = Checkpoint.about(model_config, config, corpus, origin_of(corpus, given, options, args.data_dir))
-    return _prepared(task, about, args.imports)
+    return _prepared(task, about, args.imports, first.lines)
 
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
@@ -62,7 +66,9 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     return _prepared(LanguageModelling(model, corpus, config), about, args.imports)
 
 
-def _prepared(task: LanguageModelling, about: Checkpoint, imports: Sequence[str]) -> Prepared:
+def _prepared(
+    task: LanguageModelling, about: Checkpoint, imports: Sequence[str], about_vectors: Sequence[str] = ()
+) -> Prepared:
     corpus, prefixes = task.corpus, task.config.prefixes
 
     def next_command(folder: Path) -> str:
@@ -71,7 +77,8 @@ def _prepared(task: LanguageModelling, about: Checkpoint, imports: Sequence[str]
         prefix = [] if LINE_END in prefixes[0] else option("--prefix", prefixes[0])
         return f"let it write:  {command('sample', argument(folder), *prefix, imports=imports)}"
 
-    return Prepared(task, about, [*_about_corpus(corpus), described(about, task.model)], next_command)
+    lines = [*_about_corpus(corpus), *about_vectors, described(about, task.model)]
+    return Prepared(task, about, lines, next_command)
 
 
 def _about_corpus(corpus: Corpus) -> list[str]:
