@@ -380,6 +380,7 @@ def test_every_setting_of_a_configuration_has_an_option_and_each_option_its_sett
     about = {field.name: field.metadata for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)}
     about |= {name: field.metadata for name, field in options.FLAT.items()}
     settings = {**ModelConfig().flat, **TrainConfig().flat}.keys() - {"prefixes", "verbose", "input_size", "head"}
+    settings -= {"freeze_embedding"}  # which --freeze-vectors sets
     assert {"dropout", "locked_dropout", "use_random_iter", "num_lines"} <= settings and "batches" not in settings
     for name in settings:
         kind = about[name]["kind"]
@@ -499,7 +500,7 @@ def test_help_teaches(capsys, arguments, shown):
 
 def test_every_option_is_explained():
     parsers = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
-    expected = {*"train evaluate sample compare plot show play export import doctor".split()}
+    expected = {*"train evaluate sample compare plot show words play export import doctor".split()}
     assert set(parsers.choices) == set(cli.COMMANDS) == expected
     for parser in parsers.choices.values():
         assert not [action.dest for action in parser._actions if not action.help]
