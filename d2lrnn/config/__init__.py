@@ -6,6 +6,7 @@ from d2lrnn.config.fields import CORPUS_NAMES as CORPUS_NAMES
 from d2lrnn.config.fields import FORM_NAMES as FORM_NAMES
 from d2lrnn.config.fields import LEVELS as LEVELS
 from d2lrnn.config.fields import settings_in as settings_in
+from d2lrnn.config.forecasting import ForecastConfig as ForecastConfig
 from d2lrnn.config.generation import Sampling as Sampling
 from d2lrnn.config.model import KINDS as KINDS
 from d2lrnn.config.model import Dropout as Dropout

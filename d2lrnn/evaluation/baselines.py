@@ -46,9 +46,7 @@ def best_season(X: numpy.ndarray, Y: numpy.ndarray) -> int:
     check_whole("num_steps", num_steps, 2)
     spread = numpy.abs(Y - Y.mean(axis=(0, 1))).mean(axis=(0, 1))
     spread[spread == 0] = 1.0
-    errors = [
-        (numpy.abs(seasonal_naive(X, season, horizon) - Y) / spread).mean() for season in range(2, num_steps + 1)
-    ]
+    errors = [(numpy.abs(seasonal_naive(X, season, horizon) - Y) / spread).mean() for season in range(2, num_steps + 1)]
     return 2 + int(numpy.argmin(errors))
 
 
@@ -91,7 +89,8 @@ class LinearAutoregression:
         """Return the autoregression whose order has the least squared error on windows that it was not fitted to.
 
         Args:
-            X, Y: as for :meth:`fit`.
+            X: as for :meth:`fit`.
+            Y: as for :meth:`fit`.
             held_out: such windows and what came after them, as X and Y.
 
         Raises:

@@ -53,7 +53,8 @@ def mean_absolute_scaled_error(forecasts, truth, scale: float) -> float:
     """Return the MASE (Hyndman and Koehler 2006): the mean absolute error over that of naive forecasts in training.
 
     Args:
-        forecasts, truth: numbers of the same shape.
+        forecasts: numbers of any shape.
+        truth: numbers of the same shape.
         scale: of :func:`naive_scale` over the series of the training.
     """
     return mean_absolute_error(forecasts, truth) / scale
