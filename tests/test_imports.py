@@ -93,7 +93,11 @@ LESS |= {
     name: {"cli.options", "config"}
     for name in (f"cli.arguments.{path.stem}" for path in (PACKAGE / "cli" / "arguments").glob("*.py"))
 }
-MORE = {"training.language_model": {"generation"}, "runs.trained": {"generation"}}
+MORE = {
+    "training.language_model": {"generation"},
+    "training.forecasting": {"generation"},
+    "runs.trained": {"generation"},
+}
 # Neither of the two ways to write a model leans on the other.
 APART = {"models.gluon": {"models.inputs", "models.stack", "models.scratch", "models.compiled"}}
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

@@ -19,7 +19,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
-from d2lrnn.config.presets import CLASSIFICATION
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.ids import Line, load_ids, load_lines
 from d2lrnn.data.texts import Readable
@@ -30,8 +30,10 @@ from d2lrnn.evaluation.losses import bits_per_character, check_finite, format_pe
 from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.classifier import ClassifierRun
+from d2lrnn.runs.forecaster import ForecasterRun
 from d2lrnn.runs.origin import reload_corpus, remember_place
 from d2lrnn.runs.trained import TrainedRun, load_run
+from d2lrnn.training.forecasting import forecast_table
 from d2lrnn.training.language_model import line_end, perplexity_on
 from d2lrnn.visible import in_a_line
 
@@ -126,6 +128,8 @@ def evaluate(args: argparse.Namespace) -> int:
     checkpoint = load_run(request.run)
     if checkpoint.task == CLASSIFICATION:
         return _evaluate_classifier(request, checkpoint)
+    if checkpoint.task == FORECASTING:
+        return _evaluate_forecaster(request, checkpoint)
     run = TrainedRun(request.run, checkpoint, request.ctx)
     if request.each_line:
         return _print_lines(request, run)
@@ -161,6 +165,24 @@ def _evaluate_classifier(request: EvaluationRequest, checkpoint: Checkpoint) -> 
             "a split of its examples: leave out what is not --split, --data-dir or --ctx"
         )
     return evaluate_classes(ClassifierRun(request.run, checkpoint, request.ctx), request.split, request.data_dir)
+
+
+def _evaluate_forecaster(request: EvaluationRequest, checkpoint: Checkpoint) -> int:
+    """Measure a forecaster and the baselines on a split, print a table, and return the exit status."""
+    names = ("text", "each_line", "data_dir", "max_tokens", "num_lines", "cache", "dynamic")
+    needless = [name for name in names if getattr(request, name) not in (None, False)]
+    if needless:
+        raise D2lrnnError(
+            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a forecaster, which is measured on "
+            "a split of its series: leave out what is not --split, --corpus or --ctx"
+        )
+    run, split = ForecasterRun(request.run, checkpoint, request.ctx), request.split or "test"
+    source = run.source(request.corpus)
+    task = run.task(source)
+    count = len(task.windows(split).X)
+    print(f"{source.name}, {split}: {count:,} windows of {task.config.num_steps} steps, {run.plan.horizon} ahead")
+    print(forecast_table(task.compare(run.model, split), run.columns))
+    return 0
 
 
 def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:

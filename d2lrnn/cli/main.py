@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "show",
     "words": "words",
     "play": "play",
+    "forecast": "forecast",
     "export": "export",
     "import": "import_model.import_model",  # `import` is a word of Python's
     "doctor": "doctor",

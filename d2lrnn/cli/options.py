@@ -13,6 +13,7 @@ from typing import Any
 
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import CORPUS_NAMES, LEVELS, setting
+from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
@@ -175,7 +176,7 @@ def add_ctx(parser) -> None:
 
 def add_settings(
     parser: argparse.ArgumentParser,
-    defaults: ModelConfig | TrainConfig | Cache | Dynamic | Sampling,
+    defaults: ModelConfig | TrainConfig | ForecastConfig | Cache | Dynamic | Sampling,
     names: Collection[str] = (),
     given_only: bool = False,
     prefix: str = "",
@@ -192,6 +193,7 @@ def add_settings(
     titles = {
         ModelConfig: "model",
         TrainConfig: "training",
+        ForecastConfig: "forecaster, such as --config series",
         Cache: "cache",
         Dynamic: "dynamic evaluation",
         Sampling: "how it chooses",

@@ -10,6 +10,7 @@ from d2lrnn.cli.arguments import (
     doctor,
     evaluate,
     export,
+    forecast,
     import_model,
     play,
     plot,
@@ -37,6 +38,7 @@ def make_parser() -> Parser:
         "  python -m d2lrnn train --corpus my.txt --out runs/my   # your own text\n"
         "  python -m d2lrnn train --config small                  # Penn Treebank, as the TensorFlow tutorial does\n"
         "  python -m d2lrnn train --config digits                 # a classifier of handwritten digits\n"
+        "  python -m d2lrnn train --config series                 # a forecaster of a series\n"
         "  python -m d2lrnn export runs/lyrics --to safetensors   # for PyTorch\n"
         "  python -m d2lrnn doctor                                # what this machine can do, and what is wrong",
     )
@@ -44,7 +46,7 @@ def make_parser() -> Parser:
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for arguments in (
-        *(train, evaluate, sample, classify, compare, plot, show, words, play),
+        *(train, evaluate, sample, classify, forecast, compare, plot, show, words, play),
         *(export, import_model, doctor),
     ):
         arguments.add(commands)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
 
 LANGUAGE_MODEL = "language_model"  # what a run is about, if nothing else is said
 CLASSIFICATION = "classification"
+FORECASTING = "forecasting"
 # What a run can be about; each is a file in training/ and in cli/tasks/.
-TASKS = (LANGUAGE_MODEL, CLASSIFICATION, "forecasting")
+TASKS = (LANGUAGE_MODEL, CLASSIFICATION, FORECASTING)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class NamedConfig:
     held_out: float = 0.0  # share of a corpus without splits that is held out for test, as much for validation
     task: str = LANGUAGE_MODEL  # one of TASKS
     shift: int = 0  # pixels by which images are moved at random in training
+    forecast: ForecastConfig = ForecastConfig()  # what is forecast of a series
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:
@@ -195,5 +198,25 @@ CONFIGS = {
         "handwritten digits, row by row",
         task=CLASSIFICATION,
         shift=2,
+    ),
+    "series": NamedConfig(
+        "wave",
+        ModelConfig(num_hiddens=100, init_scale=0.1, head="steps", num_outputs=1, input_size=1),
+        TrainConfig(
+            num_epochs=60,
+            batch_size=50,
+            num_steps=20,
+            batches="random",
+            optimizer="adam",
+            lr=0.01,
+            lr_schedule="one-cycle",
+            theta=1.0,
+            pred_period=10,
+            seed=1,
+        ),
+        "a forecaster of t sin(t) / 3 + 2 sin(5 t) with noise, or of the --column of a CSV file",
+        held_out=0.1,
+        task=FORECASTING,
+        forecast=ForecastConfig(noise=0.5),
     ),
 }

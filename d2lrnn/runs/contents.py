@@ -9,6 +9,7 @@ import numpy
 
 from d2lrnn.checks import shortened
 from d2lrnn.config.fields import LEVELS
+from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
@@ -89,11 +90,22 @@ COMMON = {  # to both formats
 }
 REACHED = {"reached": record({}, {"epoch": whole()}, others=measure)}
 
+# Of a forecaster's series: its columns in the file, what is forecast, and their scale.
+FORECASTING = record(
+    {
+        "columns": list_of(text, 1),
+        "time_column": or_none(text),
+        "plan": record(dict.fromkeys(vars(ForecastConfig()), anything)),  # ForecastConfig checks it
+        "mean": list_of(number(), 1),
+        "std": list_of(number(0), 1),
+    }
+)
+
 # What a task knows of its data.  A task whose runs hold such data adds its table here.
 DATA = {
     "language_model": record({}),
     "classification": record({}, {"shift": whole(0)}),  # pixels by which images are moved at random in training
-    "forecasting": record({}),
+    "forecasting": FORECASTING,
 }
 TASK = {"task": one_of(DATA), "data": anything}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.config.generation import Sampling
-from d2lrnn.config.presets import CLASSIFICATION, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import naming
@@ -23,7 +23,8 @@ from d2lrnn.runs.log import RunError
 
 # What a user can do with a run of another task.
 OTHER_COMMANDS = {
-    CLASSIFICATION: "with a classifier go `classify`, `evaluate`, and `show --what confusion` or `--what misread`"
+    CLASSIFICATION: "with a classifier go `classify`, `evaluate`, and `show --what confusion` or `--what misread`",
+    FORECASTING: "with a forecaster go `forecast` and `evaluate`",
 }
 
 

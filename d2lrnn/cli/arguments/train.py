@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from d2lrnn.cli.options import PathText, add_data_arguments, add_settings
+from d2lrnn.cli.options import PathText, add_data_arguments, add_settings, as_text
 from d2lrnn.config.model import HEADS
 from d2lrnn.config.presets import CONFIGS
 
@@ -38,6 +38,7 @@ def add(commands) -> None:
     add_settings(train, CONFIGS["lyrics"].model, given_only=True)
     add_settings(train, CONFIGS["lyrics"].training, given_only=True)
     _add_classification(train)
+    _add_forecasting(train)
 
 
 def _add_classification(train: argparse.ArgumentParser) -> None:
@@ -70,4 +71,20 @@ def _add_vectors(train: argparse.ArgumentParser) -> None:
         "--unknown-vectors",
         choices=("random", "shared"),
         help="what the words get that the file lacks: vectors of their own, or their mean for all (random)",
+    )
+
+
+def _add_forecasting(train: argparse.ArgumentParser) -> None:
+    """Add the arguments of a forecaster's training."""
+    add_settings(train, CONFIGS["series"].forecast, given_only=True)
+    group = train.add_argument_group("series, such as --corpus FILE.csv --column NAME")
+    group.add_argument(
+        "--column",
+        action="append",
+        type=as_text,
+        metavar="NAME",
+        help="forecast this column of the CSV file; may be repeated, and all columns are then read and forecast",
+    )
+    group.add_argument(
+        "--time-column", type=as_text, metavar="NAME", help="the column with the times, which must be in order"
     )
