@@ -55,6 +55,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
     from d2lrnn.config import Cache as Cache
     from d2lrnn.config import Dropout as Dropout
+    from d2lrnn.config import ForecastConfig as ForecastConfig
     from d2lrnn.config import Dynamic as Dynamic
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import Sampling as Sampling
@@ -87,6 +88,14 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import VectorsError as VectorsError
     from d2lrnn.data import WordVectors as WordVectors
     from d2lrnn.data import read_vectors as read_vectors
+    from d2lrnn.data import GeneratedSeries as GeneratedSeries
+    from d2lrnn.data import RecordedSeries as RecordedSeries
+    from d2lrnn.data import Scaling as Scaling
+    from d2lrnn.data import Series as Series
+    from d2lrnn.data import data_iter_series as data_iter_series
+    from d2lrnn.data import generated_series as generated_series
+    from d2lrnn.data import inputs_and_targets as inputs_and_targets
+    from d2lrnn.data import read_series as read_series
 
     # from ids to outputs
     from d2lrnn.models import Encoder as Encoder
@@ -120,6 +129,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.models import rnn as rnn
     from d2lrnn.models import rnn_layer as rnn_layer
     from d2lrnn.models import to_onehot as to_onehot
+    from d2lrnn.models import dense_at_each_step as dense_at_each_step
+    from d2lrnn.models import dense_over_all_steps as dense_over_all_steps
 
     # how good a model is
     from d2lrnn.evaluation import accuracy as accuracy
@@ -133,6 +144,10 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.evaluation import mean_squared_gradients as mean_squared_gradients
     from d2lrnn.evaluation import perplexity as perplexity
     from d2lrnn.evaluation import token_losses_adaptively as token_losses_adaptively
+    from d2lrnn.evaluation import LinearAutoregression as LinearAutoregression
+    from d2lrnn.evaluation import naive as naive
+    from d2lrnn.evaluation import seasonal_naive as seasonal_naive
+    from d2lrnn.evaluation import scores_of as scores_of
 
     # from a model to text
     from d2lrnn.generation import FORMS as FORMS
@@ -154,6 +169,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.generation import stream_composed as stream_composed
     from d2lrnn.generation import usual_form as usual_form
     from d2lrnn.generation import usual_lengths as usual_lengths
+    from d2lrnn.generation import rollout as rollout
+    from d2lrnn.generation import sample_paths as sample_paths
 
     # loss, gradient, clip, update
     from d2lrnn.training import Classification as Classification
@@ -173,6 +190,9 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.training import train as train
     from d2lrnn.training import train_and_predict as train_and_predict
     from d2lrnn.training import train_side_by_side as train_side_by_side
+    from d2lrnn.training import Forecasting as Forecasting
+    from d2lrnn.training import NextValues as NextValues
+    from d2lrnn.training import forecast_table as forecast_table
 
     # what a training leaves
     from d2lrnn.runs import Checkpoint as Checkpoint
@@ -205,6 +225,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.plotting import plot_misread as plot_misread
     from d2lrnn.plotting import plot_next as plot_next
     from d2lrnn.plotting import token_vectors as token_vectors
+    from d2lrnn.plotting import ForecastPicture as ForecastPicture
+    from d2lrnn.plotting import plot_forecast as plot_forecast
 
     __all__ = [
         _name for _name, _value in globals().items() if not (_name.startswith("_") or isinstance(_value, _ModuleType))

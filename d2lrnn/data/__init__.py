@@ -27,6 +27,11 @@ from d2lrnn.data.lines import counted_steps as counted_steps
 from d2lrnn.data.lines import data_iter_lines as data_iter_lines
 from d2lrnn.data.lines import pad_lines as pad_lines
 from d2lrnn.data.lines import rows_of_lines as rows_of_lines
+from d2lrnn.data.scaling import Scaling as Scaling
+from d2lrnn.data.series import Series as Series
+from d2lrnn.data.series import SeriesError as SeriesError
+from d2lrnn.data.series import generated_series as generated_series
+from d2lrnn.data.series import read_series as read_series
 from d2lrnn.data.texts import CorpusError as CorpusError
 from d2lrnn.data.texts import CorpusNotFoundError as CorpusNotFoundError
 from d2lrnn.data.vector_files import VectorsError as VectorsError
@@ -39,3 +44,9 @@ from d2lrnn.data.vocabulary import UnknownTokenError as UnknownTokenError
 from d2lrnn.data.vocabulary import Vocab as Vocab
 from d2lrnn.data.vocabulary import check_ids as check_ids
 from d2lrnn.data.vocabulary import tokenize as tokenize
+from d2lrnn.data.windows import GeneratedSeries as GeneratedSeries
+from d2lrnn.data.windows import RecordedSeries as RecordedSeries
+from d2lrnn.data.windows import Windows as Windows
+from d2lrnn.data.windows import data_iter_series as data_iter_series
+from d2lrnn.data.windows import inputs_and_targets as inputs_and_targets
+from d2lrnn.data.windows import windows_of as windows_of

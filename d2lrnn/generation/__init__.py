@@ -3,6 +3,9 @@
 from d2lrnn.generation.distributions import distribution as distribution
 from d2lrnn.generation.distributions import draw as draw
 from d2lrnn.generation.distributions import log_softmax as log_softmax
+from d2lrnn.generation.forecasts import next_values as next_values
+from d2lrnn.generation.forecasts import rollout as rollout
+from d2lrnn.generation.forecasts import sample_paths as sample_paths
 from d2lrnn.generation.forms import FORMS as FORMS
 from d2lrnn.generation.forms import Form as Form
 from d2lrnn.generation.forms import usual_form as usual_form

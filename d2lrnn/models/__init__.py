@@ -43,6 +43,8 @@ from d2lrnn.models.stack import Layers as Layers
 from d2lrnn.models.stack import Stack as Stack
 from d2lrnn.models.stack import output_layer as output_layer
 from d2lrnn.models.stack import unroll as unroll
+from d2lrnn.models.step_outputs import dense_at_each_step as dense_at_each_step
+from d2lrnn.models.step_outputs import dense_over_all_steps as dense_over_all_steps
 from d2lrnn.models.twins import copy_parameters as copy_parameters
 from d2lrnn.models.twins import embedding_of as embedding_of
 from d2lrnn.models.twins import equations_of as equations_of

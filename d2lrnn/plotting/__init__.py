@@ -9,6 +9,8 @@ from d2lrnn.plotting.figures import new_figure as new_figure
 from d2lrnn.plotting.figures import save_figure as save_figure
 from d2lrnn.plotting.figures import show_figure as show_figure
 from d2lrnn.plotting.fonts import packaged_font as packaged_font
+from d2lrnn.plotting.forecasts import ForecastPicture as ForecastPicture
+from d2lrnn.plotting.forecasts import plot_forecast as plot_forecast
 from d2lrnn.plotting.inspection import EmbeddingMap as EmbeddingMap
 from d2lrnn.plotting.inspection import embedding_map as embedding_map
 from d2lrnn.plotting.inspection import gate_activations as gate_activations

@@ -9,6 +9,7 @@ from d2lrnn.runs.checkpoint import load_checkpoint as load_checkpoint
 from d2lrnn.runs.checkpoint import save_checkpoint as save_checkpoint
 from d2lrnn.runs.classifier import ClassifierRun as ClassifierRun
 from d2lrnn.runs.folder import RunFolder as RunFolder
+from d2lrnn.runs.forecaster import ForecasterRun as ForecasterRun
 from d2lrnn.runs.log import LOG as LOG
 from d2lrnn.runs.log import RunError as RunError
 from d2lrnn.runs.log import read_history as read_history

@@ -8,6 +8,9 @@ from d2lrnn.training.comparison import comparison_table as comparison_table
 from d2lrnn.training.comparison import largest_difference as largest_difference
 from d2lrnn.training.comparison import train_side_by_side as train_side_by_side
 from d2lrnn.training.divergence import TrainingDivergedError as TrainingDivergedError
+from d2lrnn.training.forecasting import Forecasting as Forecasting
+from d2lrnn.training.forecasting import NextValues as NextValues
+from d2lrnn.training.forecasting import forecast_table as forecast_table
 from d2lrnn.training.gradients import grad_clipping as grad_clipping
 from d2lrnn.training.gradients import gradient_norm as gradient_norm
 from d2lrnn.training.history import History as History
