@@ -23,8 +23,8 @@ from d2lrnn.errors import D2lrnnError
 
 SPLITS = ("train", "valid", "test")
 
-# Of a split, so many windows are measured at most; of more, so many at equal distances.
-MOST_WINDOWS = {"train": 20_000, "valid": 4_000, "test": 4_000}
+# Of a split, so many windows and so many numbers are measured at most: of more windows, as many at equal distances.
+MOST_WINDOWS, MOST_NUMBERS = {"train": 20_000, "valid": 4_000, "test": 4_000}, 20_000_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ def inputs_and_targets(scaled: numpy.ndarray, num_steps: int) -> tuple[numpy.nda
     return scaled[:, :num_steps], numpy.concatenate(targets, axis=2)
 
 
+def _most(split: str, size: int) -> int:
+    """Return how many windows of a split are measured at most, each of ``size`` numbers."""
+    return max(min(MOST_WINDOWS[split], MOST_NUMBERS // size), 1)
+
+
 class GeneratedSeries:
     """Windows of :func:`d2lrnn.data.series.generated_series` at random places, with noise, as many as are asked for.
 
@@ -92,7 +97,7 @@ class GeneratedSeries:
     def part(self, split: str, length: int, horizon: int) -> numpy.ndarray:
         """Return windows (count, length, 1) of a split, always the same; each split has places and noise of its own."""
         draw = numpy.random.RandomState(1 + SPLITS.index(split))
-        return self._at(self._places(MOST_WINDOWS[split], length, draw), length, draw)
+        return self._at(self._places(_most(split, length), length, draw), length, draw)
 
     def epoch(self, length: int, stride: int, in_order: bool) -> tuple[int, Callable]:
         """Return how many windows an epoch has, and a function from a slice of them to their values.
@@ -186,8 +191,9 @@ class RecordedSeries:
         """Return windows (count, length, num_columns) whose last ``horizon`` values are in a split."""
         begin, end = self._bounds[split]
         starts = numpy.arange(max(begin + horizon - length, 0), end - length + 1)
-        if len(starts) > MOST_WINDOWS[split]:
-            starts = starts[numpy.linspace(0, len(starts) - 1, MOST_WINDOWS[split]).round().astype(int)]
+        most = _most(split, length * len(self.columns))
+        if len(starts) > most:
+            starts = starts[numpy.linspace(0, len(starts) - 1, most).round().astype(int)]
         return self._at(starts, length)
 
     def epoch(self, length: int, stride: int, in_order: bool) -> tuple[int, Callable]:

@@ -175,10 +175,11 @@ def made(tmp_path_factory):
         ("train --corpus s.csv --column x --num-steps 60 --out new", "s.csv has 60 rows of values, 48 of them for"),
         (
             "train --corpus s.csv --column x --batch-size 64 --out new",
-            "s.csv has 43 windows for training, 1 apart",
+            "s.csv has 28 windows for training, 1 apart",
         ),
         ("train --corpus s.csv --column x --bidirectional --out new", "bidirectional"),
         ("train --corpus s.csv --column x --num-lines 2 --out new", "--num-lines given, but a forecaster"),
+        ("train --config lyrics --column x --horizon 2 --out new", "--column, --horizon given, but a language model"),
         ("train --corpus none.csv --column x --out new", "none.csv"),
         ("forecast run --steps 0", "steps is 0: expected a whole number, at least 1"),
         ("forecast run --level 1", "level is 1.0: expected a number, above 0 and below 1"),

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn.cli.options import option_of
+from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.training.task import Task
+
+# Arguments of a forecaster, which the other tasks refuse.
+OF_SERIES = ("column", "time_column", *vars(ForecastConfig()))
 
 
 @dataclass(frozen=True)
