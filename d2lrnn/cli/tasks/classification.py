@@ -10,7 +10,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command
-from d2lrnn.cli.tasks.prepared import Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_SERIES, OF_VECTORS, Prepared, described, refuse
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.data.digits import DIGIT_SETS, SIZE, at_hand, load_digits
@@ -33,7 +33,7 @@ OF_TEXTS = (
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Load the images and make the model that the arguments and a named configuration describe."""
-    refuse(args, OF_TEXTS, "an image is read whole, row by row")
+    refuse(args, (*OF_TEXTS, *OF_VECTORS, *OF_SERIES), "an image is read whole, row by row")
     name = at_hand(args.data_dir) if args.corpus is None else args.corpus
     if name not in DIGIT_SETS:
         raise D2lrnnError(f"--corpus {name}: a classifier of images learns {' or '.join(DIGIT_SETS)}, not a text")
@@ -57,7 +57,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the images and the model of a run."""
-    refuse(args, OF_TEXTS, "an image is read whole, row by row")
+    refuse(args, (*OF_TEXTS, *OF_VECTORS, *OF_SERIES), "an image is read whole, row by row")
     for what in ("corpus", "shift"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

@@ -11,7 +11,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_VECTORS, Prepared, described, refuse
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
@@ -32,7 +32,7 @@ from d2lrnn.training.seeds import set_seed
 # Arguments that are of texts or of classes, and settings of the model that follow from the series.
 OF_OTHERS = (
     *("max_tokens", "level", "prefix", "data_dir", "num_lines", "vary_steps", "pred_len", "pred_temperature"),
-    *("embed_size", "tie_weights", "word_dropout", "num_outputs", "head", "shift", "text_column", "label_column"),
+    *("embed_size", "tie_weights", "word_dropout", "num_outputs", *OF_CLASSIFIERS, *OF_VECTORS),
 )
 WHY = "a forecaster reads numbers and answers with the next ones"
 

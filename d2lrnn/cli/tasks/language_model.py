@@ -11,7 +11,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in, prefixes_from
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import OF_SERIES, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, Prepared, described, refuse
 from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import NamedConfig
@@ -27,8 +27,6 @@ from d2lrnn.runs.log import RunError
 from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_place
 from d2lrnn.training.language_model import LanguageModelling
 from d2lrnn.training.seeds import set_seed
-
-OF_CLASSIFIERS = ("head", "shift")  # arguments of another task
 
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:

@@ -15,8 +15,10 @@ from d2lrnn.models.parameters import named_parameters
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.training.task import Task
 
-# Arguments of a forecaster, which the other tasks refuse.
+# Arguments of one task or of one kind of data, which the other tasks refuse.
+OF_CLASSIFIERS = ("head", "shift")
 OF_SERIES = ("column", "time_column", *vars(ForecastConfig()))
+OF_VECTORS = ("vectors", "freeze_vectors", "unknown_vectors")
 
 
 @dataclass(frozen=True)

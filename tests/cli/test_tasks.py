@@ -1,0 +1,29 @@
+"""Arguments of one task are refused where another begins or goes on."""
+
+import pytest
+
+from d2lrnn.cli import main as cli
+
+TEXT, DIGITS, SERIES = ["--corpus", "sample"], ["--config", "digits"], ["--config", "series"]
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "given"),
+    [
+        (TEXT, ["--head", "mean"], "--head given, but a language model answers each token"),
+        (TEXT, ["--shift", "1"], "--shift given, but a language model answers each token"),
+        (TEXT, ["--horizon", "2"], "--horizon given, but a language model reads a text"),
+        (TEXT, ["--time-column", "t"], "--time-column given, but a language model reads a text"),
+        (DIGITS, ["--horizon", "2"], "--horizon given, but an image is read whole"),
+        (DIGITS, ["--vectors", "v.txt"], "--vectors given, but an image is read whole"),
+        (DIGITS, ["--prefix", "a", "--num-steps", "5"], "--prefix, --num-steps given, but an image is read whole"),
+        (SERIES, ["--shift", "1"], "--shift given, but a forecaster reads numbers"),
+        (SERIES, ["--freeze-vectors"], "--freeze-vectors given, but a forecaster reads numbers"),
+        (SERIES, ["--embed-size", "5"], "--embed-size given, but a forecaster reads numbers"),
+    ],
+)
+def test_an_argument_of_another_task_is_refused(tmp_path, capsys, task, arguments, given):
+    assert cli.main(["train", *task, *arguments, "--out", str(tmp_path / "run")]) == 1
+    found = capsys.readouterr()
+    assert given in found.err and found.out == ""
+    assert not (tmp_path / "run").exists()
