@@ -62,7 +62,8 @@ def show_misread(request: Any, run: ClassifierRun) -> None:
         f"{run.classes[examples.labels[i]]}, read as {run.classes[predicted[i]]} ({100 * probabilities[i].max():.0f} %)"
         for i in drawn
     ]
-    title = f"{run.name}: {len(drawn)} of the {len(wrong)} misread of {len(examples):,} ({data.name}, {name})"
+    some = "the" if len(drawn) == len(wrong) else f"{len(drawn)} of the"
+    title = f"{run.name}: {some} {len(wrong)} misread of {len(examples):,} ({data.name}, {name})"
     plot_misread(examples.pixels[drawn], captions, request.path, title)  # type: ignore[attr-defined]
 
 

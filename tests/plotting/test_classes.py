@@ -26,7 +26,7 @@ def test_misread_images_have_their_captions():
     assert len(panel.images) == 7
     for drawn, image in zip(panel.images, images):
         assert (drawn.get_array() == 255 - image).all()
-    corners = [drawn.get_extent()[::3] for drawn in panel.images]
+    corners = [tuple(drawn.get_extent()[::3]) for drawn in panel.images]
     assert len(set(corners)) == 7 and corners[6][0] == 0  # the seventh begins a row
 
 
