@@ -9,7 +9,7 @@ from parity import assert_close, projections
 import d2lrnn
 from d2lrnn import CELLS, D2lrnnError, ModelConfig, build_model, copy_parameters
 from d2lrnn._runtime import mx
-from d2lrnn.models.parameters import named_parameters, numbers_of, set_values
+from d2lrnn.models.parameters import named_parameters, numbers_of, set_values, trainable_parameters
 from d2lrnn.models.summaries import step_weights
 from d2lrnn.models.twins import read_parameters
 
@@ -190,3 +190,19 @@ def test_inputs_that_are_no_numbers_of_steps(X, complaint):
     for model in twins("mean"):
         with pytest.raises(D2lrnnError, match=f"^{complaint}"):
             model(X, model.begin_state(2))
+
+
+@pytest.mark.parametrize("head", ["tokens", *HEADS])
+def test_a_frozen_embedding_has_no_gradient_and_the_others_have_what_they_had(head):
+    X, found = batch(numbers=False), []
+    for frozen in (False, True):
+        d2lrnn.set_seed(3)
+        shape = dict(embed_size=4, num_hiddens=6, head=head, num_outputs=OUTPUTS, init_scale=0.5)
+        model = build_model(ModelConfig(**shape, freeze_embedding=frozen), VOCAB_SIZE)
+        assert ("embedding.weight" in trainable_parameters(model)) != frozen
+        with mx.autograd.record():
+            loss = (model(X, model.begin_state(ROWS))[0] ** 2).sum()
+        loss.backward()
+        found.append(numbers_of(model.parameters(), gradients=True))
+    assert found[0].pop("embedding.weight").any()
+    assert {name: array.tobytes() for name, array in found[0].items()} == {n: a.tobytes() for n, a in found[1].items()}
