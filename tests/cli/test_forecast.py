@@ -180,6 +180,8 @@ def made(tmp_path_factory):
         ("train --corpus s.csv --column x --bidirectional --out new", "bidirectional"),
         ("train --corpus s.csv --column x --num-lines 2 --out new", "--num-lines given, but a forecaster"),
         ("train --config lyrics --column x --horizon 2 --out new", "--column, --horizon given, but a language model"),
+        ("train --config digits --horizon 2 --out new", "--horizon given, but an image is read whole"),
+        ("train --config series --vectors s.csv --out new", "--vectors given, but a forecaster reads numbers"),
         ("train --corpus none.csv --column x --out new", "none.csv"),
         ("forecast run --steps 0", "steps is 0: expected a whole number, at least 1"),
         ("forecast run --level 1", "level is 1.0: expected a number, above 0 and below 1"),

@@ -24,10 +24,11 @@ from d2lrnn.runs.log import RunError
 from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
 
-# Arguments that are of texts.
+# Arguments that are of texts or of series.
 OF_TEXTS = (
     *("max_tokens", "level", "held_out", "prefix", "num_steps", "num_lines", "use_random_iter", "vary_steps"),
     *("sum_over_steps", "pred_len", "pred_temperature"),
+    *OF_SERIES,
 )
 
 
