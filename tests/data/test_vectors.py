@@ -60,7 +60,10 @@ def zipped(**texts):
         gzip.compress(GLOVE.encode()),
         zipped(a=GLOVE),
     ],
-    ids=str,
+    ids=[
+        *("glove", "no end", "crlf", "tabs", "spaces", "header", "header crlf", "bom", "blank lines", "dots"),
+        *("gzip", "zip"),
+    ],
 )
 def test_what_is_read_is_what_the_file_says(file, content):
     found = read_vectors(file(content), VOCAB)
