@@ -1,11 +1,14 @@
 """How long OpenMP's threads should spin before they sleep, on an idle machine and beside one other program.
 
-    python benchmarks/waiting.py                      # a quarter of an hour, on an otherwise idle machine
-    python benchmarks/waiting.py --only ptb --settings unset GOMP_SPINCOUNT=2000
+    python benchmarks/waiting.py                      # on an otherwise idle machine
+    python benchmarks/waiting.py --only ptb --settings default GOMP_SPINCOUNT=2000
 
 Each setting of the environment has a worker process of its own, which runs the module's own training step or its own
 writing. The workers take turns, so that all settings meet the same machine. *Busy* is one more process that computes
 all the time. The figures are medians over all turns, in milliseconds a step or a text.
+
+``default`` is the module's own choice. It stands first among the settings: its turn then follows a pause, in which no
+other worker computes. After another worker's turn, it would take that worker for another program for a second.
 """
 
 from __future__ import annotations

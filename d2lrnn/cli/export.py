@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn.config.fields import settings_in
-from d2lrnn.errors import naming
 from d2lrnn.exchange.contents import Contents, contents_of
 from d2lrnn.exchange.exports import check_free
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.trained import TrainedRun, folder_of
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,7 @@ class ExportRequest:
     @property
     def path(self) -> Path:
         """The file to write."""
-        if self.out is not None:
-            return self.out
-        with naming(self.run):
-            folder = self.run if self.run.is_dir() else self.run.parent
-        return folder / f"model.{self.to}"
+        return self.out or folder_of(self.run) / f"model.{self.to}"
 
 
 def export(args: argparse.Namespace) -> int:

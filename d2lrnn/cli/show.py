@@ -10,12 +10,12 @@ from d2lrnn.cli.classes import PICTURES as CLASSIFIER_PICTURES
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import settings_in
 from d2lrnn.data.vocabulary import tokenize
-from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike
 from d2lrnn.plotting.inspection import embedding_map, gate_activations, next_token_probabilities
 from d2lrnn.plotting.pictures import plot_embedding, plot_gates, plot_next
 from d2lrnn.runs.classifier import ClassifierRun
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.trained import TrainedRun, folder_of
 
 NUM_PREDS = 30  # tokens that the model writes for a picture of its gates where no text is given
 
@@ -61,11 +61,7 @@ class PictureRequest:
     @property
     def path(self) -> Path:
         """The picture's file."""
-        if self.out is not None:
-            return self.out
-        with naming(self.run):
-            folder = self.run if self.run.is_dir() else self.run.parent
-        return folder / f"{self.what}.png"
+        return self.out or folder_of(self.run) / f"{self.what}.png"
 
     @property
     def counts(self) -> tuple[int, ...]:

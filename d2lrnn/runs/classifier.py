@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from typing import Any
 
 from d2lrnn.config.presets import CLASSIFICATION
 from d2lrnn.data.digits import SIZE, load_digits
 from d2lrnn.data.examples import Labelled
 from d2lrnn.data.vocabulary import Vocab
-from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.device import ContextLike
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.trained import load_run, name_of
+from d2lrnn.runs.trained import Run
 
 ONE_ANSWER = ("state", "output", "mean")  # heads that answer a sequence once
 
@@ -38,7 +37,7 @@ def origin_of_examples(data: Labelled, given: str, data_dir: PathLike | None = N
     return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
 
 
-class ClassifierRun:
+class ClassifierRun(Run):
     """A classifier that a training left.
 
     Args:
@@ -54,40 +53,19 @@ class ClassifierRun:
         RunError: if the run is of another task, or its model has not one output for each class.
     """
 
+    TASK = CLASSIFICATION
+    EXPECTED = "a classifier, such as `train --config digits` makes"
+
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
-        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
-        self.name = name_of(path)
-        if checkpoint.task != CLASSIFICATION or LABELS not in checkpoint.vocabularies:
-            raise RunError(
-                f"{checkpoint.path or self.path} is of the task {checkpoint.task}: expected a classifier, such as "
-                "`train --config digits` makes"
-            )
+        super().__init__(path, checkpoint, ctx)
+        if LABELS not in checkpoint.vocabularies:
+            raise self.of_another_task()
         shape = checkpoint.shape
         if shape.head not in ONE_ANSWER or shape.num_outputs != len(self.classes):
             raise RunError(
                 f"{checkpoint.path or self.path} has {len(self.classes)} classes, and a model with {shape.num_outputs} "
                 f"outputs and the head {shape.head!r}: expected an output for each class, read once a sequence"
             )
-
-    @classmethod
-    def open(cls, path: PathLike, ctx: ContextLike = None) -> ClassifierRun:
-        """Open the run in a folder, or the run of a checkpoint file.
-
-        Raises:
-            RunError: also if there is no such file.
-            CheckpointError, FileError: as :func:`load_run`.
-        """
-        return cls(path, load_run(path), ctx)
-
-    @cached_property
-    def model(self) -> Any:
-        """The model with the checkpoint's parameters, built when it is first asked for.
-
-        Raises:
-            DeviceError: if the device is not there.
-            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
-        """
-        return self.checkpoint.build_model(as_ctx(self._ctx))
 
     @property
     def classes(self) -> tuple[str, ...]:

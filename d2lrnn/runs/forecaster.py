@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from d2lrnn.config.presets import FORECASTING
 from d2lrnn.data.scaling import Scaling
 from d2lrnn.data.series import Series, read_series
 from d2lrnn.data.windows import GeneratedSeries, RecordedSeries, SeriesSource
-from d2lrnn.device import ContextLike, as_ctx
+from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.trained import load_run, name_of
+from d2lrnn.runs.trained import Run
 from d2lrnn.training.forecasting import Forecasting
 
 
@@ -40,7 +39,7 @@ def origin_of_series(series: Series, path: PathLike, held_out: float) -> dict[st
     return {"given": os.path.realpath(user_path(path)), "sha256": series.digest(), "held_out": held_out}
 
 
-class ForecasterRun:
+class ForecasterRun(Run):
     """A forecaster that a training left.
 
     Args:
@@ -60,14 +59,11 @@ class ForecasterRun:
         CheckpointError: if what the checkpoint says of its series does not fit together.
     """
 
+    TASK = FORECASTING
+    EXPECTED = "a forecaster, such as `train --config series` makes"
+
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
-        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
-        self.name = name_of(path)
-        if checkpoint.task != FORECASTING:
-            raise RunError(
-                f"{checkpoint.path or self.path} is of the task {checkpoint.task}: expected a forecaster, such as "
-                "`train --config series` makes"
-            )
+        super().__init__(path, checkpoint, ctx)
         data = checkpoint.data
         try:
             self.plan = ForecastConfig(**data["plan"])
@@ -82,21 +78,6 @@ class ForecasterRun:
                 f"{checkpoint.path}: what it says of its series does not fit its model: expected head 'steps', "
                 f"{count} inputs, {count * self.plan.horizon} outputs, of each column a mean and a deviation above 0"
             )
-
-    @classmethod
-    def open(cls, path: PathLike, ctx: ContextLike = None) -> ForecasterRun:
-        """Open the run in a folder, or the run of a checkpoint file.
-
-        Raises:
-            RunError: also if there is no such file.
-            CheckpointError, FileError: as :func:`load_run`.
-        """
-        return cls(path, load_run(path), ctx)
-
-    @cached_property
-    def model(self) -> Any:
-        """The model with the checkpoint's parameters, built when it is first asked for."""
-        return self.checkpoint.build_model(as_ctx(self._ctx))
 
     def source(self, file: PathLike | None = None) -> SeriesSource:
         """Return the series: as in training, or that of another file with the same columns.

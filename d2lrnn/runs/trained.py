@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
@@ -21,6 +21,8 @@ from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from d2lrnn.runs.log import RunError
 
+AnyRun = TypeVar("AnyRun", bound="Run")
+
 # What a user can do with a run of another task.
 OTHER_COMMANDS = {
     CLASSIFICATION: "with a classifier go `classify`, `evaluate`, and `show --what confusion` or `--what misread`",
@@ -34,6 +36,13 @@ def name_of(run: PathLike) -> str:
     with naming(run):
         path = Path(os.path.realpath(run))  # Path.resolve() raises RuntimeError where links go round in a circle
         return path.name if run.is_dir() else path.parent.name
+
+
+def folder_of(run: PathLike) -> Path:
+    """Return the folder of a run; ``run`` is this folder or a file in it."""
+    run = user_path(run)
+    with naming(run):
+        return run if run.is_dir() else run.parent
 
 
 def load_run(run: PathLike, name: str = BEST) -> Checkpoint:
@@ -61,8 +70,58 @@ def load_run(run: PathLike, name: str = BEST) -> Checkpoint:
     return load_checkpoint(path)
 
 
-class TrainedRun:
-    """A model that a training left, ready to read and to write.
+class Run:
+    """A run that a training left; derive from it for each task.
+
+    Args:
+        path: the run's folder, or a checkpoint file.
+        checkpoint: of the run.
+        ctx: the device for the model, as for :func:`d2lrnn.device.as_ctx`.
+
+    Attributes:
+        path, checkpoint: as given.
+        name: the run's, which is its folder's.
+
+    Raises:
+        RunError: if the run is of another task.
+    """
+
+    TASK = LANGUAGE_MODEL  # what the run is about
+    EXPECTED = ""  # what a run of another task is told
+
+    def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
+        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
+        self.name = name_of(path)
+        if checkpoint.task != self.TASK:
+            raise self.of_another_task()
+
+    def of_another_task(self) -> RunError:
+        """Return the error of a run that is of another task."""
+        where = self.checkpoint.path or self.path
+        return RunError(f"{where} is of the task {self.checkpoint.task}: expected {self.EXPECTED}")
+
+    @classmethod
+    def open(cls: type[AnyRun], path: PathLike, ctx: ContextLike = None) -> AnyRun:
+        """Open the run in a folder, or the run of a checkpoint file.
+
+        Raises:
+            RunError, CheckpointError, FileError: as :func:`load_run`.
+        """
+        return cls(path, load_run(path), ctx)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model with the checkpoint's parameters, built when it is first asked for.
+
+        Raises:
+            DeviceError: if the device is not there.
+            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
+        """
+        return self.checkpoint.build_model(as_ctx(self._ctx))
+
+
+class TrainedRun(Run):
+    """A language model that a training left, ready to read and to write.
 
     Texts go to the model as they did in its training.  A model that was trained on whole lines reads a line end before
     each text.  If a model was trained on single lines, its texts end at the next line end.
@@ -81,33 +140,15 @@ class TrainedRun:
         RunError: if the run is of another task than a language model's.
     """
 
+    EXPECTED = "a language model, which writes"
+
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
-        if checkpoint.task != LANGUAGE_MODEL:
-            raise RunError(
-                f"{checkpoint.path or path} is of the task {checkpoint.task}: expected a language model, which writes; "
-                f"{OTHER_COMMANDS.get(checkpoint.task, 'see --help')}"
-            )
-        self.path, self.checkpoint, self._ctx = user_path(path), checkpoint, ctx
-        self.name, self.vocab = name_of(path), checkpoint.vocab
+        super().__init__(path, checkpoint, ctx)
+        self.vocab = checkpoint.vocab
 
-    @classmethod
-    def open(cls, path: PathLike, ctx: ContextLike = None) -> TrainedRun:
-        """Open the run in a folder, or the run of a checkpoint file.
-
-        Raises:
-            RunError, CheckpointError, FileError: as :func:`load_run`.
-        """
-        return cls(path, load_run(path), ctx)
-
-    @cached_property
-    def model(self) -> Any:
-        """The model with the checkpoint's parameters, built when it is first asked for.
-
-        Raises:
-            DeviceError: if the device is not there.
-            CheckpointError: if the parameters do not fit the model that the checkpoint describes.
-        """
-        return self.checkpoint.build_model(as_ctx(self._ctx))
+    def of_another_task(self) -> RunError:
+        """Return the error of a run that is of another task, with the commands for it."""
+        return RunError(f"{super().of_another_task()}; {OTHER_COMMANDS.get(self.checkpoint.task, 'see --help')}")
 
     @property
     def num_lines(self) -> int:
