@@ -34,9 +34,10 @@ QUICK = {
     "pred_period": 10,
     "pred_len": 20,
 }
-EPILOG = (
-    "The full run takes minutes. The Penn Treebank (--corpus ptb) has 10,000 words and 929,589 tokens: begin with "
-    "--max-tokens 20000 --num-epochs 10. In a notebook the environment variable D2LRNN_LESSON holds the options."
+EPILOG = "The full run takes minutes. In a notebook the environment variable D2LRNN_LESSON holds the options."
+ABOUT_PTB = (
+    "The Penn Treebank (--corpus ptb) has 10,000 words and 929,589 tokens: begin with --max-tokens 20000 "
+    "--num-epochs 10."
 )
 
 
@@ -44,16 +45,17 @@ EPILOG = (
 class Lesson:
     """What a lesson works on, made from its options."""
 
-    corpus: d2lrnn.Corpus
+    corpus: d2lrnn.Corpus | None  # None: the lesson reads no text
     model: d2lrnn.ModelConfig
     training: d2lrnn.TrainConfig
     ctx: Any  # an MXNet context
     out: Path  # the folder for pictures
     quick: bool  # whether --quick was given
+    data: str = ""  # which of its data a lesson without a text reads; "": there is no choice
 
     def title(self, text: str) -> str:
         """Return a picture's title."""
-        return f"{text} on {self.corpus.name}"
+        return f"{text} on {self.corpus.name}" if self.corpus else text
 
     def picture(self, name: str) -> Path:
         """Return the file for a picture."""
@@ -65,7 +67,8 @@ def begin(
     model: d2lrnn.ModelConfig | None = None,
     training: d2lrnn.TrainConfig | None = None,
     fixed: Sequence[str] = (),
-    corpus: str = "sample",
+    corpus: str | None = "sample",
+    data: Sequence[str] = (),
     quick: Mapping[str, Any] | None = None,
     argv: Sequence[str] | None = None,
 ) -> Lesson:
@@ -80,7 +83,8 @@ def begin(
         training: the training's defaults; None likewise.
         fixed: options that this lesson has no use for, such as ``"num_layers"``; a value other than the default is
             an error.
-        corpus: the default corpus.
+        corpus: the default corpus; None: the lesson reads no text, and has no options that are of one.
+        data: what a lesson without a text can read, by name, the default first; ``--data`` chooses.
         quick: defaults under ``--quick``, where they differ from :data:`QUICK`.
         argv: the options; None: those of the command line; in a notebook, those of the environment variable
             ``D2LRNN_LESSON``, such as ``--quick --corpus jaychou``.
@@ -90,7 +94,7 @@ def begin(
     """
     names = sys._getframe(1).f_globals
     options.prepare_stdout()
-    parser = _parser(names.get("__file__"), model, training, corpus)
+    parser = _parser(names.get("__file__"), model, training, corpus, data)
     if argv is None and in_notebook():
         argv = shlex.split(os.environ.get("D2LRNN_LESSON", ""))
     args = parser.parse_args(argv)
@@ -101,15 +105,14 @@ def begin(
         if getattr(args, name) != parser.get_default(name):
             parser.error(f"{options.option_of(name)} has no use in this lesson, which settles that itself")
     try:
-        lesson = _lesson(args, model, training)
+        lesson = _lesson(args, model, training) if corpus else _lesson_without_text(args, model, training)
     except d2lrnn.CorpusNotFoundError as error:
         if in_notebook():
             raise
         raise SystemExit(str(error)) from None
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    vocab_size, of = lesson.corpus.vocab_size, lesson.corpus
-    opening = f"corpus {of.name}: {len(of.train):,} tokens, {vocab_size:,} different ones; on {lesson.ctx}"
+    opening = _opening(lesson)
     if names["__name__"] == "__main__" and not in_notebook():
         names["lesson"] = lesson
         script.run(Path(names["__file__"]), names, opening)
@@ -125,13 +128,20 @@ class _NotebookParser(options.Parser):
         raise d2lrnn.D2lrnnError((message or "--help is for the command line").strip())
 
 
-def _parser(path: str | None, model, training, corpus: str) -> options.Parser:
+def _parser(path: str | None, model, training, corpus: str | None, data: Sequence[str]) -> options.Parser:
     """Return the parser of a lesson's options; the lesson's first paragraph says in ``--help`` what it is about."""
     about = script.first_paragraph(Path(path)) if path is not None and not in_notebook() else None
+    epilog = f"{EPILOG} {ABOUT_PTB}" if corpus else EPILOG
     parser = (_NotebookParser if in_notebook() else options.Parser)(
-        description=about, epilog=EPILOG if training else None
+        description=about, epilog=epilog if training else None
     )
-    options.add_data_arguments(parser, corpus)
+    if corpus:
+        options.add_data_arguments(parser, corpus)
+    else:
+        group = parser.add_argument_group("data and device")
+        if data:
+            group.add_argument("--data", choices=data, default=data[0], help="what is read (%(default)s)")
+        options.add_ctx(group)
     if model is not None:
         options.add_settings(parser, model, options.CHAPTER_MODEL)
     options.add_settings(parser, training or d2lrnn.TrainConfig(), options.CHAPTER_TRAINING if training else ["seed"])
@@ -156,3 +166,20 @@ def _lesson(args: argparse.Namespace, model, training) -> Lesson:
         d2lrnn.data_iter_consecutive(corpus.train, training.batch_size, training.num_steps)  # raises if it is too short
     d2lrnn.set_seed(args.seed)
     return Lesson(corpus, model, training, ctx, args.out, args.quick)
+
+
+def _lesson_without_text(args: argparse.Namespace, model, training) -> Lesson:
+    model, training = (
+        from_arguments.changed(given or default, args)
+        for given, default in ((model, d2lrnn.ModelConfig()), (training, d2lrnn.TrainConfig()))
+    )
+    d2lrnn.set_seed(args.seed)
+    return Lesson(None, model, training, d2lrnn.as_ctx(args.ctx), args.out, args.quick, getattr(args, "data", ""))
+
+
+def _opening(lesson: Lesson) -> str:
+    """Return the line that says what a lesson reads, and on which device it computes."""
+    corpus = lesson.corpus
+    if corpus is None:
+        return f"{f'data {lesson.data}; ' if lesson.data else ''}on {lesson.ctx}"
+    return f"corpus {corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones; on {lesson.ctx}"

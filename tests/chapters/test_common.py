@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy
 import pytest
 import wcwidth
 from lessons import CHAPTERS, NAMES, check_picture, run_cells
@@ -288,6 +289,22 @@ def test_quick_gives_way_to_what_is_written_beside_it(common):
     training = lesson.training
     assert (training.num_epochs, training.batch_size, training.optimizer) == (7, 10, "adam")
     assert (training.prefixes, training.seed) == (("雨",), 3)
+
+
+def test_a_lesson_may_read_no_text(common, capsys):
+    def begin(*args, **more):
+        return common.begin(corpus=None, model=d2lrnn.ModelConfig(), training=common.BOOK_RNN, argv=args, **more)
+
+    lesson = begin("--ctx", "cpu", "--num-epochs", "3", "--seed", "4")
+    assert (lesson.corpus, lesson.data, lesson.training.num_epochs, lesson.title("A")) == (None, "", 3, "A")
+    drawn = numpy.random.random()
+    lesson = begin("--ctx", "cpu", "--quick", "--seed", "4", data=("digits", "drawn"), quick={"data": "drawn"})
+    assert (lesson.data, lesson.model.num_hiddens, numpy.random.random()) == ("drawn", 64, drawn)
+    assert capsys.readouterr().out == "on cpu(0)\ndata drawn; on cpu(0)\n"
+    for args, words in ((["--corpus", "ptb"], "unrecognized arguments: --corpus ptb"), (["--data", "drawm"], "drawm")):
+        with pytest.raises(SystemExit):
+            begin(*args, data=("digits", "drawn"))
+        assert words in capsys.readouterr().err
 
 
 WRONG = [
