@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import difflib
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
 
 from d2lrnn.checks import shown
-from d2lrnn.data.texts import CorpusError, Readable, read_text
+from d2lrnn.data.tables import Table, TableError
+from d2lrnn.data.texts import Readable
 from d2lrnn.errors import D2lrnnError
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a")  # cells that hold no value
@@ -23,7 +22,7 @@ LARGEST = 1e30  # of a value: the square of its scaled neighbours is still a num
 T_MAX, RESOLUTION = 30.0, 0.1  # where the generated series ends, and the time between two of its values
 
 
-class SeriesError(CorpusError):
+class SeriesError(TableError):
     """A file holds no series that can be learnt; the message names the row, of which the first is the header's."""
 
 
@@ -59,22 +58,18 @@ def read_series(source: Readable, columns: Sequence[str], time_column: str | Non
             one before; None: the rows are in order, at equal distances.
 
     Raises:
-        SeriesError: for a file that is no such table, with the row's number where one row is wrong.
+        TableError: for a file that is no such table, with the row's number where one row is wrong; SeriesError: for
+            cells that are no values or no times.
         CorpusError: for a file that cannot be read, or is no UTF-8 text.
     """
-    text, what = read_text(source)
-    names = _checked_names(columns, time_column)
-    rows = _rows(text.removeprefix("\ufeff"), what)
-    header = [name.strip() for name in next(rows)[1]]
-    _check_header(header, what)
-    places = [_place(name, header, what) for name in names]
-    time_place = None if time_column is None else _place(time_column, header, what)
+    table = Table(source)
+    what, names = table.what, _checked_names(columns, time_column)
+    if all(_is_number(cell) for cell in table.header):
+        raise SeriesError(f"{what}, row 1 holds numbers: expected the names of the columns in it")
+    places = [table.place(name) for name in names]
+    time_place = None if time_column is None else table.place(time_column)
     values, numbers, last = [], [], None
-    for number, cells in rows:
-        if len(cells) != len(header):
-            raise SeriesError(
-                f"{what}, row {number} has {len(cells)} of {len(header)} cells: expected one for each column of row 1"
-            )
+    for number, cells in table.rows():
         if time_place is not None:
             last = _Time.read(cells[time_place], f"{what}, row {number}, column {shown(time_column)}", number, last)
         values.append(
@@ -83,7 +78,7 @@ def read_series(source: Readable, columns: Sequence[str], time_column: str | Non
         numbers.append(number)
     if not values:
         raise SeriesError(f"{what} has a header and no other row: expected values")
-    return Series(what.rpartition("/")[2], tuple(names), numpy.array(values), tuple(numbers))
+    return Series(table.name, tuple(names), numpy.array(values), tuple(numbers))
 
 
 def _checked_names(columns: Sequence[str], time_column: str | None) -> list[str]:
@@ -98,53 +93,12 @@ def _checked_names(columns: Sequence[str], time_column: str | None) -> list[str]
     return names
 
 
-def _rows(text: str, what: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not blank, with their numbers.
-
-    Raises:
-        SeriesError: for a row that is no row of CSV.
-    """
-    reader, number = csv.reader(text.splitlines(keepends=True), strict=True), 0
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = "a quotation mark is not closed" if "unexpected end" in str(error) else str(error)
-            raise SeriesError(f"{what}, row {number + 1} is no row of CSV: {reason}") from None
-        number += 1
-        if any(cell.strip() for cell in cells):
-            yield number, cells
-
-
-def _check_header(header: Sequence[str], what: str) -> None:
-    for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
-        if len(header) == 1 and sign in header[0]:
-            raise SeriesError(f"{what} has {name} between its cells: expected commas, and points in numbers")
-    if all(_is_number(cell) for cell in header):
-        raise SeriesError(f"{what}, row 1 holds numbers: expected the names of the columns in it")
-
-
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
         return False
     return True
-
-
-def _place(name: str, header: Sequence[str], what: str) -> int:
-    """Return where a column stands."""
-    places = [i for i, found in enumerate(header) if found == name.strip()]
-    if len(places) > 1:
-        raise SeriesError(f"{what} has {len(places)} columns of the name {shown(name)}: expected one")
-    if not places:
-        near = difflib.get_close_matches(name.lower(), [found.lower() for found in header], 1)
-        meant = next((f"; is {shown(found)} meant?" for found in header if [found.lower()] == near), "")
-        listed = shown(", ".join(header)).strip("'")
-        raise SeriesError(f"{what} has no column {shown(name)}: expected one of {listed}{meant}")
-    return places[0]
 
 
 def _number(cell: str, where: str) -> float:
