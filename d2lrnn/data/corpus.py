@@ -16,6 +16,25 @@ from d2lrnn.errors import D2lrnnError
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
+def unparted(name: str, vocab: Vocab) -> str:
+    """Return a warning if the words of a vocabulary are whole lines, else an empty text.
+
+    Words are what white space parts.  Chinese, Japanese and Thai have no white space between words.
+
+    Args:
+        name: of the text.
+        vocab: of its words; one of characters gets no warning.
+    """
+    words = vocab.idx_to_token[:10_000] if vocab.level == "word" else ()
+    length = sum(map(len, words)) / max(len(words), 1)
+    if length <= 5 or 2 * len(_WITHOUT_SPACES.findall("".join(words))) < length * len(words):
+        return ""
+    return (
+        f"the words of {name} have {length:.0f} characters on average: words are what white space parts, and "
+        "this text has none between its words; take --level char, or put spaces between the words"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as ids (int32, one dimension, read-only) and their vocabulary.
@@ -57,18 +76,8 @@ class Corpus:
 
     @property
     def remark(self) -> str:
-        """A warning if the words of the corpus are whole lines, else an empty text.
-
-        Words are what white space parts.  Chinese, Japanese and Thai have no white space between words.
-        """
-        words = self.vocab.idx_to_token[:10_000] if self.vocab.level == "word" else ()
-        length = sum(map(len, words)) / max(len(words), 1)
-        if length <= 5 or 2 * len(_WITHOUT_SPACES.findall("".join(words))) < length * len(words):
-            return ""
-        return (
-            f"the words of {self.name} have {length:.0f} characters on average: words are what white space parts, and "
-            "this text has none between its words; take --level char, or put spaces between the words"
-        )
+        """A warning if the words of the corpus are whole lines (:func:`unparted`), else an empty text."""
+        return unparted(self.name, self.vocab)
 
     def hold_out(self, share: float) -> Corpus:
         """Split off the end of ``train``: the last ``share`` becomes ``test``, as much before it ``valid``.

@@ -51,12 +51,12 @@ def load_ids(
     keeps_tokens = clean in (cleaning(lines), ends_as_words, str)  # else more must be read than is kept
     text, what = read_text(source, until_tokens(max_tokens if keeps_tokens else None, vocab.level, lines))
     if vocab.level == "word" and UNK in vocab:
-        tokens, unknown = _with_unk(tokenize(clean(text), "word")[:max_tokens], vocab)
+        tokens, unknown = with_unk(tokenize(clean(text), "word")[:max_tokens], vocab)
         return vocab.encode(tokens), unknown
     return encode_text(text, what, vocab, clean, max_tokens), 0
 
 
-def _with_unk(words: Sequence[str], vocab: Vocab) -> tuple[list[str], int]:
+def with_unk(words: Sequence[str], vocab: Vocab) -> tuple[list[str], int]:
     """Return words with ``<unk>`` in place of those that the vocabulary lacks, and how many these are."""
     known = [word if word in vocab else UNK for word in words]
     return known, sum(word not in vocab for word in words)
@@ -148,7 +148,7 @@ def _line(number: int, text: str, cleaned: str, what: str, vocab: Vocab) -> Line
         cleaned += " "  # in training the line end was read as a space
     tokens, unknown = first_tokens(cleaned, vocab.level), 0
     if vocab.level == "word" and UNK in vocab:
-        tokens, unknown = _with_unk(tokens, vocab)
+        tokens, unknown = with_unk(tokens, vocab)
     try:
         return Line(number, text, vocab.encode(tokens), unknown)
     except UnknownTokenError as error:

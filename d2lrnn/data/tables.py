@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from d2lrnn.checks import shown
 from d2lrnn.data.texts import CorpusError, Readable, read_text
