@@ -40,7 +40,7 @@ from d2lrnn.visible import in_a_line
 LINES_AT_ONCE = 512  # of --each-line, measured together: lines of like lengths take less time in one batch
 
 # Fields of a request that a classifier has no use for.
-OF_TEXTS = ("text", "each_line", "corpus", "max_tokens", "num_lines", "cache", "dynamic")
+OF_TEXTS = ("text", "each_line", "max_tokens", "num_lines", "cache", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,10 @@ def _evaluate_classifier(request: EvaluationRequest, checkpoint: Checkpoint) -> 
     if needless:
         raise D2lrnnError(
             f"{', '.join(map(option_of, needless))} given, but {request.run} holds a classifier, which is measured on "
-            "a split of its examples: leave out what is not --split, --data-dir or --ctx"
+            "a split of its examples: leave out what is not --split, --data-dir, --corpus or --ctx"
         )
-    return evaluate_classes(ClassifierRun(request.run, checkpoint, request.ctx), request.split, request.data_dir)
+    run = ClassifierRun(request.run, checkpoint, request.ctx)
+    return evaluate_classes(run, request.split, request.data_dir, request.corpus)
 
 
 def _evaluate_forecaster(request: EvaluationRequest, checkpoint: Checkpoint) -> int:

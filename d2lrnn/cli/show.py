@@ -41,10 +41,10 @@ class PictureRequest:
     run: Path  # a folder that `train` wrote, or a checkpoint in it
     what: str = "next"  # one of PICTURES; of a classifier, one of CLASSIFIER_PICTURES
     prefix: str | None = None  # next, gates: what the model reads; None: as PICTURES' functions say
-    count: int | None = None  # tokens, hidden units of gates, misread images; None: the default of their function
+    count: int | None = None  # tokens, hidden units of gates, misread examples; None: the default of their function
     layer: int | None = None  # gates: of which layer, from 0; None: the first
     out: Path | None = None  # the picture's file; None: beside the checkpoint
-    data_dir: PathLike | None = None  # of a classifier: the folder to look for its examples in first
+    data_dir: PathLike | None = None  # of a classifier of images: the folder to look for them in first
     ctx: str = "auto"  # the device
 
     def __post_init__(self) -> None:
@@ -73,7 +73,8 @@ def show(args: argparse.Namespace) -> int:
     """Draw the picture that the arguments ask for and return the exit status."""
     request = PictureRequest.read(args)
     if request.what in CLASSIFIER_PICTURES:
-        CLASSIFIER_PICTURES[request.what](request, ClassifierRun.open(request.run, request.ctx))
+        if not CLASSIFIER_PICTURES[request.what](request, ClassifierRun.open(request.run, request.ctx)):
+            return 0
     else:
         PICTURES[request.what](request, TrainedRun.open(request.run, request.ctx))
     print(f"picture  {request.path}")

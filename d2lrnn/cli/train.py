@@ -75,6 +75,8 @@ def _config_of(args: argparse.Namespace) -> str:
     """Return the name of the configuration that a run begins with: as asked for, or one that is for these data."""
     if args.config:
         return args.config
+    if args.label_column or args.text_column:
+        return "texts"
     if args.column:
         return "series"
     return "digits" if args.corpus in DIGIT_SETS else "lyrics"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn.config.fields import settings_in
+from d2lrnn.config.presets import CLASSIFICATION
 from d2lrnn.plotting.words import analogy, nearest_words
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.classifier import ClassifierRun
+from d2lrnn.runs.trained import TrainedRun, load_run
 from d2lrnn.visible import in_a_line
 
 
@@ -27,7 +29,9 @@ class WordsRequest:
 def words(args: argparse.Namespace) -> int:
     """Print the words that the arguments ask for and return the exit status."""
     request = WordsRequest(**settings_in(WordsRequest, vars(args)))
-    run = TrainedRun.open(request.run, request.ctx)
+    checkpoint = load_run(request.run)
+    kind = ClassifierRun if checkpoint.task == CLASSIFICATION else TrainedRun
+    run = kind(request.run, checkpoint, request.ctx)
     if request.near is not None:
         found = nearest_words(request.near, run.model, run.vocab, request.count)
     else:

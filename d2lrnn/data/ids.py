@@ -21,7 +21,7 @@ class Line(NamedTuple):
     number: int  # in the file, from 1
     text: str  # without its end, and without spaces around it
     ids: numpy.ndarray  # of its tokens, without its end
-    unknown: int  # how many of its words were read as <unk>
+    unknown: int  # how many of its tokens were read as <unk>
 
 
 def load_ids(
@@ -119,11 +119,11 @@ def _line_of(position: int, text: str, vocab: Vocab, clean: Callable[[str], str]
 def load_lines(source: Readable, vocab: Vocab, corpus: str = "") -> Iterator[Line]:
     """Yield the lines of a UTF-8 text file one by one, in the vocabulary of a trained model; blank lines are left out.
 
-    The file may be of any length: only a piece of it is in memory.  Unknown words are read as in :func:`load_ids`.
+    The file may be of any length: only a piece of it is in memory.
 
     Args:
         source: as for :func:`load_ids`.
-        vocab: the model's.
+        vocab: the model's; if it has ``<unk>``, an unknown token is read so.
         corpus: as for :func:`load_ids`.
 
     Raises:
@@ -147,7 +147,7 @@ def _line(number: int, text: str, cleaned: str, what: str, vocab: Vocab) -> Line
     if vocab.level == "bigram" and len(cleaned) % 2:
         cleaned += " "  # in training the line end was read as a space
     tokens, unknown = first_tokens(cleaned, vocab.level), 0
-    if vocab.level == "word" and UNK in vocab:
+    if UNK in vocab:
         tokens, unknown = with_unk(tokens, vocab)
     try:
         return Line(number, text, vocab.encode(tokens), unknown)

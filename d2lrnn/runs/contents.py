@@ -104,7 +104,8 @@ FORECASTING = record(
 # What a task knows of its data.  A task whose runs hold such data adds its table here.
 DATA = {
     "language_model": record({}),
-    "classification": record({}, {"shift": whole(0)}),  # pixels by which images are moved at random in training
+    # Pixels by which images are moved at random in training; or the columns of a file of texts.
+    "classification": record({}, {"shift": whole(0), "text_column": text, "label_column": text}),
     "forecasting": FORECASTING,
 }
 TASK = {"task": one_of(DATA), "data": anything}

@@ -16,8 +16,9 @@ def add(commands) -> None:
         "train",
         help="train a model, or go on with one; writes the model, its log and its loss curve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a language model, or a classifier of images; writes DIR/model.d2lrnn, the best so far, for\n"
-        "`sample`, `classify` and `evaluate`; DIR/last.d2lrnn, for --resume; DIR/log.jsonl and DIR/loss.png.",
+        description="Train a language model, a classifier or a forecaster; writes DIR/model.d2lrnn, the best so\n"
+        "far, for `sample`, `classify`, `forecast` and `evaluate`; DIR/last.d2lrnn, for --resume; DIR/log.jsonl and\n"
+        "DIR/loss.png.",
         epilog=f"configurations (an option changes one setting; the defaults shown above are those of lyrics):\n"
         f"{configs}\n\nwith the book's settings:\n"
         "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
@@ -43,12 +44,18 @@ def add(commands) -> None:
 
 def _add_classification(train: argparse.ArgumentParser) -> None:
     """Add the arguments of a classifier's training."""
-    group = train.add_argument_group("classifier, such as --config digits")
+    group = train.add_argument_group("classifier, such as --config digits or --config texts")
     group.add_argument(
         "--head",
         choices=HEADS[1:4],
         default=argparse.SUPPRESS,
         help="what the class is read from: the last state, the last output, or the mean over time (mean)",
+    )
+    group.add_argument(
+        "--text-column", type=as_text, metavar="NAME", help="classify the texts of this column of --corpus FILE.csv"
+    )
+    group.add_argument(
+        "--label-column", type=as_text, metavar="NAME", help="the column with the names of their classes"
     )
     group.add_argument(
         "--shift", type=int, metavar="N", help="in training, move images by up to N pixels up, down, left, right (2)"

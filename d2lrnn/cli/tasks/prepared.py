@@ -16,7 +16,8 @@ from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.training.task import Task
 
 # Arguments of one task or of one kind of data, which the other tasks refuse.
-OF_CLASSIFIERS = ("head", "shift")
+OF_LABELLED_TEXTS = ("text_column", "label_column")
+OF_CLASSIFIERS = ("head", "shift", *OF_LABELLED_TEXTS)
 OF_SERIES = ("column", "time_column", *vars(ForecastConfig()))
 OF_VECTORS = ("vectors", "freeze_vectors", "unknown_vectors")
 
