@@ -9,6 +9,7 @@ from parity import assert_close, projections
 import d2lrnn
 from d2lrnn import CELLS, D2lrnnError, ModelConfig, build_model, copy_parameters
 from d2lrnn._runtime import mx
+from d2lrnn.data import counted_steps
 from d2lrnn.models.parameters import named_parameters, numbers_of, set_values, trainable_parameters
 from d2lrnn.models.summaries import step_weights
 from d2lrnn.models.twins import read_parameters
@@ -206,3 +207,39 @@ def test_a_frozen_embedding_has_no_gradient_and_the_others_have_what_they_had(he
         found.append(numbers_of(model.parameters(), gradients=True))
     assert found[0].pop("embedding.weight").any()
     assert {name: array.tobytes() for name, array in found[0].items()} == {n: a.tobytes() for n, a in found[1].items()}
+
+
+@pytest.mark.parametrize("head", ["state", "output", "mean"])
+def test_pytorch_computes_the_same_for_texts_of_any_length(head):
+    """The same loss and gradients as with PyTorch's packed sequences: ids, an embedding, padding behind the texts."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    d2lrnn.set_seed(6)
+    shape = dict(num_hiddens=6, num_layers=2, bidirectional=True, embed_size=SIZE, num_outputs=3)
+    model = build_model(ModelConfig(head=head, init_scale=0.4, **shape), VOCAB_SIZE)
+    lengths, labels = [5, 2, 3], numpy.array([2, 0, 1], dtype="int32")
+    X, counted = batch(numbers=False), np.array(counted_steps(lengths), dtype="float32")
+    with mx.autograd.record():
+        outcome = d2lrnn.SequenceClass().loss(model, (X, np.array(labels), counted), None)
+    outcome.loss.backward()
+    embedding = torch.nn.Embedding(VOCAB_SIZE, SIZE)
+    rnn, dense = torch.nn.LSTM(SIZE, 6, 2, bidirectional=True, batch_first=True), torch.nn.Linear(12, 3)
+    values, gradients = (numbers_of(model.parameters(), flag) for flag in (False, True))
+    theirs = {name: dict(rnn.named_parameters())[in_pytorch(name)] for name in values if name.startswith("rnn")}
+    theirs |= {"embedding.weight": embedding.weight, "dense.weight": dense.weight, "dense.bias": dense.bias}
+    assert theirs.keys() == values.keys()
+    for name, param in theirs.items():
+        param.data = torch.tensor(values[name])
+    pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+    inputs = embedding(torch.tensor(X.asnumpy()).long())
+    packed, (hidden, _) = rnn(pack(inputs, torch.tensor(lengths), batch_first=True, enforce_sorted=False))
+    outputs, _ = pad(packed, batch_first=True)
+    read = {
+        "state": torch.cat([hidden[-2], hidden[-1]], dim=1),
+        "output": torch.stack([outputs[row, length - 1] for row, length in enumerate(lengths)]),
+        "mean": torch.stack([outputs[row, :length].mean(dim=0) for row, length in enumerate(lengths)]),
+    }[head]
+    expected = torch.nn.functional.cross_entropy(dense(read), torch.tensor(labels).long())
+    expected.backward()
+    assert float(outcome.loss) == pytest.approx(expected.item(), rel=1e-5)
+    for name, param in theirs.items():
+        assert_close(gradients[name], param.grad.numpy(), 1e-5)
