@@ -19,6 +19,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError
 from d2lrnn.runs.log import RunError
+from d2lrnn.runs.origin import keep_origin
 from d2lrnn.runs.trained import Run
 from d2lrnn.training.forecasting import Forecasting
 
@@ -82,12 +83,19 @@ class ForecasterRun(Run):
     def source(self, file: PathLike | None = None) -> SeriesSource:
         """Return the series: as in training, or that of another file with the same columns.
 
+        If the file holds the values of the training, its place is kept as the series' new one.
+
         Raises:
             SeriesError, CorpusError: if the file cannot be used.
             RunError: if it is not there any more, or holds other values than in training and none was named.
         """
         origin = self.checkpoint.origin
         if file is None and not origin:
+            if self.columns != GeneratedSeries.columns:
+                raise RunError(
+                    f"{self.path} does not say which series it was trained on: name a file with the columns "
+                    f"{shown(', '.join(self.columns))}, --corpus FILE"
+                )
             return GeneratedSeries(self.plan.noise)
         place = Path(origin["given"]) if file is None else user_path(file)
         if file is None and not is_there(place):
@@ -95,6 +103,8 @@ class ForecasterRun(Run):
         series = read_series(place, self.columns, self.checkpoint.data["time_column"])
         if file is None:
             self.check_digest(series)
+        elif series.digest() == origin.get("sha256"):
+            self.checkpoint = keep_origin(self.checkpoint, origin_of_series(series, place, origin["held_out"]))
         return RecordedSeries(series, origin.get("held_out") or 0.1)
 
     def check_digest(self, series: Series) -> None:

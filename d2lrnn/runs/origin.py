@@ -1,4 +1,4 @@
-"""Which text a run was trained on, and how to find it again."""
+"""Which text a run was trained on, and how to find it again; where the data of any run are now."""
 
 from __future__ import annotations
 
@@ -118,15 +118,23 @@ def remember_place(
         return checkpoint
     options = {name: old[name] for name in CORPUS_OPTIONS if name in old}
     new = origin_of(corpus, old["given"] if given is None else given, options, data_dir or old.get("data_dir"))
-    if new == old:
+    return keep_origin(checkpoint, new)
+
+
+def keep_origin(checkpoint: Checkpoint, new: dict[str, Any]) -> Checkpoint:
+    """Keep in the run's files where the same data are now; return the checkpoint with the new place.
+
+    Files that cannot be written, or that a training is writing, stay as they are.
+    """
+    if new == checkpoint.origin:
         return checkpoint
     if checkpoint.path is not None:
-        _write_place(checkpoint.path, old, new)
+        _write_place(checkpoint.path, checkpoint.origin, new)
     return dataclasses.replace(checkpoint, origin=new)
 
 
 def _write_place(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Write the new place of a corpus into the checkpoints of a run that name the old one."""
+    """Write the new place of a run's data into the checkpoints of a run that name the old one."""
     with suppress(D2lrnnError):
         lock = FolderLock(path.parent)
         try:

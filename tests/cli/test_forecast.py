@@ -113,9 +113,24 @@ def test_a_run_goes_on_and_cannot_change_its_series(folder, printed, complaint):
     (folder / "waves.csv").unlink()
     assert "the run's series is not at " in complaint("evaluate", "run")
     printed("train", "--resume", "run", "--num-epochs", "4", "--corpus", "moved.csv")
-    printed("evaluate", "run", "--corpus", "moved.csv")
+    assert "\nx " in printed("evaluate", "run")  # both files of the run know the new place
+    assert "epoch 5" in printed("train", "--resume", "run", "--num-epochs", "5")
+    for command in (["evaluate", "run"], ["forecast", "run", "--steps", "2", "--paths", "5"]):
+        place, new = (folder / name for name in ("moved.csv", "again.csv"))
+        place.rename(new)
+        assert f"the run's series is not at {place} any more" in complaint(*command)
+        out = printed(*command, "--corpus", "again.csv")
+        assert printed(*command) == out
+        printed("train", "--resume", "run", "--num-epochs", "5")
+        new.rename(place)
+        printed(*command, "--corpus", "moved.csv")
     assert "--num-steps cannot be changed" in complaint("train", "--resume", "run", "--num-steps", "6")
-    (folder / "moved.csv").write_text("x\n" + "\n".join(map(str, range(100))))
+    other = "x\n" + "\n".join(map(str, range(100)))
+    (folder / "other.csv").write_text(other)
+    before = load_checkpoint("run/model.d2lrnn").origin
+    printed("forecast", "run", "--corpus", "other.csv", "--steps", "2", "--intervals", "none")
+    assert load_checkpoint("run/model.d2lrnn").origin == before  # other values are no new place
+    (folder / "moved.csv").write_text(other)
     assert "are not those that the run began with" in complaint("train", "--resume", "run", "--num-epochs", "5")
     for option in ("--horizon 2", "--column y", "--held-out 0.2", "--difference", "--time-column x"):
         line = complaint("train", "--resume", "run", *option.split())

@@ -94,14 +94,11 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
         if not isinstance(source, RecordedSeries) or not checkpoint.origin:
             raise RunError("--corpus given, but the run's series is generated: leave it out")
         run.check_digest(source.series)
-        checkpoint = dataclasses.replace(
-            checkpoint, origin=origin_of_series(source.series, args.corpus, checkpoint.origin["held_out"])
-        )
     config = changed_training(checkpoint.train_config, args)
     if config.num_steps != checkpoint.train_config.num_steps:
         raise RunError("--num-steps cannot be changed where a forecaster goes on: its windows have that length")
     task = Forecasting(run.model, source, run.scaling, config, run.plan)
-    return _prepared(task, checkpoint, args.imports)
+    return _prepared(task, run.checkpoint, args.imports)
 
 
 def _prepared(task: Forecasting, about: Checkpoint, imports: Sequence[str]) -> Prepared:
