@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy
 
-from d2lrnn.checks import check_number, check_whole
+from d2lrnn.checks import check_number, check_whole, shown
 from d2lrnn.config.fields import MAX_PRED_LEN, MAX_SEED, settings_in
 from d2lrnn.config.model import Dropout
-from d2lrnn.data.windows import SeriesSource
+from d2lrnn.data.windows import RecordedSeries, SeriesSource
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forecasts import rollout, sample_paths
 from d2lrnn.plotting.forecasts import ForecastPicture, plot_forecast
@@ -74,7 +74,7 @@ def forecast(args: argparse.Namespace) -> int:
         before, truth = source.cut(request.begin, length, request.steps)
     _check_readable(run, before)
     found = _forecast(request, run, source, before)
-    print(_as_csv(found, run.columns), end="")
+    print(_as_csv(found, run.columns, _times(request, run, source, length)), end="")
     if request.picture is not None:
         title = f"{run.name}: {source.name}, {request.steps} steps"
         drawn = ForecastPicture(run.columns, before, found.middle, found.low, found.high, truth, request.level)
@@ -109,8 +109,29 @@ def _forecast(request: ForecastRequest, run: ForecasterRun, source: SeriesSource
     return Forecast(middle, low, high)
 
 
-def _as_csv(found: Forecast, columns: tuple[str, ...]) -> str:
-    """Return a forecast as CSV, whose columns are the step, and the forecast and its bounds of each column."""
+def _times(request: ForecastRequest, run: ForecasterRun, source: SeriesSource, length: int) -> dict[str, list[str]]:
+    """Return the name of the series' column of times, and the times of the steps; {}: the steps have no times.
+
+    Where the series has times that are not evenly apart, a line on standard error says so.
+    """
+    name = run.checkpoint.data["time_column"]
+    if name is None or request.begin == "zeros" or not isinstance(source, RecordedSeries):
+        return {}
+    times = source.times_after_cut(request.begin, length, request.steps)
+    if times is None:
+        print(
+            f"the times in column {shown(name)} are not evenly apart, so the steps have numbers and no times",
+            file=sys.stderr,
+        )
+        return {}
+    return {name: times}
+
+
+def _as_csv(found: Forecast, columns: tuple[str, ...], times: dict[str, list[str]]) -> str:
+    """Return a forecast as CSV.
+
+    Its columns are the step, its time if it is known, and the forecast and its bounds of each column.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names, parts = [], []
@@ -119,7 +140,7 @@ def _as_csv(found: Forecast, columns: tuple[str, ...]) -> str:
             if numbers is not None:
                 names.append(column + end)
                 parts.append(numbers[:, i])
-    writer.writerow(["step", *names])
-    for step, row in enumerate(zip(*parts), 1):
-        writer.writerow([step, *(f"{value:.6g}" for value in row)])
+    writer.writerow(["step", *times, *names])
+    for i, row in enumerate(zip(*parts)):
+        writer.writerow([i + 1, *(each[i] for each in times.values()), *(f"{value:.6g}" for value in row)])
     return text.getvalue()

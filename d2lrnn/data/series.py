@@ -13,6 +13,7 @@ import numpy
 from d2lrnn.checks import shown
 from d2lrnn.data.tables import Table, TableError
 from d2lrnn.data.texts import Readable
+from d2lrnn.data.times import as_date
 from d2lrnn.errors import D2lrnnError
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a")  # cells that hold no value
@@ -34,6 +35,7 @@ class Series:
     columns: tuple[str, ...]
     values: numpy.ndarray  # float64 (length, num_columns)
     rows: tuple[int, ...] = ()  # the number of each row in its file; (): there is no file
+    times: tuple[str, ...] = ()  # of each row, as the file has it; (): no column of times was named
 
     def digest(self) -> str:
         """Return the SHA-256 of columns and values, by which a run tells its series from another."""
@@ -69,16 +71,18 @@ def read_series(source: Readable, columns: Sequence[str], time_column: str | Non
     places = [table.place(name) for name in names]
     time_place = None if time_column is None else table.place(time_column)
     values, numbers, last = [], [], None
+    times: list[str] = []
     for number, cells in table.rows():
         if time_place is not None:
             last = _Time.read(cells[time_place], f"{what}, row {number}, column {shown(time_column)}", number, last)
+            times.append(last.text)
         values.append(
             [_number(cells[i], f"{what}, row {number}, column {shown(name)}") for i, name in zip(places, names)]
         )
         numbers.append(number)
     if not values:
         raise SeriesError(f"{what} has a header and no other row: expected values")
-    return Series(table.name, tuple(names), numpy.array(values), tuple(numbers))
+    return Series(table.name, tuple(names), numpy.array(values), tuple(numbers), tuple(times))
 
 
 def _checked_names(columns: Sequence[str], time_column: str | None) -> list[str]:
@@ -164,7 +168,7 @@ def _number_or_date(text: str, where: str) -> float | datetime.datetime:
             raise SeriesError(f"{where}: {shown(text)} is no time")
         return value
     try:
-        return datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
+        return as_date(text)
     except ValueError:
         raise SeriesError(
             f"{where}: {shown(text)} is no time: expected a number, or a date such as 2024-05-31 or 2024-05-31 18:00"

@@ -18,6 +18,7 @@ from d2lrnn.checks import check_numbers, check_whole, shown
 from d2lrnn.data.batches import Batches
 from d2lrnn.data.scaling import Scaling
 from d2lrnn.data.series import RESOLUTION, T_MAX, Series, SeriesError, generated_series
+from d2lrnn.data.times import times_after
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 
@@ -216,8 +217,23 @@ class RecordedSeries:
         values = self.series.values
         if len(values) < length:
             raise SeriesError(f"{self.name} has {len(values)} rows of values: expected at least {length}")
-        begin = {"begin": 0, "test": max(self._bounds["test"][0] - length, 0), "end": len(values) - length}[where]
-        return values[begin : begin + length], values[begin + length : begin + length + after]
+        end = self._end_of_cut(where, length)
+        return values[end - length : end], values[end : end + after]
+
+    def times_after_cut(self, where: str, length: int, count: int) -> list[str] | None:
+        """Return the times of ``count`` rows after the first part of :meth:`cut`; arguments are those of this method.
+
+        None: the series has no times, or some are not known, since the others are not evenly apart.
+        """
+        times, end = self.series.times, self._end_of_cut(where, length)
+        needed = max(end + count - len(times), 0)
+        following = times_after(times, needed) if needed else []
+        return None if following is None else [*times[end : end + count], *following]
+
+    def _end_of_cut(self, where: str, length: int) -> int:
+        """Return how many rows there are up to the end of the first part of :meth:`cut`."""
+        ends = {"begin": length, "test": max(self._bounds["test"][0], length), "end": len(self.series.values)}
+        return ends[where]
 
     def _at(self, starts: numpy.ndarray, length: int) -> numpy.ndarray:
         return self.series.values[starts[:, None] + numpy.arange(length)]

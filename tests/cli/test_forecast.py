@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import datetime
 import io
 import math
 import re
@@ -74,12 +75,15 @@ def test_from_a_file_to_a_forecast_and_back(folder, printed):
         errors.mean() / numpy.abs(numpy.diff(x[:80])).mean(), abs=1e-4
     )
     found = table(printed("forecast", "run", "--steps", "4", "--paths", "50"))
-    assert list(found) == ["step", "x", "x_low", "x_high"] and found["step"].tolist() == [1, 2, 3, 4]
+    assert list(found) == ["step", "day", "x", "x_low", "x_high"] and found["step"].tolist() == [1, 2, 3, 4]
+    assert found["day"].tolist() == [2100, 2101, 2102, 2103]
     assert (found["x_low"] < found["x_high"]).all()
     with open("waves.csv", "a") as file:
         file.write("2100,3,3\n")
     newer = table(printed("forecast", "run", "--steps", "4", "--corpus", "waves.csv", "--intervals", "none"))
-    assert list(newer) == ["step", "x"] and newer["x"].tolist() != found["x"].tolist()
+    assert (
+        list(newer) == ["step", "day", "x"] and newer["day"][0] == 2101 and newer["x"].tolist() != found["x"].tolist()
+    )
 
 
 def test_several_columns_and_steps_at_once(folder, printed):
@@ -135,6 +139,27 @@ def test_a_run_goes_on_and_cannot_change_its_series(folder, printed, complaint):
     for option in ("--horizon 2", "--column y", "--held-out 0.2", "--difference", "--time-column x"):
         line = complaint("train", "--resume", "run", *option.split())
         assert line.startswith(f"d2lrnn: {option.split()[0]} cannot be changed where a run goes on")
+
+
+def test_dates_go_on_where_they_are_evenly_apart(folder, printed, capsys):
+    first = datetime.date(2024, 1, 1)
+    for name, days in (("even", range(40)), ("uneven", [*range(38), 40, 41])):
+        rows = [f"{first + datetime.timedelta(i)},{math.sin(i)}" for i in days]
+        (folder / f"{name}.csv").write_text("\n".join(["the date,x", *rows]) + "\n")
+    given = ["--column", "x", "--time-column", "the date", *FEW, "--batch-size", "5", "--num-epochs", "1"]
+    printed("train", "--corpus", "even.csv", *given, "--out", "run")
+    forecast = ["forecast", "run", "--steps", "3", "--intervals", "none"]
+    dates = {"end": ["2024-02-10", "2024-02-11", "2024-02-12"], "test": ["2024-02-06", "2024-02-07", "2024-02-08"]}
+    for begin, expected in dates.items():
+        header, *rows = csv.reader(io.StringIO(printed(*forecast, "--begin", begin)))
+        assert header == ["step", "the date", "x"] and [row[1] for row in rows] == expected
+    assert printed(*forecast, "--begin", "zeros").startswith("step,x\n")
+    assert printed(*forecast, "--begin", "begin", "--corpus", "uneven.csv").startswith("step,the date,x\n1,2024-01-06,")
+    capsys.readouterr()
+    assert main([*forecast, "--corpus", "uneven.csv"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("step,x\n1,")
+    assert err == "the times in column 'the date' are not evenly apart, so the steps have numbers and no times\n"
 
 
 def test_the_generated_series_and_a_new_one(folder, printed, monkeypatch):
