@@ -201,6 +201,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.runs import save_checkpoint as save_checkpoint
 
     # a model in other frameworks' formats
+    from d2lrnn.exchange import Answers as Answers
     from d2lrnn.exchange import Contents as Contents
     from d2lrnn.exchange import ExchangeError as ExchangeError
     from d2lrnn.exchange import Exported as Exported

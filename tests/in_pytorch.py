@@ -26,6 +26,13 @@ def run_program(path, prefix, num_preds):
     return names
 
 
+def with_names_of_page():
+    """Run the page's functions for classifiers and forecasters in PyTorch; return their names, load and answer."""
+    names = {}
+    exec(blocks()[5], names)
+    return names
+
+
 def logits_of(torch, model, ids, state=None):
     """Return what the program's model computes for ids (batch_size, num_steps), as NumPy, and the new state."""
     with torch.no_grad():

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn.cli.shell import argument, command, option
 from d2lrnn.config.fields import settings_in
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.data.digits import SIZE
 from d2lrnn.exchange.contents import Contents
 from d2lrnn.exchange.run_folder import changes_for, save_run
 from d2lrnn.exchange.safetensors_file import read_safetensors
 from d2lrnn.exchange.vocabularies import read_vocabulary
-from d2lrnn.runs.checkpoint import load_checkpoint
+from d2lrnn.runs.checkpoint import Checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,32 @@ def import_model(args: argparse.Namespace) -> int:
     path = save_run(contents, request.out, request.kind, request.overwrite)
     checkpoint = load_checkpoint(path)
     config = checkpoint.shape
-    print(f"found    {config}, {len(contents.vocab):,} tokens of level {contents.vocab.level}")
+    level = "" if contents.vocab is None else f" of level {contents.vocab.level}"
+    print(f"found    {config}, {contents.inputs_and_outputs}{level}")
     if _is_guessed(contents, request):
         print("caution  nothing says whether this rnn has tanh or relu; with relu, --cell rnn_relu")
     for change in changes_for(contents, config):
         print(f"changed  {change}")
     print(f"model    {path}")
-    if not config.bidirectional and config.num_outputs is None:
-        prefixes = [text for text in checkpoint.train_config.prefixes if text.strip()]
-        prefix = prefixes[0] if prefixes else contents.vocab.idx_to_token[0]
-        words = [argument(request.out), *option("--prefix", prefix)]
-        print(f"let it write:  {command('sample', *words, imports=args.imports)}")
+    if hint := _next_command(checkpoint, request.out, args.imports):
+        print(hint)
     return 0
+
+
+def _next_command(checkpoint: Checkpoint, folder: Path, imports: Sequence[str]) -> str:
+    """Return the line that says what to do with a run; "": nothing can be said without knowing its data."""
+    config = checkpoint.shape
+    if checkpoint.task == CLASSIFICATION and config.input_size == SIZE:
+        return f"let it read:  {command('classify', argument(folder), 'IMAGE.png', imports=imports)}"
+    if checkpoint.task == FORECASTING:
+        corpus = option("--corpus", "FILE.csv") if checkpoint.origin else []
+        return f"let it forecast:  {command('forecast', argument(folder), *corpus, imports=imports)}"
+    if checkpoint.task != LANGUAGE_MODEL or config.bidirectional or config.num_outputs is not None:
+        return ""
+    prefixes = [text for text in checkpoint.train_config.prefixes if text.strip()]
+    prefix = prefixes[0] if prefixes else checkpoint.vocab.idx_to_token[0]
+    words = [argument(folder), *option("--prefix", prefix)]
+    return f"let it write:  {command('sample', *words, imports=imports)}"
 
 
 def _is_guessed(contents: Contents, request: ImportRequest) -> bool:

@@ -1,7 +1,8 @@
 """A model in other frameworks' formats: what a trained model is, in NumPy, and the files that others read."""
 
+from d2lrnn.exchange.answers import Answers as Answers
+from d2lrnn.exchange.answers import ExchangeError as ExchangeError
 from d2lrnn.exchange.contents import Contents as Contents
-from d2lrnn.exchange.contents import ExchangeError as ExchangeError
 from d2lrnn.exchange.contents import contents_of as contents_of
 from d2lrnn.exchange.exports import export_onnx as export_onnx
 from d2lrnn.exchange.exports import export_safetensors as export_safetensors

@@ -1,4 +1,4 @@
-"""What a trained language model is, apart from any framework: its layers, its numbers in NumPy, its vocabulary.
+"""What a trained model is, apart from any framework: its layers, its numbers in NumPy, its vocabulary or classes.
 
 The formats of other frameworks are written from a :class:`Contents`, and read into one.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy
@@ -15,23 +16,21 @@ import numpy
 from d2lrnn.cells.declaration import CELLS, OWN_CELLS, Cell
 from d2lrnn.checks import shortened
 from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.presets import FORECASTING, LANGUAGE_MODEL
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.vocabulary import Vocab
-from d2lrnn.errors import D2lrnnError
+from d2lrnn.exchange.answers import Answers, ExchangeError
 from d2lrnn.models.stack import Stack
-from d2lrnn.models.twins import embedding_of, equations_stack, has_tied_weights, read_parameters
-from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.models.twins import embedding_of, has_tied_weights, known_stack, read_parameters
+from d2lrnn.runs.checkpoint import TEXT, Checkpoint
+from d2lrnn.runs.classifier import LABELS
+from d2lrnn.runs.trained import Run
 from d2lrnn.version import VERSION
-
-
-class ExchangeError(D2lrnnError):
-    """A model cannot be written in a format, or a file of this format holds no model that d2lrnn can read."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A trained language model in NumPy.
+    """A trained model in NumPy: a language model, a classifier or a forecaster.
 
     ``values`` has the names of :func:`d2lrnn.models.twins.read_parameters`: those of ``stack.param_names``, such as
     ``l0.W_xi``, ``l0.reverse.b_f``, ``W_hq`` and ``b_q``.  The shapes are the book's, ``W_xi`` (num_inputs,
@@ -48,8 +47,9 @@ class Contents:
     embedding: numpy.ndarray | None  # (vocab_size, embed_size); None: the model reads one-hot vectors
     tied: bool  # whether the output layer's weight is the embedding: W_hq = embedding.T
     values: dict[str, numpy.ndarray]  # float32, all finite
-    vocab: Vocab  # its tokens by id, vocab.idx_to_token; and vocab.level: char, word or bigram
+    vocab: Vocab | None  # tokens by id, vocab.idx_to_token, and vocab.level; None: the model reads numbers, not ids
     settings: dict[str, Any]  # JSON: version, model_config, train_config, corpus, origin, reached
+    answers: Answers = Answers()  # what the output layer reads, and what its outputs mean
 
     @property
     def cell(self) -> Cell:
@@ -58,8 +58,8 @@ class Contents:
 
     @property
     def num_inputs(self) -> int:
-        """The width of what the first layer reads: the embedding's, or the size of the vocabulary."""
-        return len(self.vocab) if self.embedding is None else self.embedding.shape[1]
+        """The width of what the first layer reads: embed_size, vocab_size or input_size."""
+        return len(self.values[f"{self.stack.prefixes[0]}W_x{self.cell.gates[0]}"])
 
     @property
     def num_outputs(self) -> int:
@@ -67,39 +67,68 @@ class Contents:
         return len(self.values["b_q"])
 
     @property
+    def inputs_and_outputs(self) -> str:
+        """What the model reads and says, in a few words."""
+        if self.answers.task == FORECASTING:
+            columns = self.answers.data["columns"]
+            return f"{len(columns)} column{'s' * (len(columns) > 1)}, {self.answers.horizon} ahead"
+        read = f"{self.num_inputs} numbers a step" if self.vocab is None else f"{len(self.vocab):,} tokens"
+        return read if self.answers.classes is None else f"{read}, {len(self.answers.classes)} classes"
+
+    @property
+    def num_params(self) -> int:
+        """How many numbers training learns; tied weights count once."""
+        embedded = 0 if self.embedding is None or self.tied else self.embedding.size
+        return embedded + sum(array.size for array in self.values.values())
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What files of any format say beside the numbers, as texts; the lists and objects are JSON."""
+        about = {"cell": self.stack.cell, **self.answers.metadata, "settings": json.dumps(self.settings)}
+        if self.vocab is not None:
+            tokens = json.dumps(self.vocab.idx_to_token, ensure_ascii=False)
+            about |= {"level": self.vocab.level, "vocabulary": tokens}
+        return about
+
+    @property
     def has_second_biases(self) -> bool:
         """Whether each gate has a second bias ``c_``."""
         return f"{self.stack.prefixes[0]}c_{self.cell.gates[0]}" in self.values
 
 
-def contents_of(run: TrainedRun | Checkpoint) -> Contents:
-    """Return the contents of a trained run, or of a checkpoint.
+def contents_of(run: Run | Checkpoint) -> Contents:
+    """Return the contents of a trained run of any task, or of a checkpoint.
 
     Raises:
         ExchangeError: for a model with numbers that are not finite, for a cell that :func:`d2lrnn.add_cell` has added,
             and for a model whose equations are not known.
-        CheckpointError: for a checkpoint that describes no language model.
+        CheckpointError: for a checkpoint that describes no model, or a language model without a vocabulary.
     """
-    checkpoint = run.checkpoint if isinstance(run, TrainedRun) else run
-    config, vocab = checkpoint.shape, checkpoint.vocab
+    checkpoint = run.checkpoint if isinstance(run, Run) else run
+    config, vocabularies = checkpoint.shape, checkpoint.vocabularies
     if config.cell not in OWN_CELLS:
         raise _unknown_cell(config.cell)
-    model = run.model if isinstance(run, TrainedRun) else run.build_model()
-    return contents_of_model(model, vocab, settings_of(checkpoint, config))
+    vocab = checkpoint.vocab if checkpoint.task == LANGUAGE_MODEL else vocabularies.get(TEXT)
+    answers = Answers(checkpoint.task, config.head, vocabularies.get(LABELS), checkpoint.data)
+    model = run.model if isinstance(run, Run) else run.build_model()
+    return contents_of_model(model, vocab, settings_of(checkpoint, config), answers)
 
 
-def contents_of_model(model: Any, vocab: Vocab, settings: dict[str, Any] | None = None) -> Contents:
+def contents_of_model(
+    model: Any, vocab: Vocab | None, settings: dict[str, Any] | None = None, answers: Answers | None = None
+) -> Contents:
     """Return the contents of a model.
 
     Args:
         model: of the classes that :func:`d2lrnn.build_model` returns.
-        vocab: its vocabulary.
+        vocab: its vocabulary; None: it reads numbers.
         settings: what else is known of it, for JSON.
+        answers: what its outputs mean; None: they are those of a language model.
 
     Raises:
         ExchangeError: as for :func:`contents_of`.
     """
-    stack = equations_stack(model)
+    stack, answers = known_stack(model), Answers() if answers is None else answers
     if stack is None:
         raise ExchangeError(
             f"the equations of this {type(model).__name__} are not known here: expected a model as d2lrnn.build_model "
@@ -114,23 +143,31 @@ def contents_of_model(model: Any, vocab: Vocab, settings: dict[str, Any] | None 
         name = broken[0] if broken else "the embedding"
         raise ExchangeError(f"{name} has numbers that are not finite, so the model cannot compute: train it again")
     if settings is None:
-        num_outputs = None if model.num_outputs == len(vocab) else model.num_outputs
+        num_outputs = None if vocab is not None and model.num_outputs == len(vocab) else model.num_outputs
         settings = {"version": VERSION, "model_config": {"num_outputs": num_outputs}}
-    return Contents(stack, model.num_hiddens, embedding, has_tied_weights(model), values, vocab, settings)
+    tied = has_tied_weights(model)
+    contents = Contents(stack, model.num_hiddens, embedding, tied, values, vocab, settings, answers)
+    answers.check(contents.num_inputs if vocab is None else None, contents.num_outputs)
+    return contents
 
 
 def settings_of(checkpoint: Checkpoint, config: ModelConfig) -> dict[str, Any]:
     """Return what a checkpoint tells beside its model and vocabulary, as JSON has it; no path of this machine is in it.
 
-    JSON has no infinity, which the training's ``theta`` may be: the text "Infinity" takes its place.
+    Of a file with examples or a series, the name is told without its folder.  JSON has no infinity, which the
+    training's ``theta`` may be: the text "Infinity" takes its place.
     """
     origin = {name: value for name, value in checkpoint.origin.items() if name != "data_dir"}
+    if checkpoint.task != LANGUAGE_MODEL and "given" in origin:
+        origin["given"] = PurePath(origin["given"]).name
+    elif origin.get("given") not in CORPORA:
+        origin = {}
     settings = {
         "version": VERSION,
         "model_config": dataclasses.asdict(config),
         "train_config": dataclasses.asdict(checkpoint.train_config),
         "corpus": checkpoint.corpus,
-        "origin": origin if origin.get("given") in CORPORA else {},
+        "origin": origin,
         "reached": checkpoint.reached,
     }
     return json.loads(json.dumps(settings), parse_constant=str)

@@ -5,20 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Union
 
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import naming
-from d2lrnn.exchange.contents import ExchangeError, contents_of
+from d2lrnn.exchange.answers import ExchangeError
+from d2lrnn.exchange.contents import contents_of
 from d2lrnn.exchange.onnx_file import Exported, write_onnx
 from d2lrnn.exchange.run_folder import save_run
 from d2lrnn.exchange.safetensors_file import read_safetensors, write_safetensors
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.classifier import ClassifierRun
+from d2lrnn.runs.forecaster import ForecasterRun
+from d2lrnn.runs.trained import Run, TrainedRun, load_run
 
-Run = Union[PathLike, TrainedRun, Checkpoint]
+AnyRun = Union[PathLike, Run, Checkpoint]
+
+RUNS: dict[str, type[Run]] = {
+    LANGUAGE_MODEL: TrainedRun,
+    CLASSIFICATION: ClassifierRun,
+    FORECASTING: ForecasterRun,
+}
 
 
-def export_safetensors(run: Run, path: PathLike, overwrite: bool = False) -> Path:
+def export_safetensors(run: AnyRun, path: PathLike, overwrite: bool = False) -> Path:
     """Write a trained model under PyTorch's names, as a safetensors file; read the file back and compare.
 
     The page "A way out of MXNet" shows ten lines of PyTorch that load the file and write on.
@@ -33,13 +43,13 @@ def export_safetensors(run: Run, path: PathLike, overwrite: bool = False) -> Pat
 
     Raises:
         ExchangeError: if the model cannot be described, the file is there, or the package safetensors is not installed.
-        RunError, CheckpointError, FileError: as for :func:`d2lrnn.runs.trained.load_run`.
+        RunError, CheckpointError, FileError: as for :func:`opened`.
     """
     path = check_free(path, overwrite)
     return write_safetensors(contents_of(opened(run)), path)
 
 
-def export_onnx(run: Run, path: PathLike, overwrite: bool = False) -> Exported:
+def export_onnx(run: AnyRun, path: PathLike, overwrite: bool = False) -> Exported:
     """Write a trained model as an ONNX graph; where onnxruntime is installed, run the file and compare.
 
     The page "A way out of MXNet" shows ten lines with onnxruntime and NumPy that load the file and write on.
@@ -50,15 +60,15 @@ def export_onnx(run: Run, path: PathLike, overwrite: bool = False) -> Exported:
         overwrite: whether to write over a file that is there.
 
     Returns:
-        the file's path and size, and how far its logits are from the model's.
+        the file's path and size, and how far what it computes is from what the model computes.
 
     Raises:
         ExchangeError: if the model cannot be described or is too large for the format, the file is there, or the
             package onnx is not installed.
-        RunError, CheckpointError, FileError: as for :func:`d2lrnn.runs.trained.load_run`.
+        RunError, CheckpointError, FileError: as for :func:`opened`.
     """
     path, run = check_free(path, overwrite), opened(run)
-    model = run.model if isinstance(run, TrainedRun) else run.build_model()
+    model = run.model if isinstance(run, Run) else run.build_model()
     return write_onnx(contents_of(run), path, model)
 
 
@@ -77,7 +87,7 @@ def import_safetensors(
         folder: for the run.
         kind: of the model here, ``scratch``, ``fast`` or ``gluon``; None: as the file says, or else ``gluon``.
         cell: as for :func:`d2lrnn.exchange.safetensors_file.read_safetensors`.
-        vocab: the model's vocabulary; None: it is in the file.
+        vocab: the model's vocabulary; None: it is in the file, or the model reads numbers.
         overwrite: whether to give up a run that is in the folder.
 
     Returns:
@@ -92,9 +102,20 @@ def import_safetensors(
     return save_run(read_safetensors(path, cell, vocab), folder, kind, overwrite)
 
 
-def opened(run: Run) -> TrainedRun | Checkpoint:
-    """Return a run or a checkpoint, loaded if it is a path."""
-    return run if isinstance(run, (TrainedRun, Checkpoint)) else TrainedRun.open(run, "cpu")
+def opened(run: AnyRun) -> Run | Checkpoint:
+    """Return a run of any task, or a checkpoint; if it is a path, what is there is loaded.
+
+    Raises:
+        RunError, CheckpointError, FileError: as for :func:`d2lrnn.runs.trained.load_run`; for a run whose model does
+            not fit its task.
+    """
+    return run if isinstance(run, (Run, Checkpoint)) else open_run(run)
+
+
+def open_run(path: PathLike) -> Run:
+    """Open the run of any task in a folder or at a checkpoint, its model on the CPU; errors are those of `opened`."""
+    checkpoint = load_run(path)
+    return RUNS[checkpoint.task](path, checkpoint, "cpu")
 
 
 def check_free(path: PathLike, overwrite: bool) -> Path:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy
 
 from d2lrnn._runtime import mx
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.data.lines import counted_steps
 from d2lrnn.errors import naming
-from d2lrnn.exchange.contents import Contents, ExchangeError
+from d2lrnn.exchange.answers import ExchangeError
+from d2lrnn.exchange.contents import Contents
 from d2lrnn.exchange.onnx_graph import make_graph
-from d2lrnn.models.protocol import LanguageModel
+from d2lrnn.models.protocol import Model
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.whole_file import whole_file
 from d2lrnn.version import VERSION
@@ -27,12 +30,24 @@ OPSET, IR_VERSION = 13, 7
 # Of a model's numbers.  A file of Protocol Buffers, which ONNX's are, ends at 2**31, vocabulary and settings included.
 MAX_BYTES = 2**31 - 2**27
 
-_GUIDE = (
-    "A recurrent language model; its tokens by id are in the metadata, as vocabulary. "
-    "Inputs: ids (batch_size, num_steps), the tokens to read; {states}, the state before them, zeros where a text "
-    "begins. Outputs: logits (batch_size, num_steps, {num_outputs}), after each token those of the next one; {new}, "
-    "the state after the last token, for the next call."
-)
+_GUIDES = {
+    LANGUAGE_MODEL: (
+        "A recurrent language model; its tokens by id are in the metadata, as vocabulary. "
+        "Inputs: ids (batch_size, num_steps), the tokens to read; {states}, the state before them, zeros where a text "
+        "begins. Outputs: logits (batch_size, num_steps, {num_outputs}), after each token those of the next one; "
+        "{new}, the state after the last token, for the next call."
+    ),
+    CLASSIFICATION: (
+        "A recurrent classifier of sequences; the names of its classes are in the metadata, as classes. "
+        "Inputs: {read}; lengths (batch_size,), how many of a row's steps count, at least 1, the others behind them "
+        "being padding. Output: logits (batch_size, {num_outputs})."
+    ),
+    FORECASTING: (
+        "A recurrent forecaster; columns and scale of its series are in the metadata, in data. Inputs: {read}, scaled. "
+        "Output: forecasts (batch_size, num_steps, {num_outputs}), after each step the scaled next values, first those "
+        "of all columns one step ahead."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -41,14 +56,14 @@ class Exported:
 
     path: Path
     size: int  # bytes of the file
-    difference: float | None  # of the logits from the model's, relative to the largest; None: the file was not run
+    difference: float | None  # of what it computes from the model's, relative to the largest; None: it was not run
 
 
-def write_onnx(contents: Contents, path: PathLike, model: LanguageModel | None = None) -> Exported:
+def write_onnx(contents: Contents, path: PathLike, model: Model | None = None) -> Exported:
     """Write a model as an ONNX file; where onnxruntime is installed, run the file and hold it against the model.
 
-    The inputs and outputs are those of :func:`d2lrnn.exchange.onnx_graph.make_graph`.  The metadata has
-    ``cell``, ``level``, ``vocabulary`` and ``settings``, as a safetensors file has; the latter two are JSON.
+    The inputs and outputs are those of :func:`d2lrnn.exchange.onnx_graph.make_graph`.  The metadata are
+    :attr:`Contents.metadata`, as a safetensors file has them.
 
     Args:
         contents: of the model.
@@ -70,13 +85,13 @@ def write_onnx(contents: Contents, path: PathLike, model: LanguageModel | None =
     versions = {"opset_imports": [onnx.helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
     produced = {"producer_name": "d2lrnn", "producer_version": VERSION}
     proto = onnx.helper.make_model(graph, doc_string=_guide(contents), **versions, **produced)
-    onnx.helper.set_model_props(proto, _metadata(contents))
+    onnx.helper.set_model_props(proto, contents.metadata)
     onnx.checker.check_model(proto, full_check=True)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(proto.SerializeToString())
-    difference = None if model is None else _difference(path, model)
+    difference = None if model is None else _difference(path, model, contents)
     return Exported(path, path.stat().st_size, difference)
 
 
@@ -96,22 +111,16 @@ def _package_onnx() -> ModuleType:
 def _guide(contents: Contents) -> str:
     states = ["h", "c"][: contents.cell.num_states]
     new = " and ".join(f"new_{name}" for name in states)
-    return _GUIDE.format(states=" and ".join(states), num_outputs=contents.num_outputs, new=new)
+    read = "ids (batch_size, num_steps), the tokens to read by their place in the metadata's vocabulary"
+    if contents.vocab is None:
+        read = f"numbers (batch_size, num_steps, {contents.num_inputs})"
+    names = {"states": " and ".join(states), "new": new, "read": read, "num_outputs": contents.num_outputs}
+    return _GUIDES[contents.answers.task].format(**names)
 
 
-def _metadata(contents: Contents) -> dict[str, str]:
-    return {
-        "cell": contents.stack.cell,
-        "level": contents.vocab.level,
-        "vocabulary": json.dumps(contents.vocab.idx_to_token),
-        "settings": json.dumps(contents.settings),
-    }
+def _difference(path: Path, model: Model, contents: Contents) -> float | None:
+    """Return the largest difference of what a file computes from what the model does, relative to the largest number.
 
-
-def _difference(path: Path, model: LanguageModel) -> float | None:
-    """Return the largest difference of a file's logits from the model's, relative to the largest logit.
-
-    Two rows of tokens by chance are read in two parts, and the state is carried on from the first to the second.
     None: onnxruntime is not installed.
     """
     try:
@@ -121,6 +130,37 @@ def _difference(path: Path, model: LanguageModel) -> float | None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3  # errors alone
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    if contents.answers.task == LANGUAGE_MODEL:
+        return _difference_in_parts(session, model)
+    return _difference_at_once(session, model, contents)
+
+
+def _relative(found: numpy.ndarray, expected: numpy.ndarray) -> float:
+    return float(abs(found - expected).max() / (abs(expected).max() or 1.0))
+
+
+def _difference_at_once(session: Any, model: Any, contents: Contents) -> float:
+    """Compare the answers to three sequences by chance; of a classifier's, two are padded."""
+    lengths, num_steps, generator = [10, 7, 1], 10, numpy.random.default_rng(0)
+    shape, ctx = (len(lengths), num_steps), model.begin_state(1)[0].ctx
+    if contents.vocab is None:
+        read = generator.normal(size=(*shape, contents.num_inputs)).astype("float32")
+    else:
+        read = generator.integers(0, len(contents.vocab), shape)
+    arrays, counted = {session.get_inputs()[0].name: read}, None
+    if contents.answers.task == CLASSIFICATION:
+        arrays["lengths"] = numpy.array(lengths)
+        counted = mx.np.array(counted_steps(lengths, num_steps), dtype="float32", ctx=ctx)
+    X = mx.np.array(read, dtype="float32" if contents.vocab is None else "int32", ctx=ctx)
+    expected, _ = model(X, model.begin_state(len(lengths)), counted)
+    return _relative(session.run(None, arrays)[0], expected.asnumpy())
+
+
+def _difference_in_parts(session: Any, model: Any) -> float:
+    """Compare a language model's logits for two rows of tokens by chance.
+
+    They are read in two parts, and the state is carried on from the first to the second.
+    """
     batch_size, num_steps, generator = 2, 10, numpy.random.default_rng(0)
     state, largest = model.begin_state(batch_size), 0.0
     arrays = {
@@ -133,5 +173,5 @@ def _difference(path: Path, model: LanguageModel) -> float | None:
         expected = logits.asnumpy().reshape(num_steps, batch_size, -1).swapaxes(0, 1)
         found, *new = session.run(None, {"ids": ids, **arrays})
         arrays = dict(zip(arrays, new))
-        largest = max(largest, float(abs(found - expected).max() / (abs(expected).max() or 1.0)))
+        largest = max(largest, _relative(found, expected))
     return largest

@@ -19,7 +19,8 @@ from d2lrnn.cells.declaration import cell_named
 from d2lrnn.checks import shortened, shown
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.exchange.contents import Contents, ExchangeError
+from d2lrnn.exchange.answers import ExchangeError
+from d2lrnn.exchange.contents import Contents
 from d2lrnn.models.stack import Stack
 
 ENCODER, DECODER, DECODER_BIAS = "encoder.weight", "decoder.weight", "decoder.bias"
@@ -62,14 +63,14 @@ class Shape:
 
     stack: Stack
     num_hiddens: int
-    vocab_size: int
-    embed_size: int | None  # None: the first layer reads one-hot vectors
+    inputs: int  # how many different ids the model reads, or how many numbers at each step
+    embed_size: int | None  # None: the first layer reads one-hot vectors, or numbers
     num_outputs: int
 
     @property
     def num_inputs(self) -> int:
         """The width of what the first layer reads."""
-        return self.embed_size or self.vocab_size
+        return self.embed_size or self.inputs
 
 
 def tensors_of(contents: Contents) -> dict[str, numpy.ndarray]:
@@ -119,9 +120,10 @@ def module_of(shape: Shape) -> dict[str, Any] | None:
 
 def shape_of(contents: Contents) -> Shape:
     """Return the shape of a model."""
-    embed_size = None if contents.embedding is None else contents.embedding.shape[1]
-    sizes = contents.num_hiddens, len(contents.vocab), embed_size, contents.num_outputs
-    return Shape(contents.stack, *sizes)
+    inputs, embed_size = contents.num_inputs, None
+    if contents.embedding is not None:
+        inputs, embed_size = contents.embedding.shape
+    return Shape(contents.stack, contents.num_hiddens, inputs, embed_size, contents.num_outputs)
 
 
 def shape_from(shapes: Mapping[str, tuple[int, ...]], cell: str | None = None) -> Shape:
@@ -145,7 +147,7 @@ def shape_from(shapes: Mapping[str, tuple[int, ...]], cell: str | None = None) -
     num_hiddens = shapes[f"{RNN}weight_hr_l0"][1] if projected else width
     layers = [int(found[1]) for found in map(re.compile(rf"{RNN}weight_ih_l(\d{{1,3}})").fullmatch, shapes) if found]
     cell = cell or _usual_cell(rows, num_hiddens, f"{RNN}weight_ch_l0" in shapes, projected)
-    vocab_size, embed_size = shapes.get(ENCODER, (columns, None))
+    inputs, embed_size = shapes.get(ENCODER, (columns, None))
     try:
         config = ModelConfig(
             kind="gluon" if embed_size else "scratch",
@@ -159,7 +161,7 @@ def shape_from(shapes: Mapping[str, tuple[int, ...]], cell: str | None = None) -
     except D2lrnnError as error:
         raise ExchangeError(f"the tensors describe no model: {error}") from error
     stack = Stack(cell, config.num_layers, config.bidirectional, num_projections=config.num_projections)
-    shape = Shape(stack, num_hiddens, vocab_size, embed_size, shapes[DECODER][0])
+    shape = Shape(stack, num_hiddens, inputs, embed_size, shapes[DECODER][0])
     _check(shapes, shape)
     return shape
 
@@ -195,7 +197,7 @@ def _shapes_for(shape: Shape) -> dict[str, tuple[int, ...]]:
         *rest, columns = cell.param_shape(kind, num_inputs, shape.num_hiddens, stack.num_projections)
         shapes[name] = (len(gates) * columns, *rest)
     shapes |= {DECODER: (shape.num_outputs, width), DECODER_BIAS: (shape.num_outputs,)}
-    return shapes if shape.embed_size is None else {**shapes, ENCODER: (shape.vocab_size, shape.embed_size)}
+    return shapes if shape.embed_size is None else {**shapes, ENCODER: (shape.inputs, shape.embed_size)}
 
 
 def _check(found: Mapping[str, tuple[int, ...]], shape: Shape) -> None:

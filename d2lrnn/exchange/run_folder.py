@@ -11,9 +11,11 @@ from typing import Any
 import numpy
 
 from d2lrnn.config.model import Dropout, ModelConfig
+from d2lrnn.config.presets import LANGUAGE_MODEL
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.exchange.contents import Contents, ExchangeError
+from d2lrnn.exchange.answers import ExchangeError
+from d2lrnn.exchange.contents import Contents
 from d2lrnn.models.build import build_model
 from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell
 from d2lrnn.models.parameters import set_values
@@ -21,6 +23,7 @@ from d2lrnn.models.shapes import stack_from
 from d2lrnn.models.twins import write_parameters
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, TEXT, Checkpoint, save_checkpoint
+from d2lrnn.runs.classifier import LABELS
 from d2lrnn.runs.contents import check_meta
 from d2lrnn.runs.lock import FolderLock
 from d2lrnn.runs.log import LOG, RunError
@@ -73,18 +76,21 @@ def checkpoint_of(contents: Contents, kind: str | None = None) -> Checkpoint:
         ExchangeError: if there is no such model of that kind, or the settings cannot be.
     """
     try:
-        config, about = _model_config(contents, kind), _about(contents.settings)
+        config, about = _model_config(contents, kind), _about(contents)
     except D2lrnnError as error:
         raise ExchangeError(f"the model's settings: {error}") from error
     _check_kind(contents, config)
-    model = build_model(config, len(contents.vocab), "cpu")
+    vocab, classes = contents.vocab, contents.answers.classes
+    model = build_model(config, None if vocab is None else len(vocab), "cpu")
     if config.kind == "gluon":
         write_parameters(model, contents.values)
         if contents.embedding is not None:
             set_values(model.embedding.weight, contents.embedding)
     else:
         write_parameters(model, _without_embedding(contents))
-    return Checkpoint(config, {TEXT: contents.vocab}, **about).with_parameters(model)
+    named = {TEXT: vocab, LABELS: classes}
+    vocabularies = {name: each for name, each in named.items() if each is not None}
+    return Checkpoint(config, vocabularies, **about).with_parameters(model)
 
 
 def changes_for(contents: Contents, config: ModelConfig) -> list[str]:
@@ -107,6 +113,8 @@ def _model_config(contents: Contents, kind: str | None) -> ModelConfig:
     on_gluon = kind == "gluon"
     same_cell = on_gluon and gluon_cell(given.cell) == stack.cell  # Gluon's gru is gru_reset_after
     has_embedding = on_gluon and contents.embedding is not None
+    size = None if contents.vocab is None else len(contents.vocab)
+    is_usual = contents.answers.task == LANGUAGE_MODEL and contents.num_outputs == size
     return dataclasses.replace(
         given,
         kind=kind,
@@ -117,8 +125,10 @@ def _model_config(contents: Contents, kind: str | None) -> ModelConfig:
         embed_size=contents.num_inputs if has_embedding else None,
         tie_weights=on_gluon and contents.tied,
         dropout=given.dropout if on_gluon else Dropout(),
-        num_outputs=None if contents.num_outputs == len(contents.vocab) else contents.num_outputs,
+        num_outputs=None if is_usual else contents.num_outputs,
         num_projections=stack.num_projections,
+        head=contents.answers.head,
+        input_size=contents.num_inputs if contents.vocab is None else None,
         freeze_embedding=has_embedding and given.freeze_embedding and not contents.tied,
     )
 
@@ -132,13 +142,16 @@ def _check_kind(contents: Contents, config: ModelConfig) -> None:
         )
 
 
-def _about(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a checkpoint that the settings tell."""
+def _about(contents: Contents) -> dict[str, Any]:
+    """Return the fields of a checkpoint that the settings and the answers tell."""
+    settings = contents.settings
     given = {"batches": TrainConfig.batches, **_with_infinity(settings.get("train_config", {}))}
     about = {
         "corpus": settings.get("corpus", ""),
         "origin": settings.get("origin", {}),
         "reached": _with_infinity(settings.get("reached", {})),
+        "task": contents.answers.task,
+        "data": contents.answers.data,
     }
     none: dict[str, Any] = {"model_config": None, "vocabularies": {}, "training": None}
     check_meta({**none, **about, "train_config": given})

@@ -1,9 +1,10 @@
 """A model as a safetensors file: tensors under PyTorch's names, and metadata that says what they are.
 
-The metadata are texts.  ``cell`` and ``level``, how a text is split into tokens, are words.  ``vocabulary``, the list
-of tokens by id, ``module``, what torch.nn needs to make the recurrent layers, and ``settings`` are JSON.  A file that
-was written elsewhere needs the vocabulary alone, since the tensors tell the rest.  Nothing that a file says is believed
-before it is checked, and nothing in it is executed.
+The metadata are texts.  ``cell``, ``task``, ``head`` and ``level``, how a text is split into tokens, are words.
+``vocabulary``, the list of tokens by id, ``classes``, the names of a classifier's classes, ``data``, the columns and
+the scale of a forecaster's series, ``module``, what torch.nn needs to make the recurrent layers, and ``settings`` are
+JSON.  A language model that was written elsewhere needs the vocabulary alone, since the tensors tell the rest.  Nothing
+that a file says is believed before it is checked, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy
 
 from d2lrnn.cells.declaration import OWN_CELLS
 from d2lrnn.checks import shown
+from d2lrnn.config.presets import LANGUAGE_MODEL
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError, FileError, naming
-from d2lrnn.exchange.contents import Contents, ExchangeError
+from d2lrnn.exchange.answers import Answers, ExchangeError, answers_from
+from d2lrnn.exchange.contents import Contents
 from d2lrnn.exchange.pytorch import (
     DECODER,
     ENCODER,
@@ -39,7 +42,7 @@ from d2lrnn.runs.whole_file import open_file, whole_file
 
 # What is read here of the settings; :mod:`d2lrnn.exchange.run_folder` checks the rest.
 _FIELDS = record({}, others=anything)
-_MODEL_CONFIG = record({}, {"num_outputs": or_none(whole(1))}, others=anything)
+_MODEL_CONFIG = record({}, dict.fromkeys(("num_outputs", "input_size"), or_none(whole(1))), others=anything)
 _SETTINGS = record({}, {"model_config": _MODEL_CONFIG, "train_config": _FIELDS, "reached": _FIELDS}, others=anything)
 
 
@@ -75,7 +78,7 @@ def read_safetensors(
     Args:
         path: a file of :func:`write_safetensors`, or one that was written in PyTorch with the same names.
         cell: the model's; None: as the file says, or else the one that torch.nn computes for tensors of such shapes.
-        vocab: the model's vocabulary; None: it is in the file.
+        vocab: the model's vocabulary; None: it is in the file, or the model reads numbers.
         level: how a text is split into tokens; None: as the vocabulary says.
 
     Raises:
@@ -112,15 +115,17 @@ def _read(file: Any, cell: str | None, vocab: Vocab | None, level: str | None) -
         # Where two names of a state_dict are one tensor, safetensors.torch.save_model keeps one and tells which.
         if name not in places and other in places and metadata.get(name) == other:
             places[name] = other
-    shape = shape_from(_shapes(file, places), cell or _cell_of(metadata))
-    vocab = vocab or _vocabulary_of(metadata, level)
+    shape, answers = shape_from(_shapes(file, places), cell or _cell_of(metadata)), answers_from(metadata)
+    if answers.task == LANGUAGE_MODEL or ENCODER in places or "vocabulary" in metadata:
+        vocab = vocab or _vocabulary_of(metadata, level)
     settings = _settings_of(metadata)
-    _check_sizes(shape, vocab, settings)
+    _check_sizes(shape, vocab, settings, answers)
     tensors = {name: _array(file, name, place) for name, place in places.items()}
     embedding = tensors.get(ENCODER)
-    tied = embedding is not None and not shape.stack.bidirectional and numpy.array_equal(embedding, tensors[DECODER])
+    can_tie = answers.task == LANGUAGE_MODEL and not shape.stack.bidirectional
+    tied = can_tie and embedding is not None and numpy.array_equal(embedding, tensors[DECODER])
     values = values_of(tensors, shape.stack)
-    return Contents(shape.stack, shape.num_hiddens, embedding, tied, values, vocab, settings)
+    return Contents(shape.stack, shape.num_hiddens, embedding, tied, values, vocab, settings, answers)
 
 
 def _shapes(file: Any, places: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
@@ -144,13 +149,22 @@ def _array(file: Any, name: str, place: str) -> numpy.ndarray:
     return array
 
 
-def _check_sizes(shape: Shape, vocab: Vocab, settings: dict[str, Any]) -> None:
-    if len(vocab) != shape.vocab_size:
+def _check_sizes(shape: Shape, vocab: Vocab | None, settings: dict[str, Any], answers: Answers) -> None:
+    given = settings.get("model_config", {})
+    if vocab is not None and len(vocab) != shape.inputs:
         raise ExchangeError(
-            f"the vocabulary has {len(vocab):,} tokens, and the model reads {shape.vocab_size:,} different ones: "
+            f"the vocabulary has {len(vocab):,} tokens, and the model reads {shape.inputs:,} different ones: "
             "expected the vocabulary of its training"
         )
-    if shape.num_outputs not in (len(vocab), settings.get("model_config", {}).get("num_outputs")):
+    expected = shape.inputs if vocab is None else None
+    if given.get("input_size", expected) != expected:
+        raise ExchangeError(
+            f"its settings have input_size {given['input_size']}, and there is {'no' if vocab is None else 'a'} "
+            f"vocabulary: expected a vocabulary for a model that reads ids, or input_size {shape.inputs} for one that "
+            "reads numbers"
+        )
+    answers.check(expected, shape.num_outputs)
+    if answers.task == LANGUAGE_MODEL and vocab and shape.num_outputs not in (len(vocab), given.get("num_outputs")):
         raise ExchangeError(f"{DECODER} has {shape.num_outputs:,} rows: expected {len(vocab):,}, one for each token")
 
 
@@ -158,10 +172,7 @@ def _metadata_of(contents: Contents) -> dict[str, str]:
     module = module_of(shape_of(contents))
     return {
         "format": "pt",  # as PyTorch's own writers of safetensors say
-        "cell": contents.stack.cell,
-        "level": contents.vocab.level,
-        "vocabulary": json.dumps(contents.vocab.idx_to_token, ensure_ascii=False),
-        "settings": json.dumps(contents.settings),
+        **contents.metadata,
         **({} if module is None else {"module": json.dumps(module)}),
     }
 

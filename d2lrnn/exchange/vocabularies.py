@@ -7,7 +7,7 @@ from typing import Any
 from d2lrnn.checks import shown
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.exchange.contents import ExchangeError
+from d2lrnn.exchange.answers import ExchangeError
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.schema import parse
 from d2lrnn.runs.trained import load_run

@@ -16,10 +16,12 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.models.compiled import FastRNNModel
 from d2lrnn.models.gluon.facts import facts_of, gluon_cell, parameters_by_kind
+from d2lrnn.models.gluon.heads import SequenceModel
 from d2lrnn.models.gluon.layers import RecurrentStack
 from d2lrnn.models.gluon.model import RNNModel
 from d2lrnn.models.parameters import device_of, freeze, get_values, is_on_gluon, numbers_of, set_values
 from d2lrnn.models.scratch import RNNModelScratch
+from d2lrnn.models.sequence import SequenceModelScratch
 from d2lrnn.models.stack import Stack
 
 
@@ -167,12 +169,26 @@ def write_parameters(model, values: Mapping[str, Any]) -> None:
             set_values(param, numpy.concatenate(parts))
 
 
-def equations_stack(model) -> Stack | None:
-    """Return the layers of a model whose equations the module knows, else None; no number is read or computed."""
-    if type(model) not in (RNNModelScratch, FastRNNModel, RNNModel):  # a derived class may compute anything
+LANGUAGE_MODELS = (RNNModelScratch, FastRNNModel, RNNModel)
+
+
+def known_stack(model) -> Stack | None:
+    """Return the layers of a model, whatever its head, whose equations the module knows, else None.
+
+    No number is read or computed.
+    """
+    if type(model) not in (*LANGUAGE_MODELS, SequenceModelScratch, SequenceModel):  # a derived class may do anything
         return None
-    known = model.knows_its_equations if isinstance(model, RNNModelScratch) else _has_equal_layers(model)
+    if isinstance(model, RNNModelScratch):
+        known = model.knows_its_equations
+    else:
+        known = _has_equal_layers(model) if is_on_gluon(model) else type(model.stack) is Stack
     return layers_of(model) if known else None
+
+
+def equations_stack(model) -> Stack | None:
+    """Return what :func:`known_stack` returns of a language model; None of any other model."""
+    return known_stack(model) if type(model) in LANGUAGE_MODELS else None
 
 
 def equations_of(model) -> tuple[Stack, list] | None:

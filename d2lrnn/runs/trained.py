@@ -25,8 +25,8 @@ AnyRun = TypeVar("AnyRun", bound="Run")
 
 # What a user can do with a run of another task.
 OTHER_COMMANDS = {
-    CLASSIFICATION: "with a classifier go `classify`, `evaluate`, and `show --what confusion` or `--what misread`",
-    FORECASTING: "with a forecaster go `forecast` and `evaluate`",
+    CLASSIFICATION: "with a classifier go `classify`, `evaluate`, `export`, and `show --what confusion` or `misread`",
+    FORECASTING: "with a forecaster go `forecast`, `evaluate` and `export`",
 }
 
 

@@ -11,7 +11,12 @@ from tiny import RAIN, tiny_model
 
 from d2lrnn import CELLS, Corpus, ModelConfig, TrainConfig, Vocab, load_checkpoint, save_checkpoint
 from d2lrnn.cli.main import main
+from d2lrnn.config.forecasting import ForecastConfig
+from d2lrnn.data.scaling import Scaling
+from d2lrnn.data.series import read_series
 from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.classifier import label_vocab
+from d2lrnn.runs.forecaster import data_of, origin_of_series
 
 VOCAB = Vocab(RAIN)
 CORPUS = Corpus("rain", VOCAB, VOCAB.encode(RAIN))
@@ -163,3 +168,54 @@ def test_a_cell_of_the_users_stays_here(run, monkeypatch, complaint):
     save_checkpoint("run/model.d2lrnn", Checkpoint.of(model, config, TrainConfig(), CORPUS))
     line = complaint("export", "run", "--to", "safetensors")
     assert "the cell 'mine' is one that add_cell has added, and no other framework knows its equations" in line
+
+
+def test_a_classifier_of_images_there_and_back(tmp_path, monkeypatch, printed):
+    monkeypatch.chdir(tmp_path)
+    settings = {"input_size": 28, "head": "mean", "num_outputs": 10, "init_scale": 0.5}
+    origin, labels = {"given": "digits", "sha256": "0" * 64, "data_dir": "/home/me"}, label_vocab(tuple("0123456789"))
+    about = {"origin": origin, "task": "classification", "data": {"shift": 2}}
+    checkpoint = Checkpoint(
+        ModelConfig(num_hiddens=8, **settings), {"labels": labels}, TrainConfig(), "digits", **about
+    )
+    save_checkpoint("run/model.d2lrnn", checkpoint.with_parameters(tiny_model(None, **settings)))
+    described = "model    gluon lstm, 1 x 8 hidden units, 1,306 parameters, 28 numbers a step, 10 classes"
+    assert printed("export", "run", "--to", "safetensors")[1:] == [
+        described,
+        "checked  read back; all numbers, the classes and the settings are equal",
+    ]
+    _, model, checked = printed("export", "run", "--to", "onnx")
+    assert model == described and checked.startswith(
+        "checked  run by onnxruntime; its logits differ from the model's by"
+    )
+    found, place, hint = printed("import", "run/model.safetensors", "--out", "new")
+    assert found == "found    gluon lstm, 1 x 8 hidden units, 28 numbers a step, 10 classes"
+    assert place == "model    new/model.d2lrnn" and hint.endswith("-m d2lrnn classify new IMAGE.png")
+    found = load_checkpoint("new/model.d2lrnn")
+    assert (found.task, found.data, found.vocabularies) == ("classification", {"shift": 2}, {"labels": labels})
+    assert found.origin == {"given": "digits", "sha256": "0" * 64}
+
+
+def test_a_forecaster_there_and_back(tmp_path, monkeypatch, printed, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "waves.csv").write_text("x\n" + "\n".join(str(i % 7) for i in range(60)))
+    settings = {"input_size": 1, "head": "steps", "num_outputs": 1, "init_scale": 0.5}
+    series = read_series("waves.csv", ["x"])
+    data = data_of(["x"], None, ForecastConfig(), Scaling((3.0,), (2.0,)))
+    about = {"origin": origin_of_series(series, "waves.csv", 0.1), "task": "forecasting", "data": data}
+    config, training = ModelConfig(num_hiddens=8, **settings), TrainConfig(num_steps=5)
+    checkpoint = Checkpoint(config, {}, training, "waves.csv", **about)
+    save_checkpoint("run/model.d2lrnn", checkpoint.with_parameters(tiny_model(None, **settings)))
+    _, model, checked = printed("export", "run", "--to", "safetensors")
+    assert model == "model    gluon lstm, 1 x 8 hidden units, 361 parameters, 1 column, 1 ahead"
+    assert checked == "checked  read back; all numbers, the scale and the settings are equal"
+    assert "its forecasts differ from the model's by" in printed("export", "run", "--to", "onnx")[2]
+    found, _, hint = printed("import", "run/model.safetensors", "--out", "new")
+    assert found == "found    gluon lstm, 1 x 8 hidden units, 1 column, 1 ahead"
+    assert hint.endswith("-m d2lrnn forecast new --corpus FILE.csv")
+    forecast = ["forecast", "run", "--steps", "3", "--paths", "20"]
+    expected = printed(*forecast)
+    (tmp_path / "waves.csv").rename("moved.csv")
+    forecast[1] = "new"
+    assert "the run's series is not at waves.csv any more: name its new place, --corpus FILE" in complaint(*forecast)
+    assert printed(*forecast, "--corpus", "moved.csv") == expected == printed(*forecast)

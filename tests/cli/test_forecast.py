@@ -235,7 +235,6 @@ def made(tmp_path_factory):
             "is of the task forecasting: expected a language model, which writes",
         ),
         ("play run --port 0", "is of the task forecasting: expected a language model"),
-        ("export run --to onnx", "is of the task forecasting: expected a language model"),
         ("show run", "is of the task forecasting: expected a language model"),
     ],
 )

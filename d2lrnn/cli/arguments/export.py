@@ -13,8 +13,10 @@ def add(commands) -> None:
         "export",
         help="write a trained model as an ONNX or a safetensors file, for programs without MXNet",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Write a trained model in a format of other frameworks, with its vocabulary and its settings.\n"
-        "onnx: a graph that onnxruntime runs, from ids and a state to logits and a new state.\n"
+        description="Write a trained model in a format of other frameworks, with its settings and its vocabulary, or\n"
+        "its classes, or the scale of its series.\n"
+        "onnx: a graph that onnxruntime runs: a language model's goes from ids and a state to logits and a new\n"
+        "state, a classifier's from sequences to logits, a forecaster's from windows to the next values.\n"
         "safetensors: the numbers under PyTorch's names, which ten lines of PyTorch load.\n"
         "The file is then read back and held against the model.",
         epilog="for example:\n"
