@@ -57,7 +57,7 @@ class Answers:
             num_outputs: of the output layer.
 
         Raises:
-            ExchangeError: with both numbers.
+            ExchangeError: with the numbers that do not fit, or what is wrong with the data.
         """
         if self.head not in HEADS_OF[self.task]:
             raise ExchangeError(
@@ -67,6 +67,7 @@ class Answers:
             count = 0 if self.classes is None else len(self.classes)
             raise ExchangeError(f"there are {count} classes and {num_outputs} outputs: expected an output for each")
         if self.task == FORECASTING:
+            _check_data(self.task, self.data, "the data")
             self._check_forecaster(input_size, num_outputs)
 
     def _check_forecaster(self, input_size: int | None, num_outputs: int) -> None:
@@ -114,9 +115,17 @@ def _classes_of(metadata: Mapping[str, str], task: str) -> Vocab | None:
 def _data_of(metadata: Mapping[str, str], task: str) -> dict[str, Any]:
     try:
         data = parse(metadata.get("data", "{}"))
+    except D2lrnnError as error:
+        raise ExchangeError(f"the data in its metadata: {error}") from error
+    _check_data(task, data, "the data in its metadata")
+    return data
+
+
+def _check_data(task: str, data: Any, what: str) -> None:
+    """Refuse what a task cannot know of its data; ``what``: how the error calls it."""
+    try:
         DATA[task](data)
         if task == FORECASTING:
             ForecastConfig(**data["plan"])
     except D2lrnnError as error:
-        raise ExchangeError(f"the data in its metadata: {error}") from error
-    return data
+        raise ExchangeError(f"{what}: {error}") from error

@@ -298,6 +298,9 @@ def test_a_classifier_without_its_classes_cannot_be_written(tmp_path):
         contents_of(replace(checkpoint, vocabularies={}))
     with pytest.raises(ExchangeError, match="the task is forecasting, and the head 'mean': expected steps"):
         contents_of(replace(checkpoint, task="forecasting", data=SERIES))
+    forecaster, _ = checkpoint_of(cell="lstm", head="steps")
+    with pytest.raises(ExchangeError, match="the data: columns is missing"):
+        contents_of(replace(forecaster, data={}))
 
 
 def test_what_an_imported_forecaster_says_of_its_series(tmp_path):
