@@ -14,6 +14,7 @@ from d2lrnn.device import ContextLike
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
 from d2lrnn.runs.log import RunError
+from d2lrnn.runs.origin import keep_origin
 from d2lrnn.runs.trained import Run
 
 ONE_ANSWER = ("state", "output", "mean")  # heads that answer a sequence once
@@ -109,7 +110,7 @@ class ClassifierRun(Run):
             raise RunError(f"{self.path} holds a model that reads no images: expected one of `train --config digits`")
 
     def data(self, data_dir: PathLike | None = None, corpus: PathLike | None = None) -> Labelled:
-        """Load the examples that the run was trained, validated and tested on.
+        """Load the examples that the run was trained, validated and tested on; keep where they are now.
 
         Args:
             data_dir: of images, the folder to look in first; None: as in training, if that folder is still there.
@@ -131,6 +132,8 @@ class ClassifierRun(Run):
         data = load_digits(origin["given"], data_dir, self.checkpoint.data.get("shift", 0))
         found = data.train.digest()
         self._check_digest(data.name, found)
+        if data_dir is not None:
+            self._keep_place(data_dir=os.path.realpath(user_path(data_dir)))
         return data
 
     def texts(self, corpus: PathLike | None = None) -> LabelledTexts:
@@ -146,8 +149,13 @@ class ClassifierRun(Run):
             raise RunError(f"the run's texts are not at {place} any more: name their new place, --corpus FILE")
         rows = read_labelled_rows(place, *columns)
         self._check_digest(rows.name, rows.digest())
+        self._keep_place(given=place)
         longest = self.checkpoint.train_config.num_steps
         return divide_texts(rows, vocab.level, origin.get("held_out") or 0.1, longest, vocab, self.classes)
+
+    def _keep_place(self, **place: str) -> None:
+        """Keep a new place of the same examples in the run's files."""
+        self.checkpoint = keep_origin(self.checkpoint, {**self._origin, **place})
 
     @property
     def _origin(self) -> dict[str, Any]:

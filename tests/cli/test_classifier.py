@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 
 import numpy
 import pytest
@@ -14,7 +15,7 @@ from d2lrnn.data import digits
 from d2lrnn.evaluation.classes import class_probabilities
 from d2lrnn.evaluation.scores import confusion_matrix
 from d2lrnn.plotting.classes import plot_confusion
-from d2lrnn.runs.checkpoint import LAST, save_checkpoint
+from d2lrnn.runs.checkpoint import BEST, LAST, save_checkpoint
 from d2lrnn.runs.classifier import ClassifierRun, label_vocab
 from d2lrnn.runs.trained import load_run
 
@@ -85,6 +86,19 @@ def test_a_run_goes_on_with_the_same_images(run, tmp_path):
     assert run("train", "--resume", new).splitlines()[2].startswith("nothing is left to do after 2 epochs")
     out = run("train", "--resume", new, "--num-epochs", 3, "--lr-schedule", "constant")
     assert out.splitlines()[:2] == whole.splitlines()[:2] and "\nepoch 3, " in out
+
+
+def test_a_folder_that_was_moved_is_named_once(run, folder, tmp_path):
+    """By evaluate, by show or by train, and both files of the run know it then."""
+    copy, line = tmp_path / "run", run("evaluate", "run").splitlines()[0]
+    shutil.copytree(folder / "run", copy)
+    commands = [["evaluate", copy], ["show", copy, "--what", "confusion"], ["train", "--resume", copy]]
+    for i, command in enumerate(commands):
+        place = tmp_path / f"data-{i}"
+        shutil.copytree(folder / "data", place)
+        run(*command, "--data-dir", place)
+        assert [load_run(copy, name).origin["data_dir"] for name in (BEST, LAST)] == [str(place)] * 2
+    assert run("evaluate", copy).splitlines()[0] == line
 
 
 def test_with_the_images_for_training_the_same_command_takes_them(run, tmp_path, monkeypatch):

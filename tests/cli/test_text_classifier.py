@@ -135,9 +135,11 @@ def test_a_run_goes_on_with_the_same_texts_and_no_others(run, complaint, folder,
     line = complaint("train", "--resume", new, "--num-epochs", 4)
     assert "the examples of moved.csv are not those that the run began with: they have the SHA-256 " in line
     assert "are not those that the run began with" in complaint("evaluate", new)
-    assert run("evaluate", new, "--corpus", "lines.csv").startswith("lines.csv, test: accuracy ")
     moved.unlink()
     assert "the run's texts are not at" in complaint("evaluate", new)
+    first = run("evaluate", new, "--corpus", "lines.csv").splitlines()[0]
+    assert first.startswith("lines.csv, test: accuracy ") and run("evaluate", new).startswith(first)
+    assert [load_run(new, name).origin["given"] for name in (BEST, LAST)] == [str(folder / "lines.csv")] * 2
 
 
 def predicted(folder, split="test"):

@@ -66,7 +66,7 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     run = ClassifierRun(args.resume, checkpoint, args.ctx)
     data = run.data(args.data_dir)
     config = changed_training(checkpoint.train_config, args)
-    return _prepared(Classification(run.model, data, config), checkpoint, args.imports)
+    return _prepared(Classification(run.model, data, config), run.checkpoint, args.imports)
 
 
 def _prepared(task: Classification, about: Checkpoint, imports: Sequence[str]) -> Prepared:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.paths import user_path
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
-from d2lrnn.runs.classifier import LABELS, ClassifierRun, label_vocab, origin_of_rows, place_of
+from d2lrnn.runs.classifier import LABELS, ClassifierRun, label_vocab, origin_of_rows
 from d2lrnn.runs.log import RunError
 from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
@@ -68,11 +67,8 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
     run = ClassifierRun(args.resume, checkpoint, args.ctx)
     data = run.texts(args.corpus)
-    if args.corpus is not None:
-        origin = {**checkpoint.origin, "given": place_of(args.corpus)}
-        checkpoint = dataclasses.replace(checkpoint, origin=origin)
     config = changed_training(checkpoint.train_config, args)
-    return _prepared(data, Classification(run.model, data, config), checkpoint, args.imports)
+    return _prepared(data, Classification(run.model, data, config), run.checkpoint, args.imports)
 
 
 def _given_model(args: argparse.Namespace, data: LabelledTexts) -> dict[str, Any]:
