@@ -159,8 +159,11 @@ TRAIN = ["train", "--config", "digits", "--out", "never", *HERE]
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([*TRAIN, "--prefix", "a"], "--prefix given, but an image is read whole, row by row: leave it out"),
-        ([*TRAIN, "--num-steps", 5, "--level", "word"], "--level, --num-steps given, but an image is read whole"),
+        ([*TRAIN, "--prefix", "a"], "--prefix given, but a classifier of images has no use for it: leave it out"),
+        (
+            [*TRAIN, "--num-steps", 5, "--level", "word"],
+            "--level, --num-steps given, but a classifier of images has no use for them",
+        ),
         ([*TRAIN, "--corpus", "ptb"], "--corpus ptb: a classifier of images learns digits or mnist, not a text"),
         ([*TRAIN, "--num-outputs", 9], "--num-outputs 9: there are 10 classes, and each is an output: leave it out"),
         ([*TRAIN, "--shift", 15], "shift is 15: expected a whole number, at least 0 and at most 14"),
@@ -168,8 +171,8 @@ TRAIN = ["train", "--config", "digits", "--out", "never", *HERE]
         ([*TRAIN, "--tie-weights"], "tie_weights needs an output layer of the embedding's shape"),
         ([*TRAIN, "--kind", "fast"], "kind 'fast' has language models alone"),
         ([*TRAIN, "--batch-size", 151], "batch_size is 151, and there are 150 images"),
-        (["train", "--shift", 1, "--out", "never"], "--shift given, but a language model answers each token"),
-        (["train", "--head", "mean", "--out", "never"], "--head given, but a language model answers each token"),
+        (["train", "--shift", 1, "--out", "never"], "--shift given, but a language model has no use for it"),
+        (["train", "--head", "mean", "--out", "never"], "--head given, but a language model has no use for it"),
         (["train", "--resume", "run", "--shift", 1], "--shift cannot be changed where a run goes on"),
         (["train", "--resume", "run", "--corpus", "mnist"], "--corpus cannot be changed where a run goes on"),
         (["train", "--resume", "run", "--head", "state"], "the model cannot be changed where a run goes on"),

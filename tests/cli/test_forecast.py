@@ -193,17 +193,23 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("train --column x --out new", "--column given, but without --corpus FILE.csv the series is generated: leave"),
+        (
+            "train --column x --out new",
+            "--column given, but the generated series has no use for it: leave it out, or name a",
+        ),
         (
             "train --config series --held-out 0.2 --out new",
-            "--held-out given, but without --corpus FILE.csv the series",
+            "--held-out given, but the generated series has no use for it",
         ),
         ("train --config series --corpus s.csv --out new", "no column is named: expected the columns to learn"),
-        ("train --config series --prefix a --out new", "--prefix given, but a forecaster reads numbers and answers"),
-        ("train --config series --embed-size 4 --out new", "--embed-size given, but a forecaster reads numbers"),
+        ("train --config series --prefix a --out new", "--prefix given, but a forecaster has no use for it"),
+        ("train --config series --embed-size 4 --out new", "--embed-size given, but a forecaster has no use for it"),
         ("train --config series --logarithm --noise 0 --out new", "--logarithm given, but the generated series has"),
         ("train --config series --num-steps 400 --out new", "the generated series has 300 values, and windows of 401"),
-        ("train --corpus s.csv --column x --noise 1 --out new", "--noise given, but noise is of the generated series"),
+        (
+            "train --corpus s.csv --column x --noise 1 --out new",
+            "--noise given, but a series from a file has no use for it",
+        ),
         ("train --corpus s.csv --column z --out new", "s.csv has no column 'z': expected one of x, y"),
         ("train --corpus s.csv --column x --column x --out new", "the column 'x' is named twice"),
         (
@@ -220,8 +226,11 @@ def made(tmp_path_factory):
         ("train --corpus s.csv --column x --bidirectional --out new", "bidirectional"),
         ("train --corpus s.csv --column x --num-lines 2 --out new", "--num-lines given, but a forecaster"),
         ("train --config lyrics --column x --horizon 2 --out new", "--column, --horizon given, but a language model"),
-        ("train --config digits --horizon 2 --out new", "--horizon given, but an image is read whole"),
-        ("train --config series --vectors s.csv --out new", "--vectors given, but a forecaster reads numbers"),
+        (
+            "train --config digits --horizon 2 --out new",
+            "--horizon given, but a classifier of images has no use for it",
+        ),
+        ("train --config series --vectors s.csv --out new", "--vectors given, but a forecaster has no use for it"),
         ("train --corpus none.csv --column x --out new", "none.csv"),
         ("forecast run --steps 0", "steps is 0: expected a whole number, at least 1"),
         ("forecast run --level 1", "level is 1.0: expected a number, above 0 and below 1"),

@@ -34,17 +34,17 @@ OF_OTHERS = (
     *("max_tokens", "level", "prefix", "data_dir", "num_lines", "vary_steps", "pred_len", "pred_temperature"),
     *("embed_size", "tie_weights", "word_dropout", "num_outputs", *OF_CLASSIFIERS, *OF_VECTORS),
 )
-WHY = "a forecaster reads numbers and answers with the next ones"
+WHO = "a forecaster"
 
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Read the series and make the model that the arguments and a named configuration describe."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     source, origin = _source(args, named)
     given = settings_in(ForecastConfig, vars(args))
     defaults = dataclasses.asdict(named.forecast)
     if origin:
-        refuse(args, ["noise"], "noise is of the generated series, and --corpus names a file")
+        refuse(args, ["noise"], "a series from a file")
         defaults["noise"] = 0.0
     plan, config = ForecastConfig(**{**defaults, **given}), changed_training(named.training, args)
     if isinstance(source, GeneratedSeries):
@@ -65,7 +65,8 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 def _source(args: argparse.Namespace, named: NamedConfig) -> tuple[SeriesSource, dict[str, Any]]:
     """Return the series that the arguments name, and how a checkpoint finds it again; {}: it is generated."""
     if args.corpus is None or args.corpus == named.corpus:
-        refuse(args, ["column", "time_column", "held_out"], "without --corpus FILE.csv the series is generated")
+        otherwise = ", or name a file, --corpus FILE.csv"
+        refuse(args, ["column", "time_column", "held_out"], "the generated series", otherwise)
         return GeneratedSeries(), {}
     held_out = named.held_out if args.held_out is None else args.held_out
     series = read_series(user_path(args.corpus), args.column or (), args.time_column)
@@ -84,7 +85,7 @@ def _scaling(source: SeriesSource, plan: ForecastConfig, num_steps: int) -> Scal
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Read the series and the model of a run."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     for what in ("column", "time_column", "held_out", *vars(ForecastConfig())):
         if getattr(args, what, None) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

@@ -30,12 +30,12 @@ OF_OTHERS = (
     *OF_SERIES,
 )
 
-WHY = "an image is read whole, row by row"
+WHO = "a classifier of images"
 
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Load the images and make the model that the arguments and a named configuration describe."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     name = at_hand(args.data_dir) if args.corpus is None else args.corpus
     if name not in DIGIT_SETS:
         raise D2lrnnError(f"--corpus {name}: a classifier of images learns {' or '.join(DIGIT_SETS)}, not a text")
@@ -59,7 +59,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the images and the model of a run."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     for what in ("corpus", "shift"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

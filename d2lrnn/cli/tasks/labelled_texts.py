@@ -27,12 +27,12 @@ from d2lrnn.training.seeds import set_seed
 # Arguments of other tasks and of other data.
 OF_OTHERS = ("shift", "data_dir", *OF_LANGUAGE_MODELS, *OF_SERIES)
 
-WHY = "a classifier of texts reads a column of a CSV file"
+WHO = "a classifier of texts"
 
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Read the texts and make the model that the arguments and a named configuration describe."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     missing = [option_of(name) for name in ("corpus", "text_column", "label_column") if getattr(args, name) is None]
     if missing:
         raise D2lrnnError(
@@ -61,7 +61,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Read the texts and the model of a run."""
-    refuse(args, OF_OTHERS, WHY)
+    refuse(args, OF_OTHERS, WHO)
     for what in ("text_column", "label_column", "level", "held_out", "num_steps"):
         if getattr(args, what, None) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

@@ -31,8 +31,7 @@ from d2lrnn.training.seeds import set_seed
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Load the corpus and make the model that the arguments and a named configuration describe."""
-    refuse(args, OF_CLASSIFIERS, "a language model answers each token")
-    refuse(args, OF_SERIES, "a language model reads a text")
+    refuse(args, (*OF_CLASSIFIERS, *OF_SERIES), "a language model")
     given = named.corpus if args.corpus is None else args.corpus
     model_config = changed(named.model, _given_model(args, named.model))
     config = changed_training(named.training, args)
@@ -51,8 +50,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the corpus and the model of a run."""
-    refuse(args, OF_CLASSIFIERS, "a language model answers each token")
-    refuse(args, OF_SERIES, "a language model reads a text")
+    refuse(args, (*OF_CLASSIFIERS, *OF_SERIES), "a language model")
     for what in ("max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

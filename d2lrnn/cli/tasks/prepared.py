@@ -38,17 +38,19 @@ def described(about: Checkpoint, model) -> str:
     return f"{about.shape}, {size:,} parameters, on {model.begin_state(1)[0].ctx}"
 
 
-def refuse(args: argparse.Namespace, names: Iterable[str], why: str) -> None:
-    """Refuse arguments that a task has no use for.
+def refuse(args: argparse.Namespace, names: Iterable[str], who: str, otherwise: str = "") -> None:
+    """Refuse arguments that are of no use.
 
     Args:
         args: the arguments.
         names: of those that must not be given.
-        why: what the error says of the task.
+        who: what has no use for them, such as "a forecaster".
+        otherwise: what the user can do but leave them out.
 
     Raises:
         D2lrnnError: with the options that are given.
     """
-    given = [option_of(name) for name in names if getattr(args, name, None) is not None]
+    given = list(dict.fromkeys(option_of(name) for name in names if getattr(args, name, None) is not None))
     if given:
-        raise D2lrnnError(f"{', '.join(given)} given, but {why}: leave {'it' if len(given) == 1 else 'them'} out")
+        them = "it" if len(given) == 1 else "them"
+        raise D2lrnnError(f"{', '.join(given)} given, but {who} has no use for {them}: leave {them} out{otherwise}")
