@@ -59,8 +59,9 @@ def import_model(args: argparse.Namespace) -> int:
 def _next_command(checkpoint: Checkpoint, folder: Path, imports: Sequence[str]) -> str:
     """Return the line that says what to do with a run; "": nothing can be said without knowing its data."""
     config = checkpoint.shape
-    if checkpoint.task == CLASSIFICATION and config.input_size == SIZE:
-        return f"let it read:  {command('classify', argument(folder), 'IMAGE.png', imports=imports)}"
+    if checkpoint.task == CLASSIFICATION and config.input_size in (None, SIZE):
+        example = "TEXT" if config.input_size is None else "IMAGE.png"
+        return f"let it read:  {command('classify', argument(folder), example, imports=imports)}"
     if checkpoint.task == FORECASTING:
         corpus = option("--corpus", "FILE.csv") if checkpoint.origin else []
         return f"let it forecast:  {command('forecast', argument(folder), *corpus, imports=imports)}"

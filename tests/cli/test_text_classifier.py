@@ -306,3 +306,17 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(folder, tmp_pat
         assert not [key for key in arrays if arrays[key].tobytes() != others[key].tobytes()]
     shares = [[{k: e[k] for k in e if "second" not in k} for e in r.training.history.epochs] for r in (one, other)]
     assert shares[0] == shares[1]
+
+
+def test_a_classifier_of_texts_goes_to_other_formats_and_back(run, folder, tmp_path):
+    out = run("export", "run", "--to", "safetensors", "--out", tmp_path / "model.safetensors").splitlines()
+    assert re.search(r" parameters, \d+ tokens, 2 classes$", out[1])
+    assert "the classes and the settings are equal" in out[2]
+    out = run("import", tmp_path / "model.safetensors", "--out", tmp_path / "new").splitlines()
+    assert out[0].endswith(" tokens, 2 classes of level word") and out[-1].endswith(f"classify {tmp_path / 'new'} TEXT")
+    for text in ("w1 sun so", "w3 w4 moon"):
+        assert run("classify", tmp_path / "new", text) == run("classify", "run", text)
+    first = run("evaluate", "run").splitlines()[0]
+    assert run("evaluate", tmp_path / "new").splitlines()[0] == first  # in the folder of the file, whose name is known
+    out = run("export", "run", "--to", "onnx", "--out", tmp_path / "model.onnx").splitlines()
+    assert float(re.search(r"its logits differ from the model's by (\S+) of the largest one$", out[2])[1]) < 1e-5
