@@ -85,6 +85,9 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.data import load_ids as load_ids
     from d2lrnn.data import load_text as load_text
     from d2lrnn.data import read_digit as read_digit
+    from d2lrnn.data import Texts as Texts
+    from d2lrnn.data import divide_texts as divide_texts
+    from d2lrnn.data import read_labelled_rows as read_labelled_rows
     from d2lrnn.data import VectorsError as VectorsError
     from d2lrnn.data import WordVectors as WordVectors
     from d2lrnn.data import read_vectors as read_vectors

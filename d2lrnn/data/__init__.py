@@ -22,6 +22,11 @@ from d2lrnn.data.ids import load_ids as load_ids
 from d2lrnn.data.ids import load_lines as load_lines
 from d2lrnn.data.images import ImageError as ImageError
 from d2lrnn.data.images import read_digit as read_digit
+from d2lrnn.data.labelled_rows import LabelledRows as LabelledRows
+from d2lrnn.data.labelled_rows import LabelledTexts as LabelledTexts
+from d2lrnn.data.labelled_rows import divide_texts as divide_texts
+from d2lrnn.data.labelled_rows import read_labelled_rows as read_labelled_rows
+from d2lrnn.data.labelled_texts import Texts as Texts
 from d2lrnn.data.lines import check_counted as check_counted
 from d2lrnn.data.lines import counted_steps as counted_steps
 from d2lrnn.data.lines import data_iter_lines as data_iter_lines
@@ -32,6 +37,7 @@ from d2lrnn.data.series import Series as Series
 from d2lrnn.data.series import SeriesError as SeriesError
 from d2lrnn.data.series import generated_series as generated_series
 from d2lrnn.data.series import read_series as read_series
+from d2lrnn.data.tables import TableError as TableError
 from d2lrnn.data.texts import CorpusError as CorpusError
 from d2lrnn.data.texts import CorpusNotFoundError as CorpusNotFoundError
 from d2lrnn.data.vector_files import VectorsError as VectorsError
