@@ -61,6 +61,8 @@ def show_misread(request: Any, run: ClassifierRun) -> bool:
     """
     if run.reads_texts and request.out is not None:
         raise D2lrnnError("--out given, but misread texts are printed: leave it out")
+    if not run.reads_texts:
+        run.check_reads_images()
     count = NUM_MISREAD if request.count is None else check_whole("count", request.count)
     data = run.data(request.data_dir)
     name, examples = data.split()
@@ -80,7 +82,6 @@ def show_misread(request: Any, run: ClassifierRun) -> bool:
             taken = f"{run.classes[examples.labels[i]]}, taken for {told} ({share:.0f} %)"
             print(in_a_line(f"row {examples.numbers[i]}: {taken}: {beginning(examples.texts[i])}"))
         return False
-    run.check_reads_images()
     captions = [
         f"{run.classes[examples.labels[i]]}, read as {run.classes[predicted[i]]} ({100 * probabilities[i].max():.0f} %)"
         for i in drawn

@@ -76,7 +76,7 @@ class Checkpoint:
     """What a checkpoint file holds."""
 
     model_config: ModelConfig | None  # None: a model that no configuration describes; make it and call fill(model)
-    # By name: {"text": vocab} for a language model, {"labels": vocab} for a classifier of numbers, its classes' names.
+    # By name: "text" of a model that reads or writes texts, "labels" of a classifier, its classes' names.
     vocabularies: dict[str, Vocab]
     train_config: TrainConfig
     corpus: str  # the name of the corpus; "": not known, as of a model that was imported
