@@ -1,5 +1,6 @@
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from lessons import CHAPTERS, Ran, check_picture, run_cells
@@ -9,10 +10,10 @@ from lessons import CHAPTERS, Ran, check_picture, run_cells
 def run(capsys, tmp_path, monkeypatch, only_here):
     """Run a lesson as a script with --quick, check what every lesson has to do, and return what it printed.
 
-    ``pictures`` names the files that the lesson must draw, without their endings.
+    ``pictures`` names the files that the lesson must draw, without their endings; those of ``grey`` have no colours.
     """
 
-    def run(name, *args, pictures=()):
+    def run(name, *args, pictures=(), grey=()):
         out = tmp_path / name
         monkeypatch.setenv("LANGUAGE", "en")
         monkeypatch.setattr(sys, "path", [str(CHAPTERS), *sys.path])
@@ -30,7 +31,7 @@ def run(capsys, tmp_path, monkeypatch, only_here):
         assert printed == [str(out / f"{picture}.png") for picture in pictures]
         assert sorted(map(str, out.glob("*"))) == sorted(printed)
         for path in printed:
-            check_picture(path)
+            check_picture(path, Path(path).stem in grey)
         return Ran(text, names)
 
     return run
