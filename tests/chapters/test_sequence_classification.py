@@ -12,7 +12,7 @@ PICTURES = [f"sequence_classification{part}" for part in ("_rows", "", "_reading
 def test_lesson(run, data, request):
     if data == "digits":
         request.getfixturevalue("real_data")
-    args = ["--data", data] if data == "digits" else []  # with --quick the drawn ones are the default
+    args = ["--data", data, "--num-epochs", "3"] if data == "digits" else []  # with --quick, drawn ones for 6 epochs
     text, names = run("sequence_classification", *args, pictures=PICTURES, grey=PICTURES[-1:])
     assert f"data {data}; on cpu(0)\n" in text and f"{data}: 600 for training, 200 for validation, 500 for test" in text
     chance = max(numpy.bincount(names["data"].valid.labels)) / 200
@@ -50,7 +50,7 @@ def test_lesson(run, data, request):
     accuracies = {name: history.valid[-1] for name, history in names["histories"].items()}
     softmax, one, _, mean = accuracies.values()
     assert number_after(text, "accuracy ") == pytest.approx(chance, abs=0.1)
-    assert min(accuracies.values()) > 2 * chance
+    assert min(accuracies.values()) > 1.5 * chance
     if data == "drawn":
         assert min(list(accuracies.values())[1:]) > softmax + 0.1 and mean > one + 0.05
     rows = table(section(text, "Training"), f"{'accuracy':26}")
