@@ -1,7 +1,8 @@
 """A classifier and a forecaster, each with an objective of its own, and a program that trains them: no test itself.
 
-``python two_tasks.py TASK FOLDER KILL`` begins or goes on with a run in a folder, saves it wherever it can halt, and
-kills itself at place KILL of these; 0: it goes on to the end.
+``python two_tasks.py TASK FOLDER KILL ...`` begins or goes on with a run in a folder, saves it wherever it can halt,
+and kills it at place KILL of these; 0: the run goes on to the end. Each KILL is for a process of its own, one after
+the other: a fork, since importing MXNet takes longer than the run.
 """
 
 import os
@@ -146,5 +147,21 @@ def main(name, folder, kill):
     run.finish()
 
 
+def fork(name, folder, kill):
+    """Do this in a child, and check how it ends."""
+    child = os.fork()
+    if not child:
+        try:
+            main(name, folder, kill)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status != (signal.SIGKILL if kill else 0):
+        raise SystemExit(f"the run that was to be killed at place {kill} ended with status {status}")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    for place in sys.argv[3:]:
+        fork(sys.argv[1], Path(sys.argv[2]), int(place))

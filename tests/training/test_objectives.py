@@ -1,6 +1,6 @@
 """Tasks that are no language models train through the one loop, are kept, killed and resumed."""
 
-import signal
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -18,32 +18,44 @@ from d2lrnn.training.history import report_line
 PROGRAM = Path(__file__).parents[1] / "two_tasks.py"
 
 
-def run(name, folder, kill=0):
-    result = subprocess.run([sys.executable, PROGRAM, name, folder, str(kill)], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (-signal.SIGKILL if kill else 0, "")
+def run(name, folder, *kills):
+    command = [sys.executable, PROGRAM, name, folder, *map(str, kills)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a function for the folder of a run of a task that nobody has killed."""
+
+    @functools.cache
+    def of(name):
+        folder = tmp_path_factory.mktemp(name) / "whole"
+        run(name, folder, 0)
+        return folder
+
+    return of
 
 
 @pytest.mark.parametrize("name", ["classify", "forecast"])
-def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, tmp_path):
-    run(name, tmp_path / "whole")
-    for kill in (3, 8, 6):  # counted from where it goes on: within an epoch, and where one ends
-        run(name, tmp_path / "killed", kill)
-    run(name, tmp_path / "killed")
-    logs = [[entry for entry in read_log(tmp_path / f / LOG) if entry["event"] == "epoch"] for f in ("whole", "killed")]
+def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, finished, tmp_path):
+    # Counted from where the run goes on: within an epoch, and where one ends.
+    run(name, tmp_path / "killed", 3, 8, 6, 0)
+    folders = finished(name), tmp_path / "killed"
+    logs = [[entry for entry in read_log(folder / LOG) if entry["event"] == "epoch"] for folder in folders]
     clocks = ("seconds", "series_per_second", "steps_per_second")
     whole, killed = ([{k: v for k, v in e.items() if k not in clocks} for e in log] for log in logs)
     assert whole == killed and len(whole) == 6
     assert sum(entry["event"] == "resume" for entry in read_log(tmp_path / "killed" / LOG)) == 3
     for file in (BEST, LAST):
-        one, other = (load_checkpoint(tmp_path / folder / file) for folder in ("whole", "killed"))
+        one, other = (load_checkpoint(folder / file) for folder in folders)
         assert one.parameters.keys() == other.parameters.keys()
         assert all((one.parameters[key] == other.parameters[key]).all() for key in one.parameters)
         assert one.reached == other.reached
 
 
-def test_the_classifier_is_told_by_its_accuracy(tmp_path):
-    run("classify", tmp_path)
-    history, best = read_history(tmp_path), load_checkpoint(tmp_path / BEST)
+def test_the_classifier_is_told_by_its_accuracy(finished):
+    history, best = read_history(finished("classify")), load_checkpoint(finished("classify") / BEST)
     assert (history.measure, history.less_is_better) == ("accuracy", False)
     assert history.trained[0] < history.trained[-1] and history.trained[-1] > 0.9
     assert best.reached == {"epoch": history.best_epoch, "valid_accuracy": max(history.valid)}
@@ -116,9 +128,8 @@ def test_a_measure_in_validation_that_is_no_number_ends_the_run():
         Training(model, config, objective).run(make_batches, measure)
 
 
-def test_a_model_that_no_configuration_describes_must_be_made_by_hand(tmp_path):
-    run("forecast", tmp_path)
-    last = load_checkpoint(tmp_path / LAST)
+def test_a_model_that_no_configuration_describes_must_be_made_by_hand(finished):
+    last = load_checkpoint(finished("forecast") / LAST)
     with pytest.raises(CheckpointError, match="no configuration describes the model: make it and call fill"):
         last.build_model()
     with pytest.raises(CheckpointError, match="there is no vocabulary 'text', found none"):
@@ -128,11 +139,10 @@ def test_a_model_that_no_configuration_describes_must_be_made_by_hand(tmp_path):
     assert (last.fill(Forecaster()).params["W_hq"].asnumpy() == last.parameters["W_hq"]).all()
 
 
-def test_a_snapshot_of_another_task_is_refused(tmp_path):
-    run("forecast", tmp_path)
+def test_a_snapshot_of_another_task_is_refused(finished):
     model, objective, config, _, _ = task("classify")
     with pytest.raises(ValueError, match="judged by its error, expected accuracy: it is of another task"):
-        Training(model, config, objective).restore(load_checkpoint(tmp_path / LAST).training)
+        Training(model, config, objective).restore(load_checkpoint(finished("forecast") / LAST).training)
 
 
 class Line:
