@@ -24,7 +24,7 @@ def laps(monkeypatch):
 def test_lesson(run, corpus, request, laps):
     if corpus != "sample":
         request.getfixturevalue("real_data")
-    text, names = run("rnn_concise", "--corpus", corpus, pictures=["rnn_concise"])
+    text, names = run("rnn_concise", "--corpus", corpus, pictures=["rnn_concise"], script=True)
     assert "a list of 1 array of shape (1, 2, 64)" in text
     assert number_after(text, "the last of Y and the state: difference") == 0
     assert number_after(text, "without activation: the smallest hidden state is") == 0
