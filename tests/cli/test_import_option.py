@@ -1,4 +1,4 @@
-"""A reader's own cell on the command line: ``--import``, in a fresh Python, as the reader runs it."""
+"""A reader's own cell on the command line: ``--import``, in a fresh Python, as the reader runs it, and in this one."""
 
 import re
 import signal
@@ -86,35 +86,59 @@ def folder(tmp_path_factory):
 FILE = "my cells/my_cell.py"
 
 
-def test_a_run_of_an_added_cell_is_sampled_measured_drawn_and_gone_on_with(folder):
+@pytest.fixture
+def here(folder, monkeypatch, capsys, only_here):
+    """Return a function that runs the command line in this Python, which knows the reader's cell no longer."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def forget():
+        d2lrnn.CELLS.pop("mine", None)
+        for name in ("my_cell", "beside_it"):
+            sys.modules.pop(name, None)
+
+    def run(*arguments):
+        forget()
+        capsys.readouterr()
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    yield run
+    forget()
+
+
+def test_a_run_of_an_added_cell_is_sampled_measured_drawn_and_gone_on_with(folder, here):
     status, out, err = command("sample", "run", "--prefix", "我们", "--import", FILE, cwd=folder)
     assert (status, err) == (0, "") and out.startswith("我们")
-    status, out, err = command("--import", FILE, "evaluate", "run", "--split", "train", cwd=folder)
+    status, out, err = here("--import", FILE, "evaluate", "run", "--split", "train")
     assert (status, err) == (0, "") and "sample, train: perplexity " in out
-    status, out, err = command("show", "run", "--what", "gates", f"--import={FILE}", cwd=folder)
+    status, out, err = here("show", "run", "--what", "gates", f"--import={FILE}")
     assert (status, out, err) == (0, "picture  run/gates.png\n", "")
-    status, out, err = command("train", "--resume", "run", "--num-epochs", 2, "--import", FILE, cwd=folder)
+    status, out, err = here("train", "--resume", "run", "--num-epochs", 2, "--import", FILE)
     assert (status, err) == (0, "") and "going on in epoch 2 of 2" in out
 
 
-def test_the_page_and_the_comparison_know_an_added_cell(folder):
+def test_the_page_and_the_comparison_know_an_added_cell(folder, here):
     words = [sys.executable, "-m", "d2lrnn", "play", "run", "--port", "0", "--import", FILE]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout.readline().startswith("page     http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
-    status, out, err = command("compare", *SIZES, "--cell", "mine", "--import", FILE, cwd=folder)
+    status, out, err = here("compare", *SIZES, "--cell", "mine", "--import", FILE)
     assert (status, err) == (0, "")
     assert float(re.search("largest relative difference in perplexity: (.*)", out)[1]) < 1e-3
     assert (folder / "runs" / "compare_mine.png").exists()
 
 
-def test_what_is_unknown_says_what_to_name(folder):
+def test_what_is_unknown_says_what_to_name(folder, here):
     line = refused("sample", "run", cwd=folder)
     assert line.startswith("run/model.d2lrnn: the cell 'mine' is not known here: name the file that adds it, --import ")
-    status, _, err = command("train", "--cell", "mine", cwd=folder)
+    status, _, err = here("train", "--cell", "mine")
     assert status == 2 and "argument --cell: invalid choice: 'mine' (choose from" in err
-    status, out, _ = command("compare", "--help", "--import", FILE, cwd=folder)
+    status, out, _ = here("compare", "--help", "--import", FILE)
     assert status == 0 and "lstm_peephole_projected,mine}" in out
 
 
