@@ -251,8 +251,9 @@ def boost(model):
 def test_it_learns_the_text(kind, optimizer, lr, theta):
     model = make(kind=kind)
     config = quiet(
-        num_epochs=60, optimizer=optimizer, lr=lr, theta=theta, prefixes=("the rain",), pred_len=15, pred_period=25
-    )
+        num_epochs=60, batch_size=11, num_steps=8, optimizer=optimizer, lr=lr, theta=theta,
+        prefixes=("the rain",), pred_len=15, pred_period=25,
+    )  # fmt: skip
     history = d2lrnn.train_and_predict(model, CORPUS, config)
     assert history.perplexity[0] > 5 > 1.5 > history.perplexity[-1]
     assert [epoch for epoch, _, _ in history.samples] == [25, 50, 60]
