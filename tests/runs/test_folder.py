@@ -89,16 +89,16 @@ def numbers_of(training):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_path, seed):
-    whole = training_by(name)
+    whole = training_by(name, batch_size=8)
     go_on(whole)
     assert len(whole.history.perplexity) == 5
     if "averaged" in name:
         assert whole.average.steps > 0  # or nothing would be tested
-    training, halts, generator = training_by(name), 0, random.Random(seed)
+    training, halts, generator = training_by(name, batch_size=8), 0, random.Random(seed)
     while True:
 
         def maybe_halt():
-            if generator.random() < 0.15:
+            if generator.random() < 0.28:
                 raise HaltError
 
         try:
@@ -148,9 +148,9 @@ def test_a_run_that_is_asked_to_stop_after_any_batch_goes_on_with_the_same_numbe
 KILLED = {
     "regularised": "--num-layers 2 --num-hiddens 8 --embed-size 8 --tie-weights --dropout 0.2 --locked-dropout "
     "--weight-dropout 0.2 --word-dropout 0.1 --vary-steps --optimizer adam --lr 0.05 --weight-decay 0.01 --averaging 1 "
-    "--batch-size 4 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
+    "--batch-size 8 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
     "from scratch": "--kind scratch --cell gru --num-hiddens 4 --optimizer sgd --lr 1 --theta 0.1 --use-random-iter "
-    "--batch-size 4 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
+    "--batch-size 8 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
     "a classifier of moved images": "--corpus digits --num-hiddens 4 --batch-size 5 --num-epochs 10 --averaging 1",
 }
 
