@@ -80,10 +80,11 @@ dev: .venv/dev.done
 run: venv
 	$(BIN)/python -m d2lrnn train --corpus sample --out runs/sample --overwrite
 
-# The models of most tests are too small for two threads. Two processes take little more than half the time of one.
-# The tests of the book are a group, for one of the two processes, which makes the book once for all of them.
+# The models of most tests are too small for two threads. Two processes of one thread each take little more than half the
+# time of one process. The tests of the book and of its lessons are a group, for one of the two, which makes the book once
+# for all of them; the group is the largest, so xdist begins with it.
 test: dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: dev
 	$(BIN)/ruff check .
