@@ -13,13 +13,22 @@ from d2lrnn.errors import D2lrnnError, UnknownCellError
 
 KINDS = ("scratch", "fast", "gluon")
 
-# What the output layer reads.  "tokens" is for language models; the next three give one answer to a whole sequence.
-HEADS = (
-    "tokens",  # the outputs at each step: logits of the next token
+# What the output layer reads, where numbers answer a sequence; the first three give one answer to a whole sequence.
+ANSWERS = (
     "state",  # the last layer's hidden state after the last step
     "output",  # the last layer's output at the last step that is no padding
     "mean",  # the mean of the last layer's outputs over the steps that are no padding
     "steps",  # the outputs at each step: numbers, such as the next values of a series
+)
+# "tokens" is for language models: the outputs at each step give logits of the next token.  "translation" is for an
+# encoder of a source and a decoder, which is such a language model of the target.
+HEADS = ("tokens", *ANSWERS, "translation")
+
+# How the decoder of a translator, whose output is h, scores an output s of the encoder.
+ATTENTIONS = (
+    "additive",  # v . tanh(W_q h + W_k s) (Bahdanau, Cho and Bengio 2015, arXiv 1409.0473)
+    "dot",  # h . s (Luong, Pham and Manning 2015, arXiv 1508.04025)
+    "general",  # h . W s (the same)
 )
 
 
@@ -104,6 +113,8 @@ class ModelConfig:
     input_size: int | None = setting(None, None, kind=int)  # numbers of a step; None: ids of a vocabulary
     head: str = setting("tokens", None, HEADS)  # what the output layer reads
     freeze_embedding: bool = setting(False, None)  # whether training leaves the embedding as it is
+    attention: str | None = setting(None, None, ATTENTIONS, kind=str)  # of a translator; None: it has none
+    share: bool = setting(False, None)  # whether a translator's decoder reads by the encoder's embedding and layers
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dropout", Dropout.of(self.dropout))
@@ -114,14 +125,9 @@ class ModelConfig:
             raise D2lrnnError("the models from scratch have no embedding and no dropout: use kind 'gluon' for these")
         self._check_embedding(0.0 if dropout.inputs == dropout.hidden else dropout.inputs, dropout.words)
         self._check_head()
+        self._check_translator()
         self._check_frozen()
-        width = self.num_projections or self.num_hiddens
-        if self.tie_weights and (self.embed_size != width or self.bidirectional or self.num_outputs):
-            name = "num_projections" if self.num_projections else "num_hiddens"
-            raise D2lrnnError(
-                f"tie_weights needs an output layer of the embedding's shape: expected embed_size = {name} = "
-                f"{width}, one direction and num_outputs none; embed_size is {self.embed_size}"
-            )
+        self._check_tied()
 
     def __str__(self) -> str:
         """Return what the model is in a few words, without its other settings."""
@@ -139,6 +145,38 @@ class ModelConfig:
             raise D2lrnnError("kind 'fast' has language models alone: use kind 'scratch' or 'gluon'")
         if self.input_size and (self.embed_size or self.dropout.words):
             raise D2lrnnError("an embedding is of ids, and input_size says that the model reads numbers: leave one out")
+
+    def _check_translator(self) -> None:
+        """Refuse settings of a translator that contradict one another, and those of translators in another model."""
+        if self.head != "translation":
+            if self.attention or self.share:
+                raise D2lrnnError("attention and share are settings of a translator: set head to 'translation'")
+            return
+        if self.input_size:
+            raise D2lrnnError("input_size is for numbers, and a translator reads ids: use another head")
+        if self.share and self.bidirectional:
+            raise D2lrnnError(
+                "share lets the decoder read by the encoder's layers, and a decoder cannot read from the end: leave "
+                "share or bidirectional out"
+            )
+        if self.attention == "dot" and self.bidirectional:
+            raise D2lrnnError(
+                "attention 'dot' multiplies outputs of one width, and a bidirectional encoder's are twice as wide as "
+                "the decoder's: use attention 'general' or 'additive'"
+            )
+        if self.freeze_embedding:
+            raise D2lrnnError("a translator has two embeddings, and both are trained: leave freeze_embedding out")
+
+    def _check_tied(self) -> None:
+        """Refuse to tie weights of different shapes."""
+        width, translates = self.num_projections or self.num_hiddens, self.head == "translation"
+        others = not translates and (self.bidirectional or self.num_outputs)
+        if self.tie_weights and (self.embed_size != width or others):
+            name = "num_projections" if self.num_projections else "num_hiddens"
+            raise D2lrnnError(
+                f"tie_weights needs an output layer of the embedding's shape: expected embed_size = {name} = {width}"
+                f"{'' if translates else ', one direction and num_outputs none'}; embed_size is {self.embed_size}"
+            )
 
     def _check_embedding(self, inputs: float | None, words: float) -> None:
         """Refuse dropout of an embedding that is missing; ``inputs`` is 0 or None if ``dropout`` sets its rate."""

@@ -8,7 +8,7 @@ from typing import Any
 from d2lrnn._runtime import mx
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.checks import check_whole
-from d2lrnn.config.model import HEADS
+from d2lrnn.config.model import ANSWERS
 from d2lrnn.data.batches import check_inputs, check_inputs_of
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
@@ -28,7 +28,7 @@ class SequenceModelScratch:
         stack: the layers, with ``num_outputs``, how many numbers an answer has.
         num_hiddens: hidden units of each layer and direction.
         head: what the output layer reads: ``"state"``, ``"output"``, ``"mean"`` or ``"steps"``, as
-            :data:`d2lrnn.config.model.HEADS` says.
+            :data:`d2lrnn.config.model.ANSWERS` says.
         vocab_size: the size of the vocabulary; None: the inputs are numbers.
         input_size: how many numbers each step has; None: the inputs are ids, read as one-hot vectors.
         ctx: the device of the parameters.
@@ -46,8 +46,8 @@ class SequenceModelScratch:
         input_size: int | None = None,
         ctx: ContextLike = None,
     ) -> None:
-        if head not in HEADS[1:]:
-            raise D2lrnnError(f"head is {head!r}: expected one of {', '.join(HEADS[1:])}")
+        if head not in ANSWERS:
+            raise D2lrnnError(f"head is {head!r}: expected one of {', '.join(ANSWERS)}")
         self.stack, self.head, self.vocab_size, self.input_size = stack, head, vocab_size, input_size
         self.num_hiddens, self.ctx = check_whole("num_hiddens", num_hiddens), as_ctx(ctx)
         self.num_outputs = check_whole("num_outputs", stack.num_outputs)

@@ -39,7 +39,7 @@ def summary(head: str, outputs: Sequence, last_hidden, counted=None):
     """Return the vector of a sequence that a head reads.
 
     Args:
-        head: ``"state"``, ``"output"`` or ``"mean"``, as :data:`d2lrnn.config.model.HEADS` says.
+        head: ``"state"``, ``"output"`` or ``"mean"``, as :data:`d2lrnn.config.model.ANSWERS` says.
         outputs: of the last layer, num_steps matrices (batch_size, width).
         last_hidden: the last layer's hidden state after the last step (batch_size, width).
         counted: 1 for a step, 0 for padding, (batch_size, num_steps); None: there is no padding.

@@ -89,6 +89,7 @@ def test_what_is_stored_of_a_configuration_brings_it_back(name):
 
 def test_settings_side_by_side_are_those_of_the_first_checkpoints():
     flat, new = CONFIGS["d2lrnn"].model.flat, {"input_size": None, "head": "tokens", "freeze_embedding": False}
+    new |= {"attention": None, "share": False}
     assert flat == {**OLD_MODEL, **new} and list(flat) == [*OLD_MODEL, *new]
     flat = CONFIGS["d2lrnn"].training.flat
     assert {**flat, "prefixes": []} == OLD_TRAINING and list(flat) == list(OLD_TRAINING)

@@ -8,7 +8,7 @@ from d2lrnn._mxnet.threads import GRAPH_LOCK
 from d2lrnn._runtime import mx
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.checks import check_parameters, check_whole
-from d2lrnn.config.model import HEADS, Dropout
+from d2lrnn.config.model import ANSWERS, Dropout
 from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.encoder import Encoder
@@ -117,7 +117,7 @@ class SequenceModel(WithHead):
         rnn_layer: as for :class:`Encoder`, and so are ``vocab_size``, ``embed_size``, ``dropout`` and ``input_size``.
         num_outputs: how many numbers an answer has, such as one for each class.
         head: what the output layer reads: ``"state"``, ``"output"``, ``"mean"`` or ``"steps"``, as
-            :data:`d2lrnn.config.model.HEADS` says.
+            :data:`d2lrnn.config.model.ANSWERS` says.
         vocab_size: the size of the vocabulary; None: the inputs are numbers.
         embed_size: the width of a learnt embedding; None: one-hot vectors.
         dropout: what is dropped in training; its ``outputs`` are of what the output layer reads.
@@ -139,8 +139,8 @@ class SequenceModel(WithHead):
         input_size: int | None = None,
     ) -> None:
         super().__init__(Encoder(rnn_layer, vocab_size, embed_size, dropout, input_size))
-        if head not in HEADS[1:]:
-            raise D2lrnnError(f"head is {head!r}: expected one of {', '.join(HEADS[1:])}")
+        if head not in ANSWERS:
+            raise D2lrnnError(f"head is {head!r}: expected one of {', '.join(ANSWERS)}")
         self.num_outputs, self.head = check_whole("num_outputs", num_outputs), head
         with self.name_scope():
             self.dense = nn.Dense(num_outputs, flatten=False, in_units=self.encoder.width)
