@@ -122,13 +122,8 @@ class Layers:
         check_parameters(shapes)
         identity = {prefix + "W_h" + gate for prefix in self.prefixes for gate in cell.gates if cell.identity}
         for name, shape in zip(self.param_names, shapes):
-            if name.split(".")[-1].startswith(("b_", "c_")):
-                values = np.zeros(shape)
-            elif name in identity:
-                values = np.eye(num_hiddens)
-            else:
-                values = _random_weight(shape)
-            params.append(_with_gradient(values, ctx))
+            new = np.eye(num_hiddens) if name in identity else None
+            params.append(new_parameter(name.split(".")[-1], shape, ctx, new))
         return params
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
@@ -180,11 +175,11 @@ def _run(cell: Cell, inputs: Sequence, state: tuple, params: Sequence, counted: 
     return outputs, state[cell.num_states :], params[num_params:], last
 
 
-def _random_weight(shape: tuple[int, ...]):
-    return np.random.normal(scale=0.01, size=shape)
-
-
-def _with_gradient(values, ctx: ContextLike):
+def new_parameter(name: str, shape: tuple[int, ...], ctx: ContextLike, values=None):
+    """Return a new parameter with a gradient: of these values; else 0 for a bias ``b_`` or ``c_``, or N(0, 0.01²)."""
+    if values is None:
+        is_bias = name.startswith(("b_", "c_"))
+        values = np.zeros(shape) if is_bias else np.random.normal(scale=0.01, size=shape)
     param = values.as_in_ctx(as_ctx(ctx))
     param.attach_grad()
     return param
@@ -240,7 +235,7 @@ class Stack:
         shapes = self.param_shapes(vocab_size, num_hiddens)
         check_parameters(shapes)
         params, (weight, bias) = self.layers.get_params(vocab_size, num_hiddens, ctx), shapes[-2:]
-        return [*params, _with_gradient(_random_weight(weight), ctx), _with_gradient(np.zeros(bias), ctx)]
+        return [*params, new_parameter("W_hq", weight, ctx), new_parameter("b_q", bias, ctx)]
 
     def init_state(self, batch_size: int, num_hiddens: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state, flat: for each layer and direction ``H``, or ``H, C`` for the LSTM."""

@@ -14,7 +14,14 @@ from d2lrnn.data.batches import check_inputs, check_inputs_of
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.gluon.facts import check_state_of, facts_of, is_fused, parameters_by_kind, set_input_size
+from d2lrnn.models.gluon.facts import (
+    check_state_of,
+    facts_of,
+    is_fused,
+    parameters_by_kind,
+    set_input_size,
+    state_sizes_of,
+)
 from d2lrnn.models.gluon.fused import Packed
 from d2lrnn.models.gluon.graphs import WatchfulGraphs
 from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
@@ -40,6 +47,11 @@ class Encoder(WatchfulGraphs):
         input_size: how many numbers each step has, where the inputs are numbers; one of ``vocab_size`` and
             ``input_size`` is None.
 
+    Attributes:
+        one_array: whether fused layers read their parameters as one array with padding too.  False is faster with
+            padding.  True is needed where the layers are in two calls, one of them without padding: of a gradient of
+            the one array and those of its parts, which lie in the same memory, only the last would be left.
+
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.
         D2lrnnError: if the layer was made for inputs of another size, or words are to be dropped without an embedding.
@@ -47,6 +59,7 @@ class Encoder(WatchfulGraphs):
 
     TIME_AXIS = 1
     COUNTED = 3
+    one_array = False
 
     def __init__(
         self,
@@ -102,6 +115,11 @@ class Encoder(WatchfulGraphs):
         """Whether some layer is unrolled, so that a graph serves only one number of steps."""
         return any(layer not in self._packed for layer in self.layers)
 
+    @property
+    def state_sizes(self) -> list[tuple[int, int]]:
+        """The first axis, which counts layers and directions, and the last axis of each array of the state."""
+        return state_sizes_of(self.layers)
+
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
         check_state_of(self.layers, batch_size)
@@ -143,7 +161,8 @@ class Encoder(WatchfulGraphs):
 
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
-        params = None if counted is not None else [packed.array(X.ctx) for packed in self._packed.values()]
+        one_array = self.one_array or counted is None
+        params = [packed.array(X.ctx) for packed in self._packed.values()] if one_array else None
         with warnings.catch_warnings():  # the graph reads packed arrays; Gluon warns of parameters left out
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             return call(X, list(state), params, counted)
@@ -179,9 +198,11 @@ class Encoder(WatchfulGraphs):
 
     def _functions(self, F, params, counted) -> list:
         """Return the layers as functions of inputs and state; those that are not fused are such functions already."""
-        if counted is not None:
-            return [unpadded(F, layer, counted, self.dropout.weights) for layer in self.layers]
         arrays = params or [None] * len(self._packed)
+        if counted is not None:
+            items = zip(self._packed.items(), params or [])
+            parts = {layer: packed.parts(F, array) for (layer, packed), array in items}
+            return [unpadded(F, layer, counted, self.dropout.weights, parts.get(layer)) for layer in self.layers]
         fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), arrays)}
         return [fused.get(layer, layer) for layer in self.layers]
 

@@ -11,7 +11,9 @@ from d2lrnn.models.gluon.facts import LayerFacts, facts_of, finish, is_frozen, p
 from d2lrnn.models.gluon.graphs import num_steps_of
 
 
-def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float = 0.0) -> tuple:
+def run_equations(
+    F, layer, X, state: list, counted=None, weight_dropout: float = 0.0, values: list | None = None
+) -> tuple:
     """Compute what a layer computes, by the equations of its cell.
 
     A fused layer cannot skip padding: MXNet ignores ``use_sequence_length`` on the CPU.  For padding, the equations
@@ -24,17 +26,19 @@ def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float 
         state: arrays (num_layers * num_directions, batch_size, width).
         counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.
         weight_dropout: the share of the hidden-to-hidden weights that is dropped in training.
+        values: of the parameters of each layer and direction by kind, where they are not read from the layer.
 
     Returns:
         outputs (num_steps, batch_size, num_directions * width of H), 0 at padding; and the new state.
     """
     facts, num_steps, last = facts_of(layer), num_steps_of(X), []
     counted = None if counted is None else F.np.transpose(counted)  # (num_steps, batch_size)
-    params = iter(parameters_by_kind(layer))
+    by_kind = parameters_by_kind(layer)
+    params = zip(by_kind, values or [None] * len(by_kind))
     for level in range(facts.num_layers):
         X, outputs = clear_padding(F, X, counted), []  # (num_steps, batch_size, num_inputs of this level)
         for direction in range(facts.num_directions):
-            products, weights = _products(F, facts, next(params), X, weight_dropout)
+            products, weights = _products(F, facts, *next(params), X, weight_dropout)
             i = level * facts.num_directions + direction
             begin = [F.np.squeeze(F.npx.slice(array, begin=(i,), end=(i + 1,)), axis=0) for array in state]
             H, end = weights.unroll(products, begin, num_steps, bool(direction), counted)
@@ -44,8 +48,12 @@ def run_equations(F, layer, X, state: list, counted=None, weight_dropout: float 
     return X, [F.np.stack(arrays, axis=0) for arrays in zip(*last)]
 
 
-def _products(F, facts: LayerFacts, params: dict[str, Any], X, weight_dropout: float) -> tuple:
+def _products(
+    F, facts: LayerFacts, params: dict[str, Any], values: dict[str, Any] | None, X, weight_dropout: float
+) -> tuple:
     """Return the products of the inputs and one direction's ``W_x`` for all steps, and the direction's weights.
+
+    ``values`` are the parameters' values; None: those that they have.
 
     Returns:
         (num_steps, batch_size, gates * num_hiddens); and the :class:`Weights`, which a step reads beside the products.
@@ -54,7 +62,7 @@ def _products(F, facts: LayerFacts, params: dict[str, Any], X, weight_dropout: f
     if F is not mx.sym:
         ctx = X.ctx
         finish(params.values(), X.shape[2])
-    p = {kind: value_of(F, param, ctx) for kind, param in params.items()}
+    p = values or {kind: value_of(F, param, ctx) for kind, param in params.items()}
     frozen = {kind for kind, param in params.items() if is_frozen(param)}
     bias = p["b_"] if "c_" in p else None  # a single bias belongs to the product with the state
     products = dot(F, X, p["W_x"], bias, len(CELLS[facts.cell].gates) * facts.num_hiddens, "W_x" in frozen)

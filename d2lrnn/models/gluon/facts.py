@@ -117,17 +117,22 @@ def facts_of(layer) -> LayerFacts:
     return LayerFacts(cell, *sizes, layer._num_layers, layer._dir, layer._input_size)
 
 
+def state_sizes_of(layers: Iterable) -> list[tuple[int, int]]:
+    """Return the first and the last axis of each array of the state of layers; the axis between them is the batch."""
+    sizes = []
+    for facts in map(facts_of, layers):
+        widths = cell_named(facts.cell).state_widths(facts.num_hiddens, facts.num_projections)
+        sizes += [(facts.num_layers * facts.num_directions, width) for width in widths]
+    return sizes
+
+
 def check_state_of(layers: Iterable, batch_size: int) -> None:
     """Check that memory can hold the state of layers for a batch.
 
     Raises:
         D2lrnnError: if it cannot, or ``batch_size`` is no whole number of at least 1.
     """
-    widths = []
-    for facts in map(facts_of, layers):
-        one_direction = cell_named(facts.cell).state_widths(facts.num_hiddens, facts.num_projections)
-        widths += one_direction * facts.num_layers * facts.num_directions
-    check_state(batch_size, widths)
+    check_state(batch_size, [width for count, width in state_sizes_of(layers) for _ in range(count)])
 
 
 def ignored_options(layer) -> dict[str, bool]:

@@ -58,9 +58,10 @@ class Packed:
         check_layer(layer)
         self.layer, self.weight_dropout = layer, weight_dropout
         by_layer = parameters_by_kind(layer)
-        self.params = [
-            params[kind] for kinds in (("W_x", "W_h"), ("b_", "c_")) for params in by_layer for kind in kinds
+        self._places = [
+            (i, kind) for kinds in (("W_x", "W_h"), ("b_", "c_")) for i in range(len(by_layer)) for kind in kinds
         ]
+        self.params = [by_layer[i][kind] for i, kind in self._places]
         self._whole: dict = {}  # by device
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,6 +106,16 @@ class Packed:
             return outputs, state
 
         return run
+
+    def parts(self, F, params) -> list[dict[str, Any]]:
+        """Return the values of each layer and direction by kind, as slices of the whole array or of its symbol."""
+        found: list[dict[str, Any]] = [{} for _ in parameters_by_kind(self.layer)]
+        begin = 0
+        for (i, kind), param in zip(self._places, self.params):
+            end = begin + math.prod(param.shape)
+            found[i][kind] = F.np.reshape(F.npx.slice(params, begin=(begin,), end=(end,)), param.shape)
+            begin = end
+        return found
 
     def _drop(self, F, params):
         """Return the whole array; in training, with a share of the hidden-to-hidden weights dropped."""

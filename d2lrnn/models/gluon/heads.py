@@ -86,17 +86,21 @@ class WithHead(WatchfulGraphs):
         return self.encoder.begin_state(batch_size, ctx)
 
     @takes_nd
-    def run(self, X, state: tuple, counted=None):
-        """Call the compiled ``hybrid_forward``; arguments and errors as for :meth:`Encoder.__call__`."""
+    def run(self, X, state: tuple, counted=None, *more):
+        """Call the compiled ``hybrid_forward``.
+
+        Arguments and errors are those of :meth:`Encoder.__call__`; ``more`` and then :meth:`graph_inputs` are further
+        arguments for ``hybrid_forward``.
+        """
         counted = self.encoder.check(X, state, counted)
-        more = self.graph_inputs(counted)
+        more = (*more, *self.graph_inputs(counted))
         with GRAPH_LOCK:
             self.look_for_new_memory()
             graph = super().__call__
             return self.encoder.call_graph(lambda *args: graph(*args, *more), X, state, counted)
 
     def graph_inputs(self, counted) -> tuple:
-        """Return further arguments for ``hybrid_forward``, after ``counted``."""
+        """Return further arguments for ``hybrid_forward``, the last ones."""
         return ()
 
     def repack(self) -> None:

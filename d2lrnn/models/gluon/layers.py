@@ -151,15 +151,16 @@ class RecurrentStack(StepGraphs):
         return X, new_state
 
 
-def unpadded(F, layer, counted, weight_dropout: float = 0.0):
+def unpadded(F, layer, counted, weight_dropout: float = 0.0, values: list | None = None):
     """Return a function of inputs and state that computes a layer and leaves padding out; without padding, the layer.
 
-    ``weight_dropout`` is for fused layers; an :class:`UnrolledLayer` has its own.
+    ``weight_dropout`` and ``values``, as for :func:`run_equations`, are for fused layers; an :class:`UnrolledLayer` has
+    its own.
     """
 
     def run(X, state: list) -> tuple:
         if is_fused(layer):
-            return run_equations(F, layer, X, state, counted, weight_dropout)
+            return run_equations(F, layer, X, state, counted, weight_dropout, values)
         return layer(X, state, counted)
 
     return layer if counted is None else run
