@@ -9,17 +9,17 @@ from typing import Any
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.cells.declaration import Cell
 from d2lrnn.cells.registry import CELLS
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.models.compiled import FastRNNModel
-from d2lrnn.models.gluon.facts import facts_of, gluon_cell, parameters_by_kind
+from d2lrnn.models.gluon.facts import facts_of, gluon_cell
 from d2lrnn.models.gluon.heads import SequenceModel
 from d2lrnn.models.gluon.layers import RecurrentStack
 from d2lrnn.models.gluon.model import RNNModel
-from d2lrnn.models.parameters import device_of, freeze, get_values, is_on_gluon, numbers_of, set_values
+from d2lrnn.models.layer_numbers import add_up_biases, freeze_second_biases, layers_in, read_layers, write_layers
+from d2lrnn.models.parameters import device_of, get_values, is_on_gluon, numbers_of, set_values
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.sequence import SequenceModelScratch
 from d2lrnn.models.stack import Stack
@@ -55,12 +55,10 @@ def copy_parameters(source, target) -> None:
             raise D2lrnnError(
                 f"{name} has shape {values[name].shape} in the source, {present[name].shape} in the target"
             )
-    _add_up_biases(expected, values)
+    add_up_biases(expected.layers, values)
     write_parameters(target, values)
-    if is_on_gluon(target) and CELLS[expected.cell].num_biases == 1:
-        for _, params in _gluon_parameters(target):
-            if "c_" in params:
-                freeze(params["c_"])
+    if is_on_gluon(target):
+        freeze_second_biases(target)
 
 
 def _differences(first: Stack, second: Stack) -> list[str]:
@@ -77,9 +75,8 @@ def layers_of(model) -> Stack:
     """
     if not is_on_gluon(model):
         return replace(model.stack, num_outputs=None)
-    facts = [facts_of(layer) for layer in model.layers]
-    count, first = sum(layer.num_layers for layer in facts), facts[0]
-    return Stack(first.cell, count, model.bidirectional, num_projections=first.num_projections)
+    layers = layers_in(model)
+    return Stack(layers.cell, layers.num_layers, layers.bidirectional, num_projections=layers.num_projections)
 
 
 def embedding_of(model) -> numpy.ndarray | None:
@@ -91,29 +88,6 @@ def embedding_of(model) -> numpy.ndarray | None:
 def has_tied_weights(model) -> bool:
     """Return whether the output layer's weight is the embedding, one parameter in two places."""
     return getattr(model, "embedding", None) is not None and model.dense.weight is model.embedding.weight
-
-
-def _gluon_parameters(model: RNNModel) -> list[tuple[str, dict[str, Any]]]:
-    """Return the prefix in :class:`Stack` and the parameters by kind of each layer and direction."""
-    return list(
-        zip(layers_of(model).prefixes, (params for layer in model.layers for params in parameters_by_kind(layer)))
-    )
-
-
-@numpy.errstate(over="ignore", invalid="ignore")  # who uses the sums says that they are no numbers
-def _add_up_biases(stack: Stack, values: dict[str, numpy.ndarray]) -> None:
-    """Add each gate's second bias, if there is one, to the first and set it to 0, unless the cell itself has both."""
-    cell = CELLS[stack.cell]
-    if cell.num_biases == 1:
-        for prefix in stack.prefixes:
-            for gate in cell.gates:
-                b, c = f"{prefix}b_{gate}", f"{prefix}c_{gate}"
-                values[b], values[c] = values[b] + values[c] if c in values else values[b], 0 * values[b]
-
-
-def _gates_of(cell: Cell, kind: str) -> str:
-    """Return the gates whose parameters of a kind Gluon stacks; fused layers have second biases ``c_`` for any cell."""
-    return cell.stacked if kind == "c_" else cell.kinds[kind]
 
 
 def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
@@ -132,13 +106,7 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
         return numbers_of(model.parameters(), gradients)
     dense = {"W_hq": model.dense.weight, "b_q": model.dense.bias}
     values = {name: array.T for name, array in numbers_of(dense, gradients).items()}
-    cell = CELLS[layers_of(model).cell]
-    for prefix, params in _gluon_parameters(model):
-        for kind, whole in numbers_of(params, gradients).items():
-            gates = _gates_of(cell, kind)
-            parts = whole.reshape(len(gates), -1, *whole.shape[1:])
-            values.update({f"{prefix}{kind}{gate}": part.T for gate, part in zip(gates, parts)})
-    return values
+    return values | read_layers(model, gradients)
 
 
 def write_parameters(model, values: Mapping[str, Any]) -> None:
@@ -151,22 +119,15 @@ def write_parameters(model, values: Mapping[str, Any]) -> None:
         model: an :class:`RNNModelScratch` or :class:`RNNModel`; its embedding stays as it is.
         values: an array for each name of the model's, of the parameter's shape.
     """
-    stack, values = layers_of(model), dict(values)
     if not is_on_gluon(model):
-        _add_up_biases(stack, values)
+        values = dict(values)
+        add_up_biases(layers_of(model).layers, values)
         for name, param in model.parameters().items():
             set_values(param, values[name])
         return
     set_values(model.dense.weight, values["W_hq"].T)
     set_values(model.dense.bias, values["b_q"])
-    cell, layers = CELLS[stack.cell], _gluon_parameters(model)
-    both_given = f"{stack.prefixes[0]}c_{cell.gates[0]}" in values
-    if not (both_given and all("c_" in params for _, params in layers)):
-        _add_up_biases(stack, values)
-    for prefix, params in layers:
-        for kind, param in params.items():
-            parts = [values[f"{prefix}{kind}{gate}"].T for gate in _gates_of(cell, kind)]
-            set_values(param, numpy.concatenate(parts))
+    write_layers(model, values)
 
 
 LANGUAGE_MODELS = (RNNModelScratch, FastRNNModel, RNNModel)
@@ -203,7 +164,7 @@ def equations_of(model) -> tuple[Stack, list] | None:
     if isinstance(model, RNNModelScratch):
         return stack, model.params
     values = read_parameters(model)
-    _add_up_biases(stack, values)
+    add_up_biases(stack.layers, values)
     embedding = embedding_of(model)
     if embedding is not None:  # E[id] @ W equals (E @ W)[id], so the embedding can become part of W_x
         for name in stack.param_names[: len(CELLS[stack.cell].param_names)]:
