@@ -1,8 +1,11 @@
 """From ids to outputs: models from scratch, the same models compiled, and models on Gluon."""
 
+from d2lrnn.models.attention import attend as attend
+from d2lrnn.models.attention import attention_shapes as attention_shapes
 from d2lrnn.models.build import build_model as build_model
 from d2lrnn.models.compiled import FastRNNModel as FastRNNModel
 from d2lrnn.models.compiled import side_by_side as side_by_side
+from d2lrnn.models.gluon import Attention as Attention
 from d2lrnn.models.gluon import Encoder as Encoder
 from d2lrnn.models.gluon import FusedLayerError as FusedLayerError
 from d2lrnn.models.gluon import RecurrentStack as RecurrentStack

@@ -1,5 +1,6 @@
 """The models on Gluon: fused and unrolled layers, an encoder of ids, and a language model made of these."""
 
+from d2lrnn.models.gluon.attention import Attention as Attention
 from d2lrnn.models.gluon.encoder import Encoder as Encoder
 from d2lrnn.models.gluon.fused import FusedLayerError as FusedLayerError
 from d2lrnn.models.gluon.graphs import StepGraphs as StepGraphs
