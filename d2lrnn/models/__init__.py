@@ -6,12 +6,14 @@ from d2lrnn.models.build import build_model as build_model
 from d2lrnn.models.compiled import FastRNNModel as FastRNNModel
 from d2lrnn.models.compiled import side_by_side as side_by_side
 from d2lrnn.models.gluon import Attention as Attention
+from d2lrnn.models.gluon import Decoder as Decoder
 from d2lrnn.models.gluon import Encoder as Encoder
 from d2lrnn.models.gluon import FusedLayerError as FusedLayerError
 from d2lrnn.models.gluon import RecurrentStack as RecurrentStack
 from d2lrnn.models.gluon import RNNModel as RNNModel
 from d2lrnn.models.gluon import SequenceModel as SequenceModel
 from d2lrnn.models.gluon import StepGraphs as StepGraphs
+from d2lrnn.models.gluon import Translator as Translator
 from d2lrnn.models.gluon import UnrolledLayer as UnrolledLayer
 from d2lrnn.models.gluon import WithHead as WithHead
 from d2lrnn.models.gluon import rnn_layer as rnn_layer
@@ -48,6 +50,7 @@ from d2lrnn.models.stack import output_layer as output_layer
 from d2lrnn.models.stack import unroll as unroll
 from d2lrnn.models.step_outputs import dense_at_each_step as dense_at_each_step
 from d2lrnn.models.step_outputs import dense_over_all_steps as dense_over_all_steps
+from d2lrnn.models.translator import TranslatorScratch as TranslatorScratch
 from d2lrnn.models.twins import copy_parameters as copy_parameters
 from d2lrnn.models.twins import embedding_of as embedding_of
 from d2lrnn.models.twins import equations_of as equations_of

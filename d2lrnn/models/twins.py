@@ -23,6 +23,7 @@ from d2lrnn.models.parameters import device_of, get_values, is_on_gluon, numbers
 from d2lrnn.models.scratch import RNNModelScratch
 from d2lrnn.models.sequence import SequenceModelScratch
 from d2lrnn.models.stack import Stack
+from d2lrnn.models.translator_twins import copy_translator, is_translator, read_translator, write_translator
 
 
 def copy_parameters(source, target) -> None:
@@ -35,11 +36,13 @@ def copy_parameters(source, target) -> None:
     Args:
         source: an :class:`RNNModelScratch` or :class:`RNNModel`.
         target: another model of the same cell, layers, directions and sizes; the twin of a Gluon GRU is a
-            ``gru_reset_after``.
+            ``gru_reset_after``.  Two translators can be copied too.
 
     Raises:
         D2lrnnError: if the two differ in more than the numbers; then nothing was copied.
     """
+    if is_translator(source) and is_translator(target):
+        return copy_translator(source, target)
     for model in (source, target):
         if embedding_of(model) is not None:
             raise D2lrnnError("a model with an embedding has no twin from scratch, whose inputs are one-hot vectors")
@@ -102,6 +105,8 @@ def read_parameters(model, gradients: bool = False) -> dict[str, numpy.ndarray]:
         NumPy arrays by the names of :attr:`Stack.param_names`, and for a Gluon model its second biases ``c_`` too.
         Frozen parameters have no gradients.
     """
+    if is_translator(model):
+        return read_translator(model, gradients)
     if not is_on_gluon(model):
         return numbers_of(model.parameters(), gradients)
     dense = {"W_hq": model.dense.weight, "b_q": model.dense.bias}
@@ -119,6 +124,8 @@ def write_parameters(model, values: Mapping[str, Any]) -> None:
         model: an :class:`RNNModelScratch` or :class:`RNNModel`; its embedding stays as it is.
         values: an array for each name of the model's, of the parameter's shape.
     """
+    if is_translator(model):
+        return write_translator(model, values)
     if not is_on_gluon(model):
         values = dict(values)
         add_up_biases(layers_of(model).layers, values)

@@ -9,4 +9,6 @@ from d2lrnn.models.gluon.heads import WithHead as WithHead
 from d2lrnn.models.gluon.layers import RecurrentStack as RecurrentStack
 from d2lrnn.models.gluon.layers import rnn_layer as rnn_layer
 from d2lrnn.models.gluon.model import RNNModel as RNNModel
+from d2lrnn.models.gluon.translator import Decoder as Decoder
+from d2lrnn.models.gluon.translator import Translator as Translator
 from d2lrnn.models.gluon.unrolled import UnrolledLayer as UnrolledLayer
