@@ -233,7 +233,7 @@ for name, places in kinds.items():
 # %%
 figure, (panel,) = new_figure(lesson.title("With and without dropout"), size=(6.5, 4.2))
 valid, trained = ({name: getattr(h, part) for name, h in histories.items()} for part in ("valid", "trained"))
-draw_curves(panel, valid, ("epoch", "perplexity on held-out text; dashed: in training"), log=True, dashed=trained)
+draw_curves(panel, valid, ("epoch", "perplexity on held-out text; dashed: in training"), dashed=trained)
 common.save_figure(figure, lesson.picture("dropout"))
 
 # %% [markdown]
