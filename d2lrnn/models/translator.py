@@ -61,10 +61,11 @@ class TranslatorScratch:
         params = _layer_parameters("encoder.", self.encoder, vocab_size, num_hiddens, self.ctx)
         if not share:
             params |= _layer_parameters("decoder.", self.decoder, self.num_outputs, num_hiddens, self.ctx)
-        self._params = {
-            name: params[name] if name in params else new_parameter(name.split(".")[-1], shape, self.ctx)
+        self._names = list(shapes)
+        self.params = [
+            params[name] if name in params else new_parameter(name.split(".")[-1], shape, self.ctx)
             for name, shape in shapes.items()
-        }
+        ]
 
     def __copy__(self):
         """Return an independent model: one that shared its parameters would be trained with the original."""
@@ -85,18 +86,14 @@ class TranslatorScratch:
         """Whether the encoder reads the source from both ends."""
         return self.stack.bidirectional
 
-    @property
-    def params(self) -> list:
-        """The parameters, in order."""
-        return list(self._params.values())
-
     def parameters(self) -> dict[str, Any]:
         """Return the parameters by the names of :func:`translator_shapes`, arrays with gradients."""
-        return dict(self._params)
+        return dict(zip(self._names, self.params))
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the encoder's zero state for a batch, on ``ctx`` or else where the parameters are."""
-        return self.encoder.init_state(batch_size, self.num_hiddens, ctx or self.ctx)
+        state = self.encoder.init_state(batch_size, self.num_hiddens, ctx or self.ctx)
+        return tuple(array.astype(self.params[0].dtype, copy=False) for array in state)
 
     def encode(self, X, counted=None) -> tuple:
         """Read a source, and return the memory from which the target is decoded.
@@ -116,12 +113,13 @@ class TranslatorScratch:
         state, seen = (memory[:-2], memory[-2:]) if attends else (memory, ())
         check_batch(Y_in, self.num_outputs, state)
         prefix = "encoder." if self.share else "decoder."
-        params = [self._params[prefix + name] for name in self.decoder.param_names]
-        outputs, state = self.decoder(OneHot(Y_in.T, self.num_outputs), state, params)
+        params = self.parameters()
+        layers = [params[prefix + name] for name in self.decoder.param_names]
+        outputs, state = self.decoder(OneHot(Y_in.T, self.num_outputs), state, layers)
         weights = None
         if attends:
             outputs, weights = self._look(outputs, *seen)
-        logits = output_layer(outputs, self._params["decoder.W_hq"], self._params["decoder.b_q"])
+        logits = output_layer(outputs, params["decoder.W_hq"], params["decoder.b_q"])
         return np.concatenate(logits, axis=0), weights, (*state, *seen)
 
     @takes_nd
@@ -135,7 +133,7 @@ class TranslatorScratch:
         """Return the memory, and the encoder's last state."""
         check_batch(X, self.vocab_size, state)
         counted = check_counted(counted, X.shape, state[0].dtype)
-        params = [self._params["encoder." + name] for name in self.encoder.param_names]
+        params = self.params[: len(self.encoder.param_names)]
         outputs, state = self.encoder(OneHot(X.T, self.vocab_size), state, params, counted)
         first = self._bridge(state) if self.bidirectional else state
         if self.attention is None:
@@ -146,22 +144,23 @@ class TranslatorScratch:
 
     def _bridge(self, state: tuple) -> tuple:
         """Turn the state of an encoder with two directions into the decoder's first state."""
-        num_states = CELLS[self.stack.cell].num_states
+        params, num_states = self.parameters(), CELLS[self.stack.cell].num_states
         first: list = []
         for layer in range(self.stack.num_layers):
             left, right = (state[(2 * layer + side) * num_states :][:num_states] for side in (0, 1))
             for H_left, H_right in zip(left, right):
-                W, b = (self._params[f"bridge.{letter}_{len(first)}"] for letter in "Wb")
+                W, b = (params[f"bridge.{letter}_{len(first)}"] for letter in "Wb")
                 first.append(np.tanh(np.dot(np.concatenate([H_left, H_right], axis=1), W) + b))
         return tuple(first)
 
     def _look(self, outputs: Sequence, S, mask) -> tuple[list, Any]:
         """Return the decoder's outputs after attention, and the weights (target steps, batch_size, source steps)."""
         names = attention_shapes(self.attention or "", self.decoder.width(self.num_hiddens), S.shape[2])
-        params, W_c = [self._params[f"decoder.{name}"] for name in names], self._params["decoder.W_c"]
+        params = self.parameters()
+        of_score, W_c = [params[f"decoder.{name}"] for name in names], params["decoder.W_c"]
         new_outputs, all_weights = [], []
         for H in outputs:
-            C, weights = attend(self.attention or "", H, S, mask, params)
+            C, weights = attend(self.attention or "", H, S, mask, of_score)
             new_outputs.append(np.tanh(np.dot(np.concatenate([C, H], axis=1), W_c)))
             all_weights.append(weights.T)
         return new_outputs, np.stack(all_weights)

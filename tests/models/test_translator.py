@@ -27,9 +27,20 @@ def config(attention=None, **settings):
     return ModelConfig(head="translation", attention=attention, **settings)
 
 
+def in_double(model):
+    """Return the model in float64: gradients of an attention can be so small that float32 rounds much of them away."""
+    if isinstance(model, Translator):
+        model.cast("float64")
+        return model
+    model.params = [param.astype("float64") for param in model.params]
+    for param in model.params:
+        param.attach_grad()
+    return model
+
+
 def translator(attention=None, **settings):
     settings = config(attention, **settings)
-    return build_model(settings, TARGET_SIZE if settings.share else SOURCE_SIZE)
+    return in_double(build_model(settings, TARGET_SIZE if settings.share else SOURCE_SIZE))
 
 
 def ids(size, steps, rows=ROWS):
@@ -66,17 +77,18 @@ def test_scratch_and_gluon_are_the_same(attention, cell, num_layers, bidirection
     shape = dict(num_layers=num_layers, bidirectional=bidirectional, share=share, num_hiddens=6, **projections(cell))
     size = TARGET_SIZE if share else SOURCE_SIZE
     twins = d2lrnn.make_twins(config(attention, cell=cell, **shape), size)
+    copy_parameters(*map(in_double, twins.values()))
     X, Y_in = ids(size, 5), ids(TARGET_SIZE, 4)
     for counted in (None, np.array(COUNTED)):
         (expected, wanted), (found, gradients) = (run(model, X, Y_in, counted) for model in twins.values())
-        assert_close(found, expected, 2e-6)
+        assert_close(found, expected, 1e-12)
         assert set(gradients) == set(wanted) == set(twins["scratch"].parameters())
         for name, gradient in wanted.items():
-            assert_close(gradients[name], gradient, 2e-5)
+            assert_close(gradients[name], gradient, 1e-11)
     memories = [model.encode(X, counted) for model in twins.values()]
     weights = [model.decode(Y_in, memory)[1] for model, memory in zip(twins.values(), memories)]
     if attention:
-        assert_close(weights[1].asnumpy(), weights[0].asnumpy(), 2e-6)
+        assert_close(weights[1].asnumpy(), weights[0].asnumpy(), 1e-12)
         assert (weights[1].asnumpy()[:, COUNTED == 0] == 0).all()
     else:
         assert weights == [None, None]
@@ -127,14 +139,14 @@ def test_padding_changes_nothing(attention, bidirectional):
     for row in range(ROWS):
         alone = X[row : row + 1, numpy.flatnonzero(COUNTED[row]).tolist()]
         expected, _ = run(model, alone, Y_in[row : row + 1])
-        assert_close(by_row(logits)[row], expected, 2e-6)
+        assert_close(by_row(logits)[row], expected, 1e-12)
 
 
 def test_padding_behind_the_target_changes_nothing_before_it():
     model = translator("general")
     X, Y_in = ids(SOURCE_SIZE, 5), ids(TARGET_SIZE, 4)
     whole, short = by_row(run(model, X, Y_in)[0]), by_row(run(model, X, Y_in[:, :2])[0])
-    assert_close(whole[:, :2], short, 2e-6)
+    assert_close(whole[:, :2], short, 1e-12)
 
 
 @attentions
@@ -150,7 +162,7 @@ def test_step_by_step_as_all_at_once(kind, attention):
         logits, weights, memory = model.decode(Y_in[order, t : t + 1], memory)
         found.append(logits.asnumpy())
         assert weights is None or weights.shape == (1, 4, 5)
-    assert_close(numpy.stack(found, axis=1), expected[order], 2e-6)
+    assert_close(numpy.stack(found, axis=1), expected[order], 1e-12)
 
 
 @pytest.mark.parametrize(("kind", "share"), [("scratch", False), ("gluon", False), ("gluon", True)])
@@ -159,15 +171,15 @@ def test_gradients_step_by_step_are_those_of_all_at_once(kind, share):
     model = translator("additive", kind=kind, share=share)
     X, Y_in, counted = ids(model.vocab_size, 5), ids(TARGET_SIZE, 4), np.array(COUNTED)
     _, expected = run(model, X, Y_in, counted)
-    factors = numpy.random.default_rng(4).normal(size=(4, ROWS, TARGET_SIZE)).astype("float32")  # those of run
+    factors = numpy.random.default_rng(4).normal(size=(4, ROWS, TARGET_SIZE))  # those of run
     with mx.autograd.record():
         memory, loss = model.encode(X, counted), 0
         for t in range(4):
             logits, _, memory = model.decode(Y_in[:, t : t + 1], memory)
-            loss = loss + (logits * np.array(factors[t])).sum()
+            loss = loss + (logits * np.array(factors[t], dtype="float64")).sum()
     loss.backward()
     for name, gradient in read_parameters(model, gradients=True).items():
-        assert_close(gradient, expected[name], 2e-5)
+        assert_close(gradient, expected[name], 1e-11)
 
 
 def test_without_padding_and_with_a_fused_cell_nothing_is_unrolled():
@@ -207,6 +219,7 @@ def test_one_encoder_with_two_decoders():
     reader = Encoder(RecurrentStack("lstm", NUM_HIDDENS, 2), 5, embed_size=6)
     second = Translator(first.encoder, Decoder(reader, 5))
     second.decoder.initialize(mx.init.Uniform(0.7))
+    second.decoder.cast("float64")
     other = ids(5, 3)
 
     def loss(model, memory, Y):
@@ -224,7 +237,7 @@ def test_one_encoder_with_two_decoders():
         total.backward()
         gradients.append(numbers_of(first.encoder.parameters(), gradients=True))
     for name, both in gradients[2].items():
-        assert_close(both, gradients[0][name] + gradients[1][name], 1e-5)
+        assert_close(both, gradients[0][name] + gradients[1][name], 1e-11)
         assert abs(gradients[1][name]).max() > 0
 
 
@@ -238,7 +251,7 @@ def test_a_shared_weight_is_one_parameter_with_the_gradients_of_both_sides(padde
         *(f"encoder.rnn._unfused.0.{side}_{kind}" for side in ("i2h", "h2h") for kind in ("weight", "bias")),
     }
     assert "decoder.dense.weight" not in names
-    apart = build_model(config("dot", embed_size=NUM_HIDDENS), TARGET_SIZE)
+    apart = in_double(build_model(config("dot", embed_size=NUM_HIDDENS), TARGET_SIZE))
     for name, param in apart.parameters().items():
         own = name if name in names else name.replace("decoder.", "encoder.")
         set_values(param, numbers_of(model.parameters()).get(own.replace("dense.weight", "embedding.weight")))
@@ -252,14 +265,14 @@ def test_a_shared_weight_is_one_parameter_with_the_gradients_of_both_sides(padde
         loss.backward()
         results.append((logits.asnumpy(), numbers_of(one.parameters(), gradients=True)))
     (found, gradients), (expected, parts) = results
-    assert_close(found, expected, 1e-6)
+    assert_close(found, expected, 1e-12)
     for name, gradient in gradients.items():
         wanted = parts[name]
         if name.startswith("encoder."):
             wanted = wanted + parts[name.replace("encoder.", "decoder.")]
         if "embedding" in name:
             wanted = wanted + parts["decoder.dense.weight"]
-        assert_close(gradient, wanted, 1e-5)
+        assert_close(gradient, wanted, 1e-11)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -271,7 +284,7 @@ def test_a_copy_computes_the_same_and_shares_nothing(bidirectional):
         found, own = run(other, X, Y_in)
         assert (found == before).all() and all((own[name] == gradients[name]).all() for name in gradients)
         for param in other.parameters().values():
-            set_values(param, numpy.zeros(param.shape, dtype="float32"))
+            set_values(param, numpy.zeros(param.shape))
         assert (run(model, X, Y_in)[0] == before).all()
 
 
@@ -279,9 +292,15 @@ def test_new_memory_reaches_all_graphs():
     """Parameters are made anew and frozen between calls; the graphs must read and write the new arrays."""
     model = translator("general", bidirectional=True, embed_size=3)
     X, Y_in = ids(SOURCE_SIZE, 5), ids(TARGET_SIZE, 4)
+
+    def make_anew():
+        model.cast("float32")  # MXNet draws no float64
+        model.initialize(mx.init.Uniform(0.7), force_reinit=True)
+        model.cast("float64")
+
     for change in (
         lambda: None,
-        lambda: model.initialize(mx.init.Uniform(0.7), force_reinit=True),
+        make_anew,
         lambda: setattr(model.bridge.parameters()["0.weight"], "grad_req", "null"),
         lambda: setattr(model.decoder.attention.query.weight, "grad_req", "null"),
     ):
@@ -290,10 +309,10 @@ def test_new_memory_reaches_all_graphs():
         fresh = copy.deepcopy(model)
         fresh.hybridize(False)
         expected = run(fresh, X, Y_in)
-        assert_close(compiled[0], expected[0], 2e-6)
+        assert_close(compiled[0], expected[0], 1e-12)
         assert set(compiled[1]) == set(expected[1])
         for name, gradient in expected[1].items():
-            assert_close(compiled[1][name], gradient, 2e-5)
+            assert_close(compiled[1][name], gradient, 1e-11)
 
 
 def test_a_translator_learns_to_reverse():
