@@ -32,16 +32,24 @@ class Source:
     """The file that a corpus comes from."""
 
     filename: str  # its name in a folder and in the cache
-    sha256: str | None = None  # None: not published, so neither verified nor downloaded
+    sha256: str | None = None  # None, and no sha1 either: not published, so neither verified nor downloaded
     alternatives: tuple[str, ...] = ()  # other forms that a user may have, as paths in a folder; not verified
     elsewhere: str = ""  # what the user can do if the file is missing and is not published
     base_url: str = BASE_URL  # of the server that publishes the file
     published_as: str = ""  # the file's name below base_url; "": the filename
+    sha1: str | None = None  # of a file of which the book publishes this alone
 
     @property
     def url(self) -> str:
         """Where the file is published."""
         return self.base_url + (self.published_as or self.filename)
+
+    @property
+    def checksum(self) -> tuple[str, str] | None:
+        """The published checksum's kind, as hashlib calls it, and the checksum; None: the file is not published."""
+        if self.sha256 is not None:
+            return "sha256", self.sha256
+        return None if self.sha1 is None else ("sha1", self.sha1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ def fetch(
     cache = pooch.os_cache("d2lrnn")
     pooch.get_logger().setLevel("WARNING")  # the progress bar shows the download
     try:
-        return Path(pooch.retrieve(source.url, source.sha256, source.filename, cache, downloader=_Downloader(limits)))
+        known = ":".join(source.checksum or ())
+        return Path(pooch.retrieve(source.url, known, source.filename, cache, downloader=_Downloader(limits)))
     except (OSError, ValueError) as error:
         reason = str(error) if isinstance(error, D2lrnnError) else _reason(error)
         searched = " or ".join(map(str, (*folders, cache)))
@@ -105,7 +114,7 @@ def locate(source: Source, data_dir: PathLike | None = None, package: Path = PAC
 
     cached = Path(pooch.os_cache("d2lrnn")) / source.filename
     with reading(cached):
-        return cached if cached.is_file() and pooch.file_hash(str(cached)) == source.sha256 else None
+        return cached if cached.is_file() and _is_published(cached, source) else None
 
 
 def _found(source: Source, folders: list[Path]) -> Path | None:
@@ -115,7 +124,7 @@ def _found(source: Source, folders: list[Path]) -> Path | None:
             for path in (folder / name for name in (source.filename, *source.alternatives)):
                 if path.is_file():
                     return _verified(path, source)
-    if source.sha256 is None:
+    if source.checksum is None:
         searched = ", ".join(map(str, folders))
         raise CorpusNotFoundError(f"{source.filename} is not in {searched}: {source.elsewhere}")
     return None
@@ -197,18 +206,28 @@ def _folders(data_dir: PathLike | None, package: Path) -> list[Path]:
     return [*folders, installed if installed.is_dir() else package.parent / "data"]
 
 
-def _verified(path: Path, source: Source) -> Path:
-    if path.name == source.filename and source.sha256:
-        import pooch
+def _is_published(path: Path, source: Source) -> bool:
+    """Return whether a file has the published checksum."""
+    return source.checksum is not None and _checksum(path, source.checksum[0]) == source.checksum[1]
 
+
+def _checksum(path: Path, kind: str) -> str:
+    import pooch
+
+    return pooch.file_hash(str(path), alg=kind)
+
+
+def _verified(path: Path, source: Source) -> Path:
+    if path.name == source.filename and source.checksum:
+        kind, expected = source.checksum
         with reading(path):
             if path.stat().st_size > MAX_BYTES:
                 raise CorpusError(f"{path} has more than {MAX_BYTES:,} bytes, which is not what was published")
-            found = pooch.file_hash(str(path))
-        if found != source.sha256:
+            found = _checksum(path, kind)
+        if found != expected:
             raise CorpusError(
-                f"{path} has the SHA-256 {found}, expected {source.sha256}: it may be truncated or another "
-                f"edition; replace it by {source.url}, or remove it to have that downloaded; a text of your own is "
-                "named by its path"
+                f"{path} has the {kind.upper().replace('SHA', 'SHA-')} {found}, expected {expected}: it may be "
+                f"truncated or another edition; replace it by {source.url}, or remove it to have that downloaded; a "
+                "text of your own is named by its path"
             )
     return path

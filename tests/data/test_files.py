@@ -176,6 +176,22 @@ def server(monkeypatch):
     gc.collect()  # so that what pooch leaves open after a 404 warns in the test that asked for it
 
 
+def test_a_file_of_which_only_the_sha_1_is_published_is_verified_by_it(server, tmp_path, cache, package):
+    source = replace(server.source, sha256=None, sha1=hashlib.sha1(CONTENT).hexdigest())
+    assert locate(source, package=package) is None
+    assert fetch(source, package=package) == cache / "first_lines.txt" == locate(source, package=package)
+    write(tmp_path / "named" / "first_lines.txt", CONTENT)
+    assert fetch(source, tmp_path / "named", package=package) == tmp_path / "named" / "first_lines.txt"
+    write(tmp_path / "named" / "first_lines.txt", CONTENT[1:])
+    found = hashlib.sha1(CONTENT[1:]).hexdigest()
+    with pytest.raises(CorpusError, match=f"has the SHA-1 {found}, expected {source.sha1}: it may be truncated or"):
+        fetch(source, tmp_path / "named", package=package)
+    server.behaviour = "wrong"
+    (cache / "first_lines.txt").unlink()
+    with pytest.raises(CorpusNotFoundError, match="cannot be downloaded .*hash"):
+        fetch(source, package=package)
+
+
 def test_what_is_in_no_folder_is_downloaded_once_and_quietly(server, cache, capfd, caplog, monkeypatch):
     monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
     pooch.get_logger().setLevel(logging.INFO)
