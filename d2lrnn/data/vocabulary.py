@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -15,9 +15,9 @@ from d2lrnn.data.characters import LINE_END as LINE_END
 from d2lrnn.data.characters import in_other_form, with_line_feeds
 from d2lrnn.errors import D2lrnnError
 
-EOS = "<eos>"  # ends a line of a word-level corpus
-
-UNK = "<unk>"  # stands for rare words of the Penn Treebank
+PAD, BOS = "<pad>", "<bos>"  # fill up the rows of a batch; begin a sentence that a translator writes
+EOS = "<eos>"  # ends such a sentence, and a line of a word-level corpus
+UNK = "<unk>"  # stands for rare words of the Penn Treebank, and for rare tokens of sentences that are translated
 
 _TOKEN_NAMES = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
@@ -118,7 +118,6 @@ class Vocab:
     level: str
 
     def __init__(self, tokens: str | Iterable[str], level: str = "char") -> None:
-        _check_level(level)
         if not isinstance(tokens, Iterable):
             raise D2lrnnError(f"tokens is {shown(tokens)}: expected a text, or a list of texts")
         if not isinstance(tokens, str):
@@ -126,8 +125,7 @@ class Vocab:
             _check_strings(tokens)
         elif level != "char":  # a text is its characters: a list of them would take thirty times its memory
             tokens = tokenize(tokens, level)
-        counts = Counter(tokens)
-        self._number(sorted(counts, key=lambda token: (-counts[token], token)), level)
+        self._number(_by_frequency(Counter(tokens)), level)
 
     @classmethod
     def from_list(cls, idx_to_token: Iterable[str], level: str = "char") -> Vocab:
@@ -139,6 +137,15 @@ class Vocab:
         vocab = cls.__new__(cls)
         vocab._number(idx_to_token, level)
         return vocab
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int], level: str, special: Sequence[str], min_count: int = 1) -> Vocab:
+        """Return the vocabulary of tokens that were counted, without those that come less often than ``min_count``.
+
+        The ``special`` tokens come first, in their order.  Errors are those of :meth:`from_list`.
+        """
+        often = _by_frequency({token: count for token, count in counts.items() if count >= min_count})
+        return cls.from_list([*special, *often], level)
 
     def _number(self, tokens: Iterable[str], level: str) -> None:
         _check_level(level)
@@ -276,6 +283,10 @@ class Vocab:
     def __repr__(self) -> str:
         first = ", ".join(map(repr, self.idx_to_token[:5])) + (", ..." if len(self) > 5 else "")
         return f"Vocab({len(self):,} tokens of level {self.level!r}: {first})"
+
+
+def _by_frequency(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda token: (-counts[token], token))
 
 
 def _check_level(level: str) -> None:

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import numpy
 import pytest
@@ -28,6 +29,16 @@ def test_words_are_what_white_space_separates():
     assert vocab.idx_to_token == ("be", "to", "not", "or")
     assert vocab.encode("not to be").tolist() == [2, 1, 0]
     assert vocab.decode([2, 1, 0]) == "not to be"
+
+
+def test_a_vocabulary_of_counts_has_special_tokens_first_and_leaves_rare_ones_out():
+    counts = {"b": 2, "rare": 1, "a": 2, "often": 3}
+    vocab = Vocab.from_counts(counts, "word", ["<pad>", "<unk>"], 2)
+    assert vocab.idx_to_token == ("<pad>", "<unk>", "often", "a", "b") and vocab.level == "word"
+    assert Vocab.from_counts(Counter("abracadabra"), "char", []) == Vocab("abracadabra")
+    assert Vocab.from_counts(counts, "word", ["<unk>"], 9).idx_to_token == ("<unk>",)
+    with pytest.raises(ValueError, match="the token 'a' is there twice"):
+        Vocab.from_counts(counts, "word", ["a"])
 
 
 def test_bigrams_are_pairs_that_do_not_overlap():
