@@ -5,6 +5,8 @@ from d2lrnn.config.evaluation import Dynamic as Dynamic
 from d2lrnn.config.fields import CORPUS_NAMES as CORPUS_NAMES
 from d2lrnn.config.fields import FORM_NAMES as FORM_NAMES
 from d2lrnn.config.fields import LEVELS as LEVELS
+from d2lrnn.config.fields import PAIR_BATCHES as PAIR_BATCHES
+from d2lrnn.config.fields import PAIR_NAMES as PAIR_NAMES
 from d2lrnn.config.fields import settings_in as settings_in
 from d2lrnn.config.forecasting import ForecastConfig as ForecastConfig
 from d2lrnn.config.generation import Sampling as Sampling

@@ -16,6 +16,14 @@ Row = TypeVar("Row")
 # The table of corpora is CORPORA in data/corpora.py.
 CORPUS_NAMES = ("sample", "sample_couplets", "jaychou", "ptb", "timemachine", "couplets")
 
+PAIR_NAMES = ("sample_pairs", "cmn", "fra-eng")  # of sentence pairs; the table: PAIR_SETS in data/pairs.py
+
+# How pairs of sentences of different lengths become batches.
+PAIR_BATCHES = (
+    "lengths",  # the sources of a batch are equally long
+    "buckets",  # a batch holds pairs of about the same lengths, its sources padded in front
+)
+
 FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # the table: FORMS in generation/forms.py
 
 LEVELS = ("char", "word", "bigram")  # of tokens

@@ -9,6 +9,10 @@ LINE_END = "\n"  # ends a line of a corpus of lines, and stands before the first
 
 _LINE_ENDS = re.compile("\r\n|[\r\v\x85\u2028\u2029]")  # CR LF; CR, VT, NEL and the two separators of Unicode
 
+# A class of a regular expression: the scripts of languages without spaces between words, which are Thai and Lao,
+# Japanese kana, Chinese characters.
+WITHOUT_SPACES = "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+
 _FORM_FEED, _BYTE_ORDER_MARK = "\f", "\ufeff"
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 import numpy
 
 from d2lrnn.checks import check_number
+from d2lrnn.data.characters import WITHOUT_SPACES
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
-
-# The scripts of languages without spaces between words: Thai and Lao, Japanese kana, Chinese characters.
-_WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
 def unparted(name: str, vocab: Vocab) -> str:
@@ -27,7 +25,7 @@ def unparted(name: str, vocab: Vocab) -> str:
     """
     words = vocab.idx_to_token[:10_000] if vocab.level == "word" else ()
     length = sum(map(len, words)) / max(len(words), 1)
-    if length <= 5 or 2 * len(_WITHOUT_SPACES.findall("".join(words))) < length * len(words):
+    if length <= 5 or 2 * len(re.findall(WITHOUT_SPACES, "".join(words))) < length * len(words):
         return ""
     return (
         f"the words of {name} have {length:.0f} characters on average: words are what white space parts, and "

@@ -89,7 +89,7 @@ def test_sample_ships_with_the_project():
 DATA = Path(__file__).parents[2] / "data"
 
 
-@pytest.mark.parametrize(("name", "parts"), [("lyrics_zh.txt", 1), ("couplets_zh.txt", 2)])
+@pytest.mark.parametrize(("name", "parts"), [("lyrics_zh.txt", 1), ("couplets_zh.txt", 2), ("pairs_en_zh.txt", 0)])
 def test_a_text_that_ships_is_what_its_page_says(name, parts):
     content, page = (DATA / name).read_bytes(), (DATA / "README.md").read_text(encoding="utf-8")
     text, about = content.decode(), page.split(f"## `{name}`\n")[1].split("\n## ")[0]
@@ -105,8 +105,10 @@ def test_a_text_that_ships_is_what_its_page_says(name, parts):
         assert said in about
     if parts == 1:
         assert len(text) >= 12_000 and len(set(lines)) > 0.7 * len(lines)
-    else:
+    elif parts == 2:
         assert f"| Poems | {len(lines) // parts} |" in about
+    else:
+        assert f"| Source sentences | {len({line.partition(chr(9))[0] for line in lines})} |" in about
 
 
 def test_the_sample_of_couplets_is_couplets():
