@@ -76,6 +76,14 @@ LESS = {
         for i, name in enumerate(TEXTUAL[:-1])
     },
     "data.datasets": {"book_names", "config.fields", "errors", "paths", *(f"data.{name}" for name in TEXTUAL[:-1])},
+    # Sentence pairs become ids without MXNet, and batches with it.
+    "data.sentences": {"errors", "data.characters", "data.vocabulary"},
+    "data.pair_files": {"checks", "data.characters", "data.sentences", "data.texts"},
+    "data.pairs": {"checks", "errors", "data.pair_files", "data.sentences", "data.vocabulary"},
+    "data.pair_sets": {
+        *("config.fields", "paths"),
+        *("data.archives", "data.files", "data.pair_files", "data.pairs", "data.texts"),
+    },
     "data.vector_files": {"checks", "errors", "paths", "data.encodings"},
     "data.vectors": {"checks", "errors", "paths", "data.vector_files", "data.vocabulary"},
     # These say why MXNet cannot be imported, so they do without it.
@@ -209,7 +217,7 @@ def test_the_cells_are_asked_for_at_their_face():
 
 def test_importing_is_quiet_and_light():
     heavy = {"matplotlib", "pandas", "IPython", "d2l", "pooch", "tqdm", "tornado"}
-    heavy |= {"onnxruntime", "safetensors", "torch"}  # onnx is imported by MXNet itself, where it is installed
+    heavy |= {"onnxruntime", "safetensors", "sacrebleu", "torch"}  # onnx is imported by MXNet, where it is there
     result = python("-c", f"import sys, d2lrnn; print({heavy} & set(sys.modules))")
     assert (result.stdout, result.stderr) == ("set()\n", "")
 

@@ -27,3 +27,8 @@ from d2lrnn.evaluation.scores import accuracy as accuracy
 from d2lrnn.evaluation.scores import confusion_matrix as confusion_matrix
 from d2lrnn.evaluation.texts import evaluate as evaluate
 from d2lrnn.evaluation.texts import evaluate_lines as evaluate_lines
+from d2lrnn.evaluation.translation_scores import LengthScores as LengthScores
+from d2lrnn.evaluation.translation_scores import TranslationScore as TranslationScore
+from d2lrnn.evaluation.translation_scores import bleu as bleu
+from d2lrnn.evaluation.translation_scores import chrf as chrf
+from d2lrnn.evaluation.translation_scores import scores_by_length as scores_by_length
