@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2lrnn import D2lrnnError, set_seed
+from d2lrnn import D2lrnnError, ModelConfig, build_model, set_seed
+from d2lrnn._runtime import mx
 from d2lrnn.data.buckets import PairBatching, buckets_for, data_iter_pairs, data_iter_sources
 from d2lrnn.data.pairs import PairExamples
 
@@ -156,3 +157,27 @@ def test_examples_that_make_no_batch():
         data_iter_pairs(examples(), PairBatching())
     with pytest.raises(D2lrnnError, match="pair 2 has a source without tokens: expected at least one"):
         data_iter_pairs(examples(([4], [5]), ([], [5])), PairBatching())
+
+
+def loss_of(model, batches):
+    """Return the mean loss of a word of batches."""
+    total = count = 0.0
+    for X, counted, Y_in, Y_out, weights in batches:
+        logits, _ = model(X, model.begin_state(len(X)), counted, Y_in)
+        log_probs = mx.npx.log_softmax(logits).asnumpy().reshape(*Y_out.T.shape, -1).swapaxes(0, 1)
+        picked = numpy.take_along_axis(log_probs, Y_out.asnumpy()[..., None], axis=2)[..., 0]
+        total, count = total - float((picked * weights.asnumpy()).sum()), count + float(weights.asnumpy().sum())
+    return total / count
+
+
+@pytest.mark.parametrize("attention", [None, "general"])
+def test_both_ways_give_the_same_loss(attention):
+    settings = {"cell": "lstm", "num_hiddens": 6, "num_outputs": 12, "init_scale": 0.7}
+    model = build_model(ModelConfig(head="translation", attention=attention, **settings), 12)
+    draw = numpy.random.RandomState(5)
+    pairs = examples(
+        *[[draw.randint(3, 12, 1 + draw.randint(6)), draw.randint(3, 12, draw.randint(7))] for _ in range(9)]
+    )
+    ways = [("lengths", ()), ("buckets", ()), ("buckets", ((7, 9),)), ("buckets", ((3, 5), (9, 12)))]
+    found = [loss_of(model, data_iter_pairs(pairs, PairBatching(4, how, sizes))) for how, sizes in ways]
+    assert found == pytest.approx([found[0]] * 4, abs=1e-6) and found[0] > 1
