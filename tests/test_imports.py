@@ -77,7 +77,7 @@ LESS = {
     },
     "data.datasets": {"book_names", "config.fields", "errors", "paths", *(f"data.{name}" for name in TEXTUAL[:-1])},
     # Sentence pairs become ids without MXNet, and batches with it.
-    "data.sentences": {"errors", "data.characters", "data.vocabulary"},
+    "data.sentences": {"config.fields", "errors", "data.characters", "data.vocabulary"},
     "data.pair_files": {"checks", "data.characters", "data.sentences", "data.texts"},
     "data.pairs": {"checks", "errors", "data.pair_files", "data.sentences", "data.vocabulary"},
     "data.pair_sets": {

@@ -16,3 +16,4 @@ from d2lrnn.config.model import ModelConfig as ModelConfig
 from d2lrnn.config.presets import CONFIGS as CONFIGS
 from d2lrnn.config.presets import NamedConfig as NamedConfig
 from d2lrnn.config.training import TrainConfig as TrainConfig
+from d2lrnn.config.translation import TranslationConfig as TranslationConfig

@@ -28,6 +28,8 @@ FORM_NAMES = ("couplet", "quatrain", "couplet7", "quatrain7")  # the table: FORM
 
 LEVELS = ("char", "word", "bigram")  # of tokens
 
+SENTENCE_LEVELS = ("word", "char")  # of the tokens of a side of sentence pairs
+
 # The largest values of settings, where memory alone does not say what is too much.
 MAX_LAYERS = 100  # an epoch of a hundred layers takes a hundred times that of one; published models have ten
 MAX_STEPS = 10_000  # tokens through which a gradient goes back; a graph that is unrolled grows with each

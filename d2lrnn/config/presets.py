@@ -8,12 +8,14 @@ from typing import Any
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.config.translation import TranslationConfig
 
 LANGUAGE_MODEL = "language_model"  # what a run is about, if nothing else is said
 CLASSIFICATION = "classification"
 FORECASTING = "forecasting"
+TRANSLATION = "translation"
 # What a run can be about; each is a file in training/ and in cli/tasks/.
-TASKS = (LANGUAGE_MODEL, CLASSIFICATION, FORECASTING)
+TASKS = (LANGUAGE_MODEL, CLASSIFICATION, FORECASTING, TRANSLATION)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class NamedConfig:
     task: str = LANGUAGE_MODEL  # one of TASKS
     shift: int = 0  # pixels by which images are moved at random in training
     forecast: ForecastConfig = ForecastConfig()  # what is forecast of a series
+    translation: TranslationConfig = TranslationConfig()  # what is learnt of sentence pairs
 
 
 def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) -> tuple[ModelConfig, TrainConfig]:

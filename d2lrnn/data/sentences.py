@@ -11,13 +11,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from d2lrnn.config.fields import SENTENCE_LEVELS
 from d2lrnn.data.characters import WITHOUT_SPACES
 from d2lrnn.data.vocabulary import BOS, EOS, PAD, UNK, Vocab
 from d2lrnn.errors import D2lrnnError
 
 SPECIAL = (PAD, BOS, EOS, UNK)  # the first tokens of a translator's vocabulary
-
-SENTENCE_LEVELS = ("word", "char")
 
 # Characters that nobody sees: they allow or forbid a line break.
 _WITHOUT_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff]")

@@ -20,3 +20,4 @@ from d2lrnn.runs.origin import reload_corpus as reload_corpus
 from d2lrnn.runs.trained import TrainedRun as TrainedRun
 from d2lrnn.runs.trained import load_run as load_run
 from d2lrnn.runs.trained import name_of as name_of
+from d2lrnn.runs.translator import TranslatorRun as TranslatorRun

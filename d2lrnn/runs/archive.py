@@ -128,6 +128,11 @@ def _dtype(name: str) -> numpy.dtype:
         raise ArchiveError(f"there is no type of numbers {name!r}") from None
 
 
+def taken(members: dict[str, Member], prefix: str) -> dict[str, Member]:
+    """Take the members whose names begin with a prefix out of ``members``, and return them by the rest of the name."""
+    return {name[len(prefix) :]: members.pop(name) for name in list(members) if name.startswith(prefix)}
+
+
 def read_array(file: IO[bytes], member: Member) -> numpy.ndarray:
     """Return an array of a file."""
     shape, dtype = member.kind

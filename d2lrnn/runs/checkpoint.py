@@ -50,8 +50,8 @@ from d2lrnn.errors import D2lrnnError, UnknownCellError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
 from d2lrnn.paths import PathLike, user_path
-from d2lrnn.runs.archive import ArchiveError, Kind, Member, members_of, read_array, read_text
-from d2lrnn.runs.contents import check_arrays, check_meta, check_parameters, check_same
+from d2lrnn.runs.archive import ArchiveError, Kind, Member, members_of, read_array, read_text, taken
+from d2lrnn.runs.contents import TEXT, check_arrays, check_meta, check_parameters, check_same, vocab_size_of
 from d2lrnn.runs.format2 import upgraded
 from d2lrnn.runs.schema import parse
 from d2lrnn.runs.whole_file import open_file, whole_file
@@ -60,7 +60,6 @@ from d2lrnn.training.snapshot import Snapshot
 _KIND = b"d2lrnn checkpoint "
 VERSION = 3  # of the format that is written; format 2 is read too
 BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of a run beside its log
-TEXT = "text"  # what a language model's vocabulary is called
 _META = "meta.json"
 _PARAMETERS = "parameters/"  # stands before the names of the parameters
 _TRAINING = "training/"  # stands before the names of the arrays that the training needs to go on
@@ -76,7 +75,8 @@ class Checkpoint:
     """What a checkpoint file holds."""
 
     model_config: ModelConfig | None  # None: a model that no configuration describes; make it and call fill(model)
-    # By name: "text" of a model that reads or writes texts, "labels" of a classifier, its classes' names.
+    # By name: "text" of a model that reads or writes texts, "labels" of a classifier, its classes' names, "source" and
+    # "target" of a translator.
     vocabularies: dict[str, Vocab]
     train_config: TrainConfig
     corpus: str  # the name of the corpus; "": not known, as of a model that was imported
@@ -123,7 +123,8 @@ class Checkpoint:
         Raises:
             CheckpointError: if the parameters do not fit this model, or the checkpoint describes no model.
         """
-        return self.fill(build_model(self.shape, None if self.shape.input_size else len(self.vocab), ctx))
+        size = None if self.shape.input_size else vocab_size_of(self.vocabularies) or len(self.vocab)
+        return self.fill(build_model(self.shape, size, ctx))
 
     def fill(self, model):
         """Give a model the checkpoint's parameters, and return it.
@@ -263,12 +264,12 @@ def _read(file: IO[bytes], version: int, members: dict[str, Member], path: Path)
     model_config = None if meta["model_config"] is None else ModelConfig.from_dict(meta["model_config"])
     train_config = TrainConfig.from_dict(meta["train_config"])
     vocabularies = {name: Vocab.from_list(v["tokens"], v["level"]) for name, v in meta["vocabularies"].items()}
-    memory = _named(members, _TRAINING)
-    parameters = _named(members, _PARAMETERS if version > 2 else "")  # in format 2 they have their own names
+    memory = taken(members, _TRAINING)
+    parameters = taken(members, _PARAMETERS if version > 2 else "")  # in format 2 they have their own names
     if members:
         raise ArchiveError(f"there are {len(members)} arrays that no checkpoint has, such as {next(iter(members))!r}")
     kinds = {name: member.kind for name, member in parameters.items()}
-    check_parameters(kinds, model_config, len(vocabularies[TEXT]) if TEXT in vocabularies else None)
+    check_parameters(kinds, model_config, vocab_size_of(vocabularies))
     check_arrays(
         {name: member.kind for name, member in memory.items()}, meta["training"], kinds, (model_config, train_config)
     )
@@ -281,11 +282,6 @@ def _read(file: IO[bytes], version: int, members: dict[str, Member], path: Path)
     return Checkpoint(
         model_config, vocabularies, train_config, meta["corpus"], arrays, origin, training, reached, path, task, data
     )
-
-
-def _named(members: dict[str, Member], prefix: str) -> dict[str, Member]:
-    """Take the members whose names begin with a prefix out of ``members``, and return them by the rest of the name."""
-    return {name[len(prefix) :]: members.pop(name) for name in list(members) if name.startswith(prefix)}
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

@@ -12,6 +12,8 @@ from d2lrnn.config.fields import LEVELS
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.config.translation import TranslationConfig
+from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.shapes import parameter_shapes, state_shapes
 from d2lrnn.runs.archive import Kind
@@ -33,6 +35,9 @@ from d2lrnn.runs.schema import (
 )
 
 _FLOAT32 = numpy.dtype("float32")
+
+TEXT = "text"  # what the vocabulary of a model that reads texts is called
+SOURCE, TARGET = "source", "target"  # what the vocabularies of a translator are called
 
 VOCABULARY = record({"level": one_of(LEVELS), "tokens": list_of(text, 1)})
 
@@ -107,6 +112,8 @@ DATA = {
     # Pixels by which images are moved at random in training; or the columns of a file of texts.
     "classification": record({}, {"shift": whole(0), "text_column": text, "label_column": text}),
     "forecasting": FORECASTING,
+    # How sentence pairs become ids and batches; TranslationConfig checks it.
+    "translation": record({"plan": record(dict.fromkeys(vars(TranslationConfig()), anything))}),
 }
 TASK = {"task": one_of(DATA), "data": anything}
 
@@ -158,6 +165,11 @@ def _check_training(facts: Mapping[str, Any]) -> None:
             f"{len(epochs)} epochs",
             "training.position.epoch",
         )
+
+
+def vocab_size_of(vocabularies: Mapping[str, Vocab]) -> int | None:
+    """Return the size of the vocabulary whose ids a model reads, by the vocabularies' names; None: there is none."""
+    return next((len(vocabularies[name]) for name in (TEXT, SOURCE) if name in vocabularies), None)
 
 
 def check_parameters(found: Mapping[str, Kind], config: ModelConfig | None, vocab_size: int | None) -> None:

@@ -1,0 +1,36 @@
+"""What a translator is to learn of sentence pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from d2lrnn.config.fields import PAIR_BATCHES, SENTENCE_LEVELS, check_settings, setting
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """How sentence pairs become ids and batches, and what is asked of the model; a checkpoint holds it.
+
+    Raises:
+        D2lrnnError: for a value that cannot be.
+    """
+
+    source_level: str | None = setting(
+        None, "tokens of the sentences that are read, none: as their script asks for", SENTENCE_LEVELS, kind=str
+    )
+    target_level: str | None = setting(
+        None, "tokens of the translations, none: as their script asks for", SENTENCE_LEVELS, kind=str
+    )
+    min_count: int = setting(2, "a token that comes less often in the training becomes <unk>")
+    batching: str = setting(
+        "lengths", "a batch has equally long sources, or pairs of a bucket, padded in front", PAIR_BATCHES
+    )
+    reverse_source: bool = setting(False, "read each source from its end to its beginning")
+    label_smoothing: float = setting(
+        0.0, "share of the probability that is asked to be spread over all tokens alike", below=1
+    )
+    swap: bool = setting(False, None)  # whether the second column is translated into the first
+    held_out: int | None = setting(None, None, kind=int, least=0)  # see PairForm
+
+    def __post_init__(self) -> None:
+        check_settings(self)
