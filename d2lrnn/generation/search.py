@@ -151,45 +151,83 @@ def draw_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
 def search_all(writer, drafts: list[Draft], rules: Rules) -> Iterator[Event]:
     """Write all drafts by beam search, one after the other."""
     for draft in drafts:
-        found = _search(writer, draft, rules)
+        (found,) = search_together(writer, [draft], rules)
         yield from ((draft.row, token, log_prob) for token, log_prob in zip(found.ids, found.log_probs))
 
 
-def _search(writer, draft: Draft, rules: Rules) -> Draft:
-    """Return the likeliest text that a beam search finds (d2l, section 10.8).
+def search_together(writer, drafts: Sequence[Draft], rules: Rules) -> list[Draft]:
+    """Return the likeliest text that a beam search finds for each draft; all are searched in one batch.
+
+    Args:
+        writer: its batch has ``beam_width`` rows for each draft, those of the first draft first.
+        drafts: with prefixes of one length.
+        rules: of all texts.
+    """
+    width = rules.sampling.beam_width
+    state = writer.begin_state(width * len(drafts))
+    for tokens in zip(*(draft.tokens[:-1] for draft in drafts)):
+        _, state = writer.logits(_to_mx(numpy.repeat(tokens, width).tolist(), state), state)
+    beams = [_Beam(draft, rules) for draft in drafts]
+    while any(beam.goes_on for beam in beams):
+        # A beam whose search is over stays in the batch, so that no other batch size has to be compiled.
+        lasts = [token for beam in beams for token in beam.lasts()]
+        parents = [width * i + parent for i, beam in enumerate(beams) for parent in beam.parents]
+        logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))
+        for beam, rows in zip(beams, numpy.split(logits.asnumpy(), len(beams))):
+            if beam.goes_on:
+                beam.grow(rows)
+    return [beam.best() for beam in beams]
+
+
+class _Beam:
+    """The hypotheses of one text in a beam search (d2l, section 10.8).
 
     When a hypothesis comes to the stop token it leaves the beam, which is narrower by one from then on (Sutskever,
     Vinyals and Le 2014, arXiv 1409.3215).  So a beam of width 1 is greedy search.  The stop token counts as a token of
     the text: its probability is part of the score, and the length includes it.
     """
-    width, alpha = rules.sampling.beam_width, rules.sampling.length_penalty
-    state = writer.begin_state(width)
-    for token in draft.tokens[:-1]:
-        _, state = writer.logits(_to_mx([token] * width, state), state)
-    beam, parents = [draft], [0] * width
-    ended: list[Draft] = []
 
-    def rank(hypothesis: Draft) -> float:
-        return hypothesis.score / max(len(hypothesis.ids), 1) ** alpha
+    def __init__(self, draft: Draft, rules: Rules) -> None:
+        self._rules, self._width, self._num_preds = rules, rules.sampling.beam_width, draft.num_preds
+        self._beam, self._ended = [draft], list[Draft]()
+        self.parents = [0] * self._width  # which row's state each row goes on from
 
-    for _ in range(draft.num_preds):
-        lasts = [beam[i].tokens[-1] if i < len(beam) else 0 for i in range(width)]
-        logits, state = writer.logits(_to_mx(lasts, state), _gather(state, parents))  # (width, vocab_size)
-        own, scores = rules.apply(logits.asnumpy()[: len(beam)], beam)
+    @property
+    def goes_on(self) -> bool:
+        """Whether a better text may still be found."""
+        return bool(self._beam) and len(self._beam[0].ids) < self._num_preds
+
+    def lasts(self) -> list[int]:
+        """Return the last token of each row; rows without a hypothesis have the token 0."""
+        return [self._beam[i].tokens[-1] if i < len(self._beam) else 0 for i in range(self._width)]
+
+    def grow(self, logits: numpy.ndarray) -> None:
+        """Go one token further, by the logits (width, vocab_size) of what follows."""
+        beam, stop = self._beam, self._rules.stop
+        own, scores = self._rules.apply(logits[: len(beam)], beam)
         scores = scores + numpy.array([[hypothesis.score] for hypothesis in beam])
-        found = _best(scores, width - len(ended))
-        grown = [beam[i].followed_by(j, float(own[i, j]), float(scores[i, j]), rules.stop) for i, j in found]
-        ended += [hypothesis for hypothesis in grown if hypothesis.stopped]
-        beam = [hypothesis for hypothesis in grown if not hypothesis.stopped]
+        found = _best(scores, self._width - len(self._ended))
+        grown = [beam[i].followed_by(j, float(own[i, j]), float(scores[i, j]), stop) for i, j in found]
+        self._ended += [hypothesis for hypothesis in grown if hypothesis.stopped]
+        self._beam = [hypothesis for hypothesis in grown if not hypothesis.stopped]
         parents = [i for (i, _), hypothesis in zip(found, grown) if not hypothesis.stopped]
-        parents += [0] * (width - len(parents))
-        # A score never rises, and no text is longer than num_preds.  So score / num_preds**alpha is the best rank that
-        # a hypothesis of the beam can still reach.
-        if ended and beam and max(map(rank, ended)) >= max(one.score for one in beam) / draft.num_preds**alpha:
-            beam = []
-        if not beam:
-            break
-    return max(ended + beam, key=rank)
+        self.parents = parents + [0] * (self._width - len(parents))
+        if self._ended and self._beam and max(map(self._rank, self._ended)) >= self._best_rank_to_come():
+            self._beam = []
+
+    def best(self) -> Draft:
+        """Return the best text that was found."""
+        return max(self._ended + self._beam, key=self._rank)
+
+    def _rank(self, hypothesis: Draft) -> float:
+        return hypothesis.score / max(len(hypothesis.ids), 1) ** self._rules.sampling.length_penalty
+
+    def _best_rank_to_come(self) -> float:
+        """Return the best rank that a hypothesis of the beam can still reach.
+
+        A score never rises, and no text is longer than ``num_preds``.
+        """
+        return max(one.score for one in self._beam) / self._num_preds**self._rules.sampling.length_penalty
 
 
 def _best(scores: numpy.ndarray, count: int) -> list[tuple[int, int]]:
