@@ -9,6 +9,7 @@ from d2lrnn.config.fields import PAIR_BATCHES as PAIR_BATCHES
 from d2lrnn.config.fields import PAIR_NAMES as PAIR_NAMES
 from d2lrnn.config.fields import settings_in as settings_in
 from d2lrnn.config.forecasting import ForecastConfig as ForecastConfig
+from d2lrnn.config.generation import Decoding as Decoding
 from d2lrnn.config.generation import Sampling as Sampling
 from d2lrnn.config.model import KINDS as KINDS
 from d2lrnn.config.model import Dropout as Dropout

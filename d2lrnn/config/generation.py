@@ -59,3 +59,29 @@ class Sampling:
     def by_chance(self) -> bool:
         """Whether another seed can give another text."""
         return not self.beam_width and self.temperature > 0 and self.top_k != 1
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How :func:`d2lrnn.generation.translation.translate` finds a translation.
+
+    Raises:
+        D2lrnnError: for a value that cannot be.
+    """
+
+    beam_width: int = setting(5, "look for the likeliest translation with so many hypotheses; 1: greedy", most=100)
+    length_penalty: float = setting(1.0, "translations are ranked by log p / length ** this; 0: by log p", most=10)
+    copy_unknown: bool = setting(
+        False, "where the model writes <unk>, put the source word that it looks at most (it never writes <unk>)"
+    )
+    with_weights: bool = setting(False, None)  # whether a translation tells what the attention looked at
+    max_ratio: float = setting(
+        3.0, "a translation has at most 10 tokens and this many for each token of the source", above=0, most=100
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def limit(self, source_steps: int) -> int:
+        """Return how many tokens a translation may have, with its ``<eos>``."""
+        return 10 + math.ceil(self.max_ratio * source_steps)

@@ -24,6 +24,9 @@ from d2lrnn.generation.sampling import Sample as Sample
 from d2lrnn.generation.sampling import Written as Written
 from d2lrnn.generation.sampling import generate as generate
 from d2lrnn.generation.sampling import stream as stream
+from d2lrnn.generation.translation import Translated as Translated
+from d2lrnn.generation.translation import translate as translate
+from d2lrnn.generation.translation import translate_texts as translate_texts
 from d2lrnn.generation.verse import acrostic as acrostic
 from d2lrnn.generation.verse import compose as compose
 from d2lrnn.generation.verse import stream_acrostic as stream_acrostic
