@@ -1,5 +1,6 @@
 """Pictures of training runs and of what models do.  Matplotlib is imported when the first one is drawn."""
 
+from d2lrnn.plotting.attention import plot_attention as plot_attention
 from d2lrnn.plotting.classes import plot_confusion as plot_confusion
 from d2lrnn.plotting.classes import plot_misread as plot_misread
 from d2lrnn.plotting.figures import COLOURS as COLOURS
