@@ -54,6 +54,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.config import CONFIGS as CONFIGS
     from d2lrnn.config import CORPUS_NAMES as CORPUS_NAMES
     from d2lrnn.config import Cache as Cache
+    from d2lrnn.config import Decoding as Decoding
     from d2lrnn.config import Dropout as Dropout
     from d2lrnn.config import ForecastConfig as ForecastConfig
     from d2lrnn.config import Dynamic as Dynamic
@@ -158,6 +159,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.generation import Form as Form
     from d2lrnn.generation import Novelty as Novelty
     from d2lrnn.generation import Sample as Sample
+    from d2lrnn.generation import Translated as Translated
     from d2lrnn.generation import Written as Written
     from d2lrnn.generation import acrostic as acrostic
     from d2lrnn.generation import compose as compose
@@ -170,6 +172,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.generation import stream as stream
     from d2lrnn.generation import stream_acrostic as stream_acrostic
     from d2lrnn.generation import stream_composed as stream_composed
+    from d2lrnn.generation import translate as translate
+    from d2lrnn.generation import translate_texts as translate_texts
     from d2lrnn.generation import usual_form as usual_form
     from d2lrnn.generation import usual_lengths as usual_lengths
     from d2lrnn.generation import rollout as rollout
@@ -217,6 +221,7 @@ if not _is_command_line() or "_complete" in globals():
     # pictures
     from d2lrnn.plotting import EmbeddingMap as EmbeddingMap
     from d2lrnn.plotting import analogy as analogy
+    from d2lrnn.plotting import plot_attention as plot_attention
     from d2lrnn.plotting import embedding_map as embedding_map
     from d2lrnn.plotting import gate_activations as gate_activations
     from d2lrnn.plotting import nearest_words as nearest_words

@@ -28,6 +28,7 @@ COMMANDS = {
     "words": "words",
     "play": "play",
     "forecast": "forecast",
+    "translate": "translate",
     "export": "export",
     "import": "import_model.import_model",  # `import` is a word of Python's
     "doctor": "doctor",

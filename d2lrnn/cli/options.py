@@ -14,7 +14,7 @@ from typing import Any
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import CORPUS_NAMES, LEVELS, setting
 from d2lrnn.config.forecasting import ForecastConfig
-from d2lrnn.config.generation import Sampling
+from d2lrnn.config.generation import Decoding, Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.paths import user_path
@@ -176,7 +176,7 @@ def add_ctx(parser) -> None:
 
 def add_settings(
     parser: argparse.ArgumentParser,
-    defaults: ModelConfig | TrainConfig | ForecastConfig | Cache | Dynamic | Sampling,
+    defaults: ModelConfig | TrainConfig | ForecastConfig | Cache | Dynamic | Sampling | Decoding,
     names: Collection[str] = (),
     given_only: bool = False,
     prefix: str = "",
@@ -197,6 +197,7 @@ def add_settings(
         Cache: "cache",
         Dynamic: "dynamic evaluation",
         Sampling: "how it chooses",
+        Decoding: "how it translates",
     }
     group = parser.add_argument_group(titles[type(defaults)])
     about = {field.name: field.metadata for field in dataclasses.fields(defaults)}

@@ -17,6 +17,7 @@ from d2lrnn.cli.arguments import (
     sample,
     show,
     train,
+    translate,
     words,
 )
 from d2lrnn.cli.options import Parser, add_imports
@@ -46,7 +47,7 @@ def make_parser() -> Parser:
     add_imports(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for arguments in (
-        *(train, evaluate, sample, classify, forecast, compare, plot, show, words, play),
+        *(train, evaluate, sample, classify, forecast, translate, compare, plot, show, words, play),
         *(export, import_model, doctor),
     ):
         arguments.add(commands)

@@ -142,6 +142,24 @@ def load_lines(source: Readable, vocab: Vocab, corpus: str = "") -> Iterator[Lin
             raise CorpusError(f"{what} is empty: expected text")
 
 
+def numbered_lines(source: Readable) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a UTF-8 text file, of any length, each with its number from 1; blank ones too.
+
+    Raises:
+        CorpusError: as :func:`load_lines`.
+    """
+    with named_stream(source) as (stream, what):
+        last, begun = (0, ""), False
+        for number, text in _numbered(pieces(stream, what, None), what):
+            if begun:
+                yield last
+            last, begun = (number, text), True
+        if last[1]:  # what follows the last line end is a line only if there is something
+            yield last
+        elif last[0] < 2:
+            raise CorpusError(f"{what} is empty: expected text")
+
+
 def _line(number: int, text: str, cleaned: str, what: str, vocab: Vocab) -> Line:
     """Read one line."""
     if vocab.level == "bigram" and len(cleaned) % 2:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from d2lrnn.config.generation import Sampling
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import naming
@@ -27,6 +27,7 @@ AnyRun = TypeVar("AnyRun", bound="Run")
 OTHER_COMMANDS = {
     CLASSIFICATION: "with a classifier go `classify`, `evaluate`, `export`, and `show --what confusion` or `misread`",
     FORECASTING: "with a forecaster go `forecast`, `evaluate` and `export`",
+    TRANSLATION: "with a translator go `translate` and `evaluate`",
 }
 
 

@@ -500,7 +500,9 @@ def test_help_teaches(capsys, arguments, shown):
 
 def test_every_option_is_explained():
     parsers = next(action for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction))
-    expected = {*"train evaluate sample classify forecast compare plot show words play export import doctor".split()}
+    expected = {
+        *"train evaluate sample classify forecast translate compare plot show words play export import doctor".split()
+    }
     assert set(parsers.choices) == set(cli.COMMANDS) == expected
     for parser in parsers.choices.values():
         assert not [action.dest for action in parser._actions if not action.help]

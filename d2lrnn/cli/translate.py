@@ -1,0 +1,125 @@
+"""The command ``translate``: sentences in another language, and a picture of what the model looks at."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from d2lrnn.cli.options import as_text
+from d2lrnn.cli.streams import complain
+from d2lrnn.config.fields import settings_in
+from d2lrnn.config.generation import Decoding
+from d2lrnn.data.ids import numbered_lines
+from d2lrnn.errors import D2lrnnError
+from d2lrnn.generation.translation import Translated, check_source, translate_texts
+from d2lrnn.plotting.attention import plot_attention
+from d2lrnn.runs.translator import TranslatorRun
+from d2lrnn.visible import in_a_line
+
+AT_ONCE = 1_000  # lines that are read before they are translated; those of one length are decoded together
+
+LISTED = 10  # unknown words of a sentence that are named
+
+
+@dataclass(frozen=True)
+class TranslateRequest:
+    """What a translator is to translate, and how.
+
+    Raises:
+        D2lrnnError: for settings that cannot be, and for a picture of more than one sentence.
+    """
+
+    run: Path  # a folder that `train` wrote, or a checkpoint in it
+    texts: tuple[str, ...] = ()  # sentences; empty: the lines of standard input
+    decoding: Decoding = Decoding()
+    attention: Path | None = None  # a file to draw into what was looked at; None: no picture
+    ctx: str = "auto"  # the device
+
+    def __post_init__(self) -> None:
+        if self.attention is not None and len(self.texts) != 1:
+            raise D2lrnnError(
+                f"--attention draws what is looked at for one sentence, and there are {len(self.texts)}: expected "
+                "translate RUN 'a sentence' --attention FILE"
+            )
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> TranslateRequest:
+        """Return what the arguments of the command ask for."""
+        decoding = Decoding(**settings_in(Decoding, vars(args)), with_weights=args.attention is not None)
+        texts = tuple(map(as_text, args.texts))
+        return cls(**{**settings_in(cls, vars(args)), "texts": texts, "decoding": decoding})
+
+
+def translate(args: argparse.Namespace) -> int:
+    """Print the translation of each sentence; return the exit status, 1 if one cannot be translated."""
+    request = TranslateRequest.read(args)
+    run = TranslatorRun.open(request.run, request.ctx)
+    given, failed = iter(_sentences(request)), False
+    while several := list(islice(given, AT_ONCE)):
+        failed |= _translate(several, request, run)
+    return int(failed)
+
+
+def _sentences(request: TranslateRequest) -> Iterable[tuple[str, str]]:
+    """Return the sentences, each with the words by which a message names it."""
+    if request.texts:
+        return _given(request.texts)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise D2lrnnError("no text is given: expected sentences, or lines of standard input")
+    return _lines()
+
+
+def _given(texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for number, text in enumerate(texts, 1):
+        yield "" if len(texts) == 1 else f"text {number}: ", text
+
+
+def _lines() -> Iterator[tuple[str, str]]:
+    for number, text in numbered_lines(sys.stdin.buffer):
+        yield f"line {number}: ", text
+
+
+def _translate(several: list[tuple[str, str]], request: TranslateRequest, run: TranslatorRun) -> bool:
+    """Print the translations of some sentences; return whether one of them cannot be translated."""
+    texts, failed = [], False
+    for where, text in several:
+        try:
+            texts.append(_checked(text, request, run))
+        except D2lrnnError as error:
+            complain(in_a_line(f"{where}{error}"))
+            texts.append("")
+            failed = True
+    found = translate_texts(run.model, texts, run.source, run.target, request.decoding, run.plan.reverse_source)
+    for (where, _), one in zip(several, found):
+        print(in_a_line(one.text))
+        for remark in _remarks(one):
+            complain(in_a_line(where + remark))
+    if request.attention is not None and not failed:
+        plot_attention(found[0], request.attention, f"{run.name}: what is looked at")
+        print(f"picture  {request.attention}", file=sys.stderr)
+    return failed
+
+
+def _checked(text: str, request: TranslateRequest, run: TranslatorRun) -> str:
+    """Return a text that can be translated; a blank line is one.
+
+    Raises:
+        D2lrnnError: for a text that is too long, or blank where it was given by itself.
+    """
+    if request.texts or text.strip():
+        check_source(run.read(text).ids)
+    return text
+
+
+def _remarks(one: Translated) -> Iterator[str]:
+    """Yield what is to be said of a translation."""
+    if one.unknown:
+        more = len(one.unknown) - LISTED
+        names = ", ".join(one.unknown[:LISTED]) + (f" and {more} more" if more > 0 else "")
+        yield f"unknown to the model: {names}"
+    if not one.complete:
+        yield f"the translation was cut after {len(one.tokens)} tokens, which --max-ratio allows"

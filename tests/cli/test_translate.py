@@ -1,0 +1,143 @@
+"""The command ``translate``: sentences, lines and hostile input become translations or lines that say what is wrong."""
+
+import io
+import sys
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pytest
+from matplotlib.image import imread
+from tiny import quiet
+
+from d2lrnn import ModelConfig, Vocab, build_model, set_seed, translate_texts
+from d2lrnn.cli import main as cli
+from d2lrnn.config.generation import Decoding
+from d2lrnn.config.translation import TranslationConfig
+from d2lrnn.data.sentences import SPECIAL
+from d2lrnn.models.parameters import get_values, set_values
+from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.runs.translator import TranslatorRun
+
+SOURCE = Vocab.from_list([*SPECIAL, *"i see a bird fish . ?".split()], "word")
+TARGET = Vocab.from_list([*SPECIAL, *"我看见一只鸟。"], "char")
+
+
+def write_run(path, attention="general", reverse_source=False):
+    """Write the run of a translator that has learnt nothing."""
+    sizes = {"cell": "lstm", "num_hiddens": 6, "num_outputs": len(TARGET), "init_scale": 2.0}
+    config = ModelConfig(head="translation", attention=attention, **sizes)
+    set_seed(5)
+    model = build_model(config, len(SOURCE))
+    bias = get_values(model.decoder.dense.bias).asnumpy().copy()
+    bias[SPECIAL.index("<eos>")] = -2
+    set_values(model.decoder.dense.bias, bias)
+    plan = asdict(TranslationConfig("word", "char", reverse_source=reverse_source))
+    about = Checkpoint(
+        config, {"source": SOURCE, "target": TARGET}, quiet(), "mine", task="translation", data={"plan": plan}
+    )
+    save_checkpoint(path / "model.d2lrnn", about.with_parameters(model))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("translators")
+    write_run(folder / "run")
+    write_run(folder / "plain", None, reverse_source=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments, status=0):
+        capsys.readouterr()
+        assert cli.main(["translate", *map(str, arguments)]) == status
+        return capsys.readouterr()
+
+    return call
+
+
+def from_stdin(monkeypatch, data, terminal=False):
+    data = data if isinstance(data, bytes) else data.encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: terminal))
+
+
+def texts_of(name, texts, decoding=None):
+    opened = TranslatorRun.open(name)
+    reverse_source = opened.plan.reverse_source
+    found = translate_texts(opened.model, texts, SOURCE, TARGET, decoding or Decoding(), reverse_source)
+    return [one.text for one in found]
+
+
+def test_sentences_are_translated(run):
+    texts = ["I see a bird.", "a fish?", "A BIRD"]
+    for name in ("run", "plain"):
+        out, err = run(name, *texts)
+        assert out.splitlines() == texts_of(name, texts) and "unknown" not in err
+    settings = {"beam_width": 1, "length_penalty": 0.5, "max_ratio": 0.2}
+    options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
+    out, err = run("run", *texts, *options)
+    assert out.splitlines() == texts_of("run", texts, Decoding(**settings)) != texts_of("run", texts)
+    assert "d2lrnn: text 1: the translation was cut after 11 tokens, which --max-ratio allows\n" in err
+
+
+def test_unknown_words_are_named_and_copied(run):
+    out, err = run("run", "I see xyzzy and \x1b[31m plugh.")
+    assert out == texts_of("run", ["I see xyzzy and [31m plugh."])[0] + "\n"
+    assert err.startswith("d2lrnn: unknown to the model: xyzzy, and, [, 31m, plugh\n")
+    names = [f"word{i}" for i in range(12)]
+    assert f"unknown to the model: {', '.join(names[:10])} and 2 more\n" in run("run", " ".join(names)).err
+    (expected,) = texts_of("run", ["I see xyzzy"], Decoding(copy_unknown=True))
+    assert run("run", "I see xyzzy", "--copy-unknown").out == expected + "\n"
+
+
+def test_lines_of_standard_input(run, monkeypatch, complaint):
+    from_stdin(monkeypatch, "\ufeffa bird\r\n\n \nI see xyzzy\n" + "see " * 1001 + "\n\u200b\na fish")
+    out, err = run("run", status=1)
+    found = texts_of("run", ["a bird", "I see xyzzy", "a fish"])
+    assert out.split("\n") == [found[0], "", "", found[1], "", "", found[2], ""]
+    lines = [line for line in err.splitlines() if "was cut" not in line]
+    assert lines[0].startswith("d2lrnn: line 5: the text has 1,001 tokens: expected a sentence")
+    assert lines[1] == "d2lrnn: line 6: the text is empty: expected a sentence to translate"
+    assert lines[2] == "d2lrnn: line 4: unknown to the model: xyzzy"
+    for data, message in [
+        ("", "standard input is empty: expected text"),
+        (b"a bird\n\xff\xfe\xfa\n", "standard input is not UTF-8"),
+        (b"a\0bird\n", "standard input has the character NUL"),
+    ]:
+        from_stdin(monkeypatch, data)
+        assert message in complaint("translate", "run")
+    from_stdin(monkeypatch, "", terminal=True)
+    assert "no text is given: expected sentences, or lines of standard input" in complaint("translate", "run")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "no text is given" in complaint("translate", "run")
+
+
+def test_hostile_sentences_have_a_line_each(run):
+    texts = ["", " ", "\udcff", "🦉" * 50, "你好 see مرحبا", "\u202ea\u2066", "-5", "a" * 9_000, "a " * 9_000]
+    out, err = run("run", *texts, "--beam-width", 1, status=1)
+    assert out.count("\n") == len(texts) and "\u202e" not in out + err
+    assert "text 1: the text is empty" in err and "text 2: the text is empty" in err
+    assert "text 9: the text has 9,000 tokens" in err and max(map(len, err.splitlines())) < 200
+
+
+def test_what_is_looked_at_is_drawn(run, folder, complaint):
+    assert "picture  looked-at.png\n" in run("run", "a bird.", "--attention", "looked-at.png").err
+    assert imread(folder / "looked-at.png").ndim == 3
+    several = "--attention draws what is looked at for one sentence, and there are 2: expected"
+    assert several in complaint("translate", "run", "a", "bird", "--attention", "never.png")
+    for more in (["--attention", "never.png"], ["--copy-unknown"]):
+        assert "this translator has no attention" in complaint("translate", "plain", "bird", *more)
+    assert not (folder / "never.png").exists()
+
+
+def test_other_runs_are_refused(folder, complaint):
+    assert "a translator, such as `train --config translate-en-zh` makes" in TranslatorRun.EXPECTED
+    assert "with a translator go `translate` and `evaluate`" in complaint("sample", "run")
+    assert "is of the task translation: expected a classifier" in complaint("classify", "run", "a bird")
+    assert "is not there" in complaint("translate", "nothing", "a bird")
+    assert "beam_width" in complaint("translate", "run", "a bird", "--beam-width", 0)
