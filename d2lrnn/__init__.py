@@ -61,6 +61,7 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.config import ModelConfig as ModelConfig
     from d2lrnn.config import Sampling as Sampling
     from d2lrnn.config import TrainConfig as TrainConfig
+    from d2lrnn.config import TranslationConfig as TranslationConfig
 
     # text, ids, minibatches
     from d2lrnn.data import Corpus as Corpus
@@ -198,6 +199,8 @@ if not _is_command_line() or "_complete" in globals():
     from d2lrnn.training import train_and_predict as train_and_predict
     from d2lrnn.training import train_side_by_side as train_side_by_side
     from d2lrnn.training import Forecasting as Forecasting
+    from d2lrnn.training import NextTargetToken as NextTargetToken
+    from d2lrnn.training import Translation as Translation
     from d2lrnn.training import NextValues as NextValues
     from d2lrnn.training import forecast_table as forecast_table
 

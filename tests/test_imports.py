@@ -104,6 +104,7 @@ LESS |= {
 MORE = {
     "training.language_model": {"generation"},
     "training.forecasting": {"generation"},
+    "training.translation": {"generation"},
     "runs.trained": {"generation"},
 }
 # Neither of the two ways to write a model leans on the other.

@@ -53,6 +53,19 @@ def token_losses(logits, Y):
     return _compiled_loss()(logits, Y.T.reshape(-1))
 
 
+def spread_losses(logits, Y, counted=None):
+    """Return what it costs in nats, on average, that a prediction is spread over all ids alike instead of being Y.
+
+    It is the mean over the ids of -log p, less -log p of the right one.  With label smoothing, the loss is the
+    cross-entropy plus a share of this number, an array of shape ().  Arguments are those of :func:`cross_entropy`.
+    """
+    more = mx.npx.pick(logits, Y.T.reshape(-1)) - logits.mean(axis=1)  # log of the softmax's sum cancels out
+    if counted is None:
+        return more.mean()
+    weights = counted.astype(more.dtype).T.reshape(-1)
+    return (more * weights).sum() / weights.sum()
+
+
 def perplexity(loss_sum: float, num_tokens: int) -> float:
     """Return the exponential of ``loss_sum / num_tokens``, with the loss in nats; infinite if too large for a float.
 

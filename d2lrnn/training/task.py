@@ -51,6 +51,11 @@ class Task:
         """Return the measure of the run's best model on the data for the test, under its name; others may follow."""
         raise NotImplementedError
 
+    @property
+    def tested_with(self) -> dict[str, str]:
+        """What :meth:`test` computed its numbers with, for the log; {}: there is nothing to know."""
+        return {}
+
     def show(self, epoch: int, history: History, after_each: Callable[[], None]) -> None:
         """Show what the model can do; called after every ``pred_period`` epochs and after the last one."""
 
