@@ -19,7 +19,7 @@ from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import FORECASTING, LANGUAGE_MODEL
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.vocabulary import Vocab
-from d2lrnn.exchange.answers import Answers, ExchangeError
+from d2lrnn.exchange.answers import HEADS_OF, Answers, ExchangeError
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import embedding_of, has_tied_weights, known_stack, read_parameters
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
@@ -106,6 +106,11 @@ def contents_of(run: Run | Checkpoint) -> Contents:
     """
     checkpoint = run.checkpoint if isinstance(run, Run) else run
     config, vocabularies = checkpoint.shape, checkpoint.vocabularies
+    if checkpoint.task not in HEADS_OF:
+        raise ExchangeError(
+            f"a model of the task {checkpoint.task} has no form in other formats yet: expected one of "
+            f"{', '.join(HEADS_OF)}"
+        )
     if config.cell not in OWN_CELLS:
         raise _unknown_cell(config.cell)
     vocab = checkpoint.vocab if checkpoint.task == LANGUAGE_MODEL else vocabularies.get(TEXT)

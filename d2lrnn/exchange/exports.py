@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Union
 
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import naming
 from d2lrnn.exchange.answers import ExchangeError
@@ -18,6 +18,7 @@ from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.classifier import ClassifierRun
 from d2lrnn.runs.forecaster import ForecasterRun
 from d2lrnn.runs.trained import Run, TrainedRun, load_run
+from d2lrnn.runs.translator import TranslatorRun
 
 AnyRun = Union[PathLike, Run, Checkpoint]
 
@@ -25,6 +26,7 @@ RUNS: dict[str, type[Run]] = {
     LANGUAGE_MODEL: TrainedRun,
     CLASSIFICATION: ClassifierRun,
     FORECASTING: ForecasterRun,
+    TRANSLATION: TranslatorRun,
 }
 
 
