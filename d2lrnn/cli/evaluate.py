@@ -19,7 +19,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, TRANSLATION
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.ids import Line, load_ids, load_lines
 from d2lrnn.data.texts import Readable
@@ -33,6 +33,7 @@ from d2lrnn.runs.classifier import ClassifierRun
 from d2lrnn.runs.forecaster import ForecasterRun
 from d2lrnn.runs.origin import reload_corpus, remember_place
 from d2lrnn.runs.trained import TrainedRun, load_run
+from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.training.forecasting import forecast_table
 from d2lrnn.training.language_model import line_end, perplexity_on
 from d2lrnn.visible import in_a_line
@@ -130,6 +131,8 @@ def evaluate(args: argparse.Namespace) -> int:
         return _evaluate_classifier(request, checkpoint)
     if checkpoint.task == FORECASTING:
         return _evaluate_forecaster(request, checkpoint)
+    if checkpoint.task == TRANSLATION:
+        return _evaluate_translator(request, checkpoint)
     run = TrainedRun(request.run, checkpoint, request.ctx)
     if request.each_line:
         return _print_lines(request, run)
@@ -184,6 +187,20 @@ def _evaluate_forecaster(request: EvaluationRequest, checkpoint: Checkpoint) -> 
     print(f"{source.name}, {split}: {count:,} windows of {task.config.num_steps} steps, {run.plan.horizon} ahead")
     print(forecast_table(task.compare(run.model, split), run.columns))
     return 0
+
+
+def _evaluate_translator(request: EvaluationRequest, checkpoint: Checkpoint) -> int:
+    """Measure and print the perplexity and the scores of a translator; return the exit status."""
+    from d2lrnn.cli.translations import evaluate_translations
+
+    needless = [name for name in OF_TEXTS if getattr(request, name) not in (None, False)]
+    if needless:
+        raise D2lrnnError(
+            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a translator, which is measured on "
+            "a split of its sentence pairs: leave out what is not --split, --data-dir, --corpus or --ctx"
+        )
+    run = TranslatorRun(request.run, checkpoint, request.ctx)
+    return evaluate_translations(run, request.split, request.data_dir, request.corpus)
 
 
 def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:

@@ -17,6 +17,7 @@ from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.generation import Decoding, Sampling
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.config.translation import TranslationConfig
 from d2lrnn.paths import user_path
 from d2lrnn.visible import in_a_line
 
@@ -176,7 +177,7 @@ def add_ctx(parser) -> None:
 
 def add_settings(
     parser: argparse.ArgumentParser,
-    defaults: ModelConfig | TrainConfig | ForecastConfig | Cache | Dynamic | Sampling | Decoding,
+    defaults: ModelConfig | TrainConfig | ForecastConfig | TranslationConfig | Cache | Dynamic | Sampling | Decoding,
     names: Collection[str] = (),
     given_only: bool = False,
     prefix: str = "",
@@ -194,6 +195,7 @@ def add_settings(
         ModelConfig: "model",
         TrainConfig: "training",
         ForecastConfig: "forecaster, such as --config series",
+        TranslationConfig: "sentence pairs, such as --config translate-en-zh",
         Cache: "cache",
         Dynamic: "dynamic evaluation",
         Sampling: "how it chooses",

@@ -16,6 +16,7 @@ from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
 from d2lrnn.cli.tasks.prepared import Prepared
+from d2lrnn.config.fields import PAIR_NAMES
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
@@ -79,6 +80,8 @@ def _config_of(args: argparse.Namespace) -> str:
         return "texts"
     if args.column:
         return "series"
+    if args.corpus in PAIR_NAMES:
+        return "translate-en-zh"
     return "digits" if args.corpus in DIGIT_SETS else "lyrics"
 
 
@@ -188,7 +191,7 @@ def _measure_test(run: RunFolder, training: Training, task: Task) -> None:
     best = load_run(run.folder)
     found = task.test(best.build_model(task.model.begin_state(1)[0].ctx))
     epoch = best.reached.get("epoch", training.history.best_epoch)
-    run.log(event="test", **found, of_epoch=epoch)
+    run.log(event="test", **found, **task.tested_with, of_epoch=epoch)
     history = training.history
     sign = 1 if history.less_is_better else -1
     reached, known = best.reached.get(history.valid_measure), [sign * value for value in history.valid]

@@ -52,6 +52,33 @@ def _tutorial(units: int, dropout: float, init_scale: float, **training: Any) ->
     return model, TrainConfig(**fixed, pred_len=20, seed=1, **training)
 
 
+def _translator() -> tuple[ModelConfig, TrainConfig]:
+    """Return the model and the training of the translators of cmn."""
+    model = ModelConfig(
+        num_hiddens=256,
+        bidirectional=True,
+        embed_size=256,
+        dropout=Dropout.of(0.4),
+        init_scale=0.08,
+        head="translation",
+        num_outputs=1,  # the size of the target's vocabulary takes its place
+        attention="general",
+    )
+    training = TrainConfig(
+        num_epochs=15,
+        batch_size=64,
+        num_steps=50,
+        batches="random",
+        optimizer="adam",
+        lr=2e-3,
+        lr_schedule="one-cycle",
+        theta=1.0,
+        pred_period=1,
+        seed=1,
+    )
+    return model, training
+
+
 CONFIGS = {
     "lyrics": NamedConfig(
         "sample",
@@ -248,5 +275,18 @@ CONFIGS = {
         held_out=0.1,
         task=FORECASTING,
         forecast=ForecastConfig(noise=0.5),
+    ),
+    "translate-en-zh": NamedConfig(
+        "cmn",
+        *_translator(),
+        "a translator of English words into Chinese characters, with attention",
+        task=TRANSLATION,
+    ),
+    "translate-zh-en": NamedConfig(
+        "cmn",
+        *_translator(),
+        "a translator of Chinese characters into English words, with attention",
+        task=TRANSLATION,
+        translation=TranslationConfig(swap=True),
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from d2lrnn.config.fields import PAIR_BATCHES, SENTENCE_LEVELS, check_settings, setting
@@ -34,3 +35,7 @@ class TranslationConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+# Those that have an option.
+TRANSLATION_SETTINGS = tuple(field.name for field in dataclasses.fields(TranslationConfig) if "help" in field.metadata)

@@ -26,6 +26,8 @@ All parameters are float32.  Their names depend on the ``kind`` in ``model_confi
   ``l_cell.`` and ``r_cell.`` stand after ``_unfused.0.``.  The layers of cells that Gluon lacks have no ``_unfused.0.``
   but ``l0_i2h_weight``, or ``r0_i2h_weight`` from the right, and so on; beside them ``l0_c2h_weight``, the peepholes of
   i, f and o, and ``l0_h2r_weight``, the projection.
+* a translator on Gluon: these names after ``encoder.`` and ``decoder.``, the vocabularies ``source`` and ``target``;
+  :func:`d2lrnn.models.shapes.parameter_shapes` has the names of the bridge and of the attention.
 """
 
 from __future__ import annotations

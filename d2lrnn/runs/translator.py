@@ -80,7 +80,8 @@ class TranslatorRun(Run):
 
     def __init__(self, path: PathLike, checkpoint: Checkpoint, ctx: ContextLike = None) -> None:
         super().__init__(path, checkpoint, ctx)
-        found = [checkpoint.vocabularies.get(name) for name in (SOURCE, TARGET)]
+        named = checkpoint.vocabularies if len(checkpoint.vocabularies) == 2 else {}
+        found = [named.get(name) for name in (SOURCE, TARGET)]
         source, target = (vocab if vocab is not None and _translates(vocab) else None for vocab in found)
         shape = checkpoint.shape
         if source is None or target is None or (shape.head, shape.num_outputs) != ("translation", len(target)):

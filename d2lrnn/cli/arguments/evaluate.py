@@ -12,10 +12,11 @@ def add(commands) -> None:
     """Add the command and its arguments to the command line."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="measure a trained model's perplexity, or a classifier's accuracy",
+        help="measure a trained model: perplexity, accuracy, errors or BLEU",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure the perplexity on a split of the corpus. Every token counts once; the state is carried\n"
-        "through the whole text, or through as many lines as in training. Of a classifier, measure the accuracy.",
+        "through the whole text, or through as many lines as in training. Of a classifier, measure the accuracy; of a\n"
+        "translator, measure BLEU and chrF too, also for sources of different lengths.",
         epilog="each line by itself, a row for each, tabs between the columns:\n"
         "  python -m d2lrnn evaluate runs/small --text my.txt --each-line   # for cut -f, awk, pandas\n"
         "The columns, named in the first row: the line's number in the file; the tokens predicted; the words that the\n"

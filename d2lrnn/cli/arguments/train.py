@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from d2lrnn.cli.options import PathText, add_data_arguments, add_settings, as_text
-from d2lrnn.config.model import HEADS
+from d2lrnn.config.fields import PAIR_NAMES
+from d2lrnn.config.model import ATTENTIONS, HEADS
 from d2lrnn.config.presets import CONFIGS
 
 
@@ -16,9 +17,9 @@ def add(commands) -> None:
         "train",
         help="train a model, or go on with one; writes the model, its log and its loss curve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a language model, a classifier or a forecaster; writes DIR/model.d2lrnn, the best so\n"
-        "far, for `sample`, `classify`, `forecast` and `evaluate`; DIR/last.d2lrnn, for --resume; DIR/log.jsonl and\n"
-        "DIR/loss.png.",
+        description="Train a language model, a classifier, a forecaster or a translator; writes DIR/model.d2lrnn,\n"
+        "the best so far, for `sample`, `classify`, `forecast`, `translate` and `evaluate`; DIR/last.d2lrnn, for\n"
+        "--resume; DIR/log.jsonl and DIR/loss.png.",
         epilog=f"configurations (an option changes one setting; the defaults shown above are those of lyrics):\n"
         f"{configs}\n\nwith the book's settings:\n"
         "  python -m d2lrnn train --cell gru --embed-size none --optimizer sgd --lr 100 --theta 0.01 --num-epochs 160",
@@ -40,6 +41,7 @@ def add(commands) -> None:
     add_settings(train, CONFIGS["lyrics"].training, given_only=True)
     _add_classification(train)
     _add_forecasting(train)
+    _add_translation(train)
 
 
 def _add_classification(train: argparse.ArgumentParser) -> None:
@@ -94,4 +96,26 @@ def _add_forecasting(train: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--time-column", type=as_text, metavar="NAME", help="the column with the times, which must be in order"
+    )
+
+
+def _add_translation(train: argparse.ArgumentParser) -> None:
+    """Add the arguments of a translator's training."""
+    add_settings(train, CONFIGS["translate-en-zh"].translation, given_only=True)
+    group = train.add_argument_group(
+        "translator, such as --config translate-en-zh",
+        f"--corpus is {', '.join(PAIR_NAMES)}, or a UTF-8 file with a sentence, a tab and its translation in each "
+        "line. Pairs with more than --num-steps tokens on a side are left out of the training.",
+    )
+    group.add_argument(
+        "--attention",
+        choices=("none", *ATTENTIONS),
+        default=argparse.SUPPRESS,
+        help="how the decoder looks at the encoder's outputs (general)",
+    )
+    group.add_argument(
+        "--share",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one embedding and one set of recurrent layers for both sides, which then have one vocabulary",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_VECTORS, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_TRANSLATORS, OF_VECTORS, Prepared, described, refuse
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
@@ -33,6 +33,7 @@ from d2lrnn.training.seeds import set_seed
 OF_OTHERS = (
     *("max_tokens", "level", "prefix", "data_dir", "num_lines", "vary_steps", "pred_len", "pred_temperature"),
     *("embed_size", "tie_weights", "word_dropout", "num_outputs", *OF_CLASSIFIERS, *OF_VECTORS),
+    *OF_TRANSLATORS,
 )
 WHO = "a forecaster"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from d2lrnn.cli.from_arguments import changed, changed_training
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS, given_model, prepared, sizes
-from d2lrnn.cli.tasks.prepared import OF_LABELLED_TEXTS, OF_SERIES, OF_VECTORS, Prepared, refuse
+from d2lrnn.cli.tasks.prepared import OF_LABELLED_TEXTS, OF_SERIES, OF_TRANSLATORS, OF_VECTORS, Prepared, refuse
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.data.digits import DIGIT_SETS, SIZE, at_hand, load_digits
 from d2lrnn.device import as_ctx
@@ -28,6 +28,7 @@ OF_OTHERS = (
     *OF_LABELLED_TEXTS,
     *OF_VECTORS,
     *OF_SERIES,
+    *OF_TRANSLATORS,
 )
 
 WHO = "a classifier of images"

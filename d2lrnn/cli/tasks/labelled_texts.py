@@ -9,7 +9,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS, given_model, prepared, sizes
-from d2lrnn.cli.tasks.prepared import OF_SERIES, Prepared, refuse
+from d2lrnn.cli.tasks.prepared import OF_SERIES, OF_TRANSLATORS, Prepared, refuse
 from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.data.labelled_rows import LabelledTexts, divide_texts, read_labelled_rows
@@ -25,7 +25,7 @@ from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
 
 # Arguments of other tasks and of other data.
-OF_OTHERS = ("shift", "data_dir", *OF_LANGUAGE_MODELS, *OF_SERIES)
+OF_OTHERS = ("shift", "data_dir", *OF_LANGUAGE_MODELS, *OF_SERIES, *OF_TRANSLATORS)
 
 WHO = "a classifier of texts"
 

@@ -11,7 +11,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in, prefixes_from
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, OF_TRANSLATORS, Prepared, described, refuse
 from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import NamedConfig
@@ -28,10 +28,12 @@ from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_
 from d2lrnn.training.language_model import LanguageModelling
 from d2lrnn.training.seeds import set_seed
 
+OF_OTHERS = (*OF_CLASSIFIERS, *OF_SERIES, *OF_TRANSLATORS)  # arguments of other tasks
+
 
 def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     """Load the corpus and make the model that the arguments and a named configuration describe."""
-    refuse(args, (*OF_CLASSIFIERS, *OF_SERIES), "a language model")
+    refuse(args, OF_OTHERS, "a language model")
     given = named.corpus if args.corpus is None else args.corpus
     model_config = changed(named.model, _given_model(args, named.model))
     config = changed_training(named.training, args)
@@ -50,7 +52,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the corpus and the model of a run."""
-    refuse(args, (*OF_CLASSIFIERS, *OF_SERIES), "a language model")
+    refuse(args, OF_OTHERS, "a language model")
     for what in ("max_tokens", "level", "held_out"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")

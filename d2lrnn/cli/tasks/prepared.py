@@ -10,6 +10,7 @@ from pathlib import Path
 
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.forecasting import ForecastConfig
+from d2lrnn.config.translation import TRANSLATION_SETTINGS
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.runs.checkpoint import Checkpoint
@@ -19,6 +20,7 @@ from d2lrnn.training.task import Task
 OF_LABELLED_TEXTS = ("text_column", "label_column")
 OF_CLASSIFIERS = ("head", "shift", *OF_LABELLED_TEXTS)
 OF_SERIES = ("column", "time_column", *vars(ForecastConfig()))
+OF_TRANSLATORS = ("attention", "share", *TRANSLATION_SETTINGS)
 OF_VECTORS = ("vectors", "freeze_vectors", "unknown_vectors")
 
 

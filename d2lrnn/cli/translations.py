@@ -1,0 +1,34 @@
+"""What ``evaluate`` does with the run of a translator."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from d2lrnn.evaluation.losses import check_finite, format_perplexity
+from d2lrnn.evaluation.translation_scores import LengthScores
+from d2lrnn.runs.translator import TranslatorRun
+from d2lrnn.training.translation import perplexity_of_pairs, scores_of_translations
+
+
+def evaluate_translations(run: TranslatorRun, split: str | None, data_dir: Any = None, corpus: Any = None) -> int:
+    """Measure and print a translator's perplexity, BLEU and chrF on a split of its pairs; return the exit status."""
+    data = run.pairs(data_dir, corpus)
+    name, examples = data.split(split)
+    config = run.checkpoint.train_config
+    found = check_finite(perplexity_of_pairs(run.model, examples, config, run.plan))
+    print(f"{data.name}, {name}: perplexity {format_perplexity(found)} over {len(examples):,} sentence pairs")
+    start = time.perf_counter()
+    scores = scores_of_translations(run.model, examples, data.target, run.plan)
+    seconds = time.perf_counter() - start
+    for score, label in ((scores.bleu, "BLEU"), (scores.chrf, "chrF")):
+        print(f"{label} {score.value:.2f}  {score.signature}")
+    for row in scores.by_length:
+        print(f"{_range(row)}: BLEU {row.bleu:.2f}, chrF {row.chrf:.2f}, {row.sentences:,} sentences")
+    print(f"{len(examples.sentences()) / seconds:,.0f} sentences/s")
+    return 0
+
+
+def _range(row: LengthScores) -> str:
+    """Return the lengths of a row's sources."""
+    return f"{row.least} tokens and more" if row.most is None else f"{row.least} to {row.most} tokens"
