@@ -254,10 +254,9 @@ common.save_figure(figure, lesson.picture("sequence_classification_rows"))
 # ## Two answers that need no network
 #
 # An accuracy has to be held against another. Whoever always says the commonest digit is right in about one of ten
-# cases. Softmax
-# regression (d2l-zh v1, section 3.4) knows no order: it multiplies all $28 \times 28$ pixels by one matrix,
-# $\mathbf{o} = \mathrm{vec}(\mathbf{X}) \mathbf{W} + \mathbf{b}$. The training asks few things of a model: the
-# methods that the class below has, and the number of its outputs. So the module's one loop trains this model too.
+# cases. Softmax regression (d2l-zh v1, section 3.4) knows no order: it multiplies all $28 \times 28$ pixels by one
+# matrix, $\mathbf{o} = \mathrm{vec}(\mathbf{X}) \mathbf{W} + \mathbf{b}$. The training asks few things of a model:
+# the methods that the class below has, and the number of its outputs. So the module's one loop trains this model too.
 
 
 # %%
