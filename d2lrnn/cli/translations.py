@@ -24,7 +24,8 @@ def evaluate_translations(run: TranslatorRun, split: str | None, data_dir: Any =
     for score, label in ((scores.bleu, "BLEU"), (scores.chrf, "chrF")):
         print(f"{label} {score.value:.2f}  {score.signature}")
     for row in scores.by_length:
-        print(f"{_range(row)}: BLEU {row.bleu:.2f}, chrF {row.chrf:.2f}, {row.sentences:,} sentences")
+        count = f"{row.sentences:,} sentence{'' if row.sentences == 1 else 's'}"
+        print(f"{_range(row)}: BLEU {row.bleu:.2f}, chrF {row.chrf:.2f}, {count}")
     print(f"{len(examples.sentences()) / seconds:,.0f} sentences/s")
     return 0
 
