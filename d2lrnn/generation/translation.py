@@ -172,9 +172,17 @@ def _translation(
 ) -> Translated:
     """Return what was written as a translation, with copies of ``words``, if there are any, in place of ``<unk>``."""
     tokens = [target.idx_to_token[i] for i in (draft.ids[:-1] if draft.stopped else draft.ids)]
-    copied = tuple(i for i, token in enumerate(tokens) if token == UNK and weights is not None)
-    for i in copied:
-        tokens[i] = words[int(weights[i].argmax())]  # type: ignore[index]  # without weights there are no copies
+    if weights is not None:
+        weights = weights[: len(tokens)]
+        copies = {
+            i: int(weights[i].argmax()) for i, token in enumerate(tokens) if token == UNK
+        }  # place: that of a word
+        # Characters that stand for one word are one copy of it.
+        kept = [i for i in range(len(tokens)) if i not in copies or copies.get(i - 1) != copies[i]]
+        copied = tuple(place for place, i in enumerate(kept) if i in copies)
+        tokens, weights = [words[copies[i]] if i in copies else tokens[i] for i in kept], weights[kept]
+    else:
+        copied = ()
     log_prob = sum(draft.log_probs)
     return Translated(
         sentence_of(tokens, target.level),
@@ -183,7 +191,7 @@ def _translation(
         log_prob / len(draft.ids) ** decoding.length_penalty,
         draft.stopped,
         copied=copied,
-        weights=weights[: len(tokens)] if decoding.with_weights and weights is not None else None,
+        weights=weights if decoding.with_weights else None,
     )
 
 

@@ -224,6 +224,9 @@ def test_unknown_words_are_copied_from_where_the_model_looks(width, reverse_sour
     for i in one.copied:
         assert one.tokens[i] == one.source[one.weights[i].argmax()]
     assert len({one.tokens[i] for i in one.copied}) > 1 and plain.weights is None
+    assert len(one.weights) == len(one.tokens) and one.text == "".join(one.tokens)
+    looked = one.weights.argmax(axis=1)
+    assert not any(i + 1 in one.copied and looked[i] == looked[i + 1] for i in one.copied)  # two <unk>, one word
 
 
 def test_a_translation_that_does_not_end_is_cut():
