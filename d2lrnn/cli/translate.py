@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from d2lrnn.checks import shortened
 from d2lrnn.cli.options import as_text
 from d2lrnn.cli.streams import complain
 from d2lrnn.config.fields import settings_in
@@ -119,7 +120,7 @@ def _remarks(one: Translated) -> Iterator[str]:
     """Yield what is to be said of a translation."""
     if one.unknown:
         more = len(one.unknown) - LISTED
-        names = ", ".join(one.unknown[:LISTED]) + (f" and {more} more" if more > 0 else "")
+        names = ", ".join(map(shortened, one.unknown[:LISTED])) + (f" and {more} more" if more > 0 else "")
         yield f"unknown to the model: {names}"
     if not one.complete:
         yield f"the translation was cut after {len(one.tokens)} tokens, which --max-ratio allows"

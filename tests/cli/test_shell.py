@@ -129,7 +129,7 @@ def test_the_examples_of_the_help_can_be_pasted():
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     texts = [parser.epilog, *(command.epilog for command in commands.choices.values())]
     lines = [line for text in texts if text for line in text.splitlines() if line.startswith("  python")]
-    assert len(lines) == 34
+    assert len(lines) == 37
     for line in lines:
         assert parser.parse_args(shlex.split(line.split(" | ")[0], comments=True)[3:])
 
