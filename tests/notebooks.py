@@ -13,14 +13,11 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import matplotlib
-import nbformat
 import tqdm.auto
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
 from lessons import CHAPTERS, Ran
 
 import d2lrnn
@@ -31,7 +28,7 @@ QUICK = "--quick"  # the options of the lessons
 class Executed(NamedTuple):
     """A lesson that has run as a notebook with the option ``--quick``."""
 
-    notebook: nbformat.NotebookNode
+    notebook: Any  # of nbformat
     names: dict  # its global names
     out: Path  # the folder of its pictures
     cells: dict  # that it has added, by their names
@@ -89,9 +86,12 @@ def execute(name):
 
 def keep(names, docs):
     """Keep what lessons print and draw where a book in a folder like ``docs`` looks for it before it runs a lesson."""
+    book = extension(docs)
     with mock.patch.dict(os.environ, D2LRNN_LESSON=QUICK):
         os.environ.pop("D2LRNN_DATA", None)
-        cache = get_cache(extension(docs).cache_folder(docs / "_build" / "cache"))
+        cache = book.get_cache(book.cache_folder(docs / "_build" / "cache"))
+    from jupyter_cache.base import CacheBundleIn
+
     for name in names:
         cache.cache_notebook_bundle(CacheBundleIn(execute(name).notebook, str(docs / "lessons" / f"{name}.md")))
 

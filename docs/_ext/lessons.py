@@ -7,9 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 
-import jupytext
-import nbformat
-from jupyter_cache import get_cache
+# nbformat asks jsonschema, which would build the grammars of RFC 3987 for two seconds; no notebook has such an address.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import jupytext  # noqa: E402
+import nbformat  # noqa: E402
+from jupyter_cache import get_cache  # noqa: E402
 
 DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
