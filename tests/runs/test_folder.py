@@ -15,12 +15,13 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
-from tiny import ALWAYS, FOX, ctrl_c, no_number, write_fox
+from tiny import ALWAYS, FOX, FOX_NAMED, ctrl_c, no_number, write_fox
 from tiny import FOX_CORPUS as CORPUS
 
 import d2lrnn
 from d2lrnn import Dropout, ModelConfig, NextToken, TrainConfig, Training
 from d2lrnn.cli import main as cli
+from d2lrnn.data.corpora import CORPORA
 from d2lrnn.runs import checkpoint
 from d2lrnn.runs.checkpoint import BEST, LAST
 from d2lrnn.runs.folder import Pace, RunFolder
@@ -201,11 +202,22 @@ OFTEN = Pace(segment=4)  # a run that can halt often
 ALWAYS = replace(ALWAYS, segment=4)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of three epochs, which no test may change."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_fox(folder / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CORPORA, "rain", FOX_NAMED)
+        patch.setenv("D2LRNN_DATA", str(folder / "data"))
+        assert cli.main(["train", *SMALL, "--num-epochs", "3", "--out", str(folder / "run")], pace=OFTEN) == 0
+    return folder / "run"
+
+
 @pytest.fixture
-def finished(here, tmp_path, capsys):
-    """The folder of a run of three epochs."""
-    folder = tmp_path / "run"
-    assert here("train", *SMALL, "--num-epochs", 3, "--out", folder) == 0
+def finished(here, trained, tmp_path, capsys):
+    """The folder of a run of three epochs, the test's own."""
+    folder = shutil.copytree(trained, tmp_path / "run")
     capsys.readouterr()
     return folder
 
