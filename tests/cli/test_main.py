@@ -380,7 +380,7 @@ def test_every_setting_of_a_configuration_has_an_option_and_each_option_its_sett
     about = {field.name: field.metadata for kind in (ModelConfig, TrainConfig) for field in dataclasses.fields(kind)}
     about |= {name: field.metadata for name, field in options.FLAT.items()}
     settings = {**ModelConfig().flat, **TrainConfig().flat}.keys() - {"prefixes", "verbose", "input_size", "head"}
-    settings -= {"freeze_embedding", "attention", "share"}  # --freeze-vectors sets the first; test_translator has the others
+    settings -= {"freeze_embedding", "attention", "share"}  # --freeze-vectors; the others are held in test_translator
     assert {"dropout", "locked_dropout", "use_random_iter", "num_lines"} <= settings and "batches" not in settings
     for name in settings:
         kind = about[name]["kind"]
