@@ -7,7 +7,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -157,16 +157,32 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse(request: EvaluationRequest, names: Iterable[str], what: str, data: str, fitting: str) -> None:
+    """Refuse arguments that a run of another task than a language model's has no use for.
+
+    Args:
+        request: what is asked for.
+        names: of those that must not be given.
+        what: the run holds, such as "a classifier".
+        data: that it is measured on a split of.
+        fitting: the options that may be given.
+
+    Raises:
+        D2lrnnError: with the options that are given.
+    """
+    needless = [name for name in names if getattr(request, name) not in (None, False)]
+    if needless:
+        raise D2lrnnError(
+            f"{', '.join(map(option_of, needless))} given, but {request.run} holds {what}, which is measured on a "
+            f"split of its {data}: leave out what is not {fitting}"
+        )
+
+
 def _evaluate_classifier(request: EvaluationRequest, checkpoint: Checkpoint) -> int:
     """Measure and print the accuracy of a classifier; return the exit status."""
     from d2lrnn.cli.classes import evaluate_classes
 
-    needless = [name for name in OF_TEXTS if getattr(request, name) not in (None, False)]
-    if needless:
-        raise D2lrnnError(
-            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a classifier, which is measured on "
-            "a split of its examples: leave out what is not --split, --data-dir, --corpus or --ctx"
-        )
+    _refuse(request, OF_TEXTS, "a classifier", "examples", "--split, --data-dir, --corpus or --ctx")
     run = ClassifierRun(request.run, checkpoint, request.ctx)
     return evaluate_classes(run, request.split, request.data_dir, request.corpus)
 
@@ -174,12 +190,7 @@ def _evaluate_classifier(request: EvaluationRequest, checkpoint: Checkpoint) -> 
 def _evaluate_forecaster(request: EvaluationRequest, checkpoint: Checkpoint) -> int:
     """Measure a forecaster and the baselines on a split, print a table, and return the exit status."""
     names = ("text", "each_line", "data_dir", "max_tokens", "num_lines", "cache", "dynamic")
-    needless = [name for name in names if getattr(request, name) not in (None, False)]
-    if needless:
-        raise D2lrnnError(
-            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a forecaster, which is measured on "
-            "a split of its series: leave out what is not --split, --corpus or --ctx"
-        )
+    _refuse(request, names, "a forecaster", "series", "--split, --corpus or --ctx")
     run, split = ForecasterRun(request.run, checkpoint, request.ctx), request.split or "test"
     source = run.source(request.corpus)
     task = run.task(source)
@@ -193,12 +204,7 @@ def _evaluate_translator(request: EvaluationRequest, checkpoint: Checkpoint) -> 
     """Measure and print the perplexity and the scores of a translator; return the exit status."""
     from d2lrnn.cli.translations import evaluate_translations
 
-    needless = [name for name in OF_TEXTS if getattr(request, name) not in (None, False)]
-    if needless:
-        raise D2lrnnError(
-            f"{', '.join(map(option_of, needless))} given, but {request.run} holds a translator, which is measured on "
-            "a split of its sentence pairs: leave out what is not --split, --data-dir, --corpus or --ctx"
-        )
+    _refuse(request, OF_TEXTS, "a translator", "sentence pairs", "--split, --data-dir, --corpus or --ctx")
     run = TranslatorRun(request.run, checkpoint, request.ctx)
     return evaluate_translations(run, request.split, request.data_dir, request.corpus)
 

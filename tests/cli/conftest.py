@@ -17,3 +17,17 @@ def complaint(capsys):
         return err
 
     return run
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command, which must succeed; returns what it printed."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, ""), err
+        return out
+
+    return run

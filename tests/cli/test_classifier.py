@@ -43,19 +43,6 @@ def inside(folder, offline, monkeypatch):
     monkeypatch.chdir(folder)
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command, which must succeed; returns what it printed."""
-
-    def run(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert (status, err) == (0, ""), err
-        return out
-
-    return run
-
-
 def test_train_says_what_it_learns_and_measures_the_test(run, tmp_path):
     out = run("train", "--corpus", "digits", *SMALL, "--num-epochs", 2, "--out", tmp_path / "new", *HERE).splitlines()
     first = "digits: 150 examples of 10 classes; in validation 20; for the test 30; moved by up to 2 pixels in training"

@@ -55,20 +55,6 @@ def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command, which must succeed; returns what it printed."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = cli.main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert (status, err) == (0, ""), err
-        return out
-
-    return run
-
-
 def test_train_says_what_it_learns_and_measures_the_test(run, tmp_path):
     out = run(*TRAIN, "--num-epochs", 2, "--out", tmp_path / "new").splitlines()
     assert out[0] == "lines.csv: 98 examples of 2 classes; in validation 11; for the test 11"
