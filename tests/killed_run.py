@@ -69,11 +69,12 @@ def finish(child: int) -> None:
 def kill_and_resume(begin: list[str], folder: Path, num_kills: int, longest: float) -> dict:
     """Kill a run again and again, at random moments at most ``longest`` seconds after its start, then let it end.
 
-    One kill of three comes in the middle of writing a checkpoint.  If the run ends before it is killed so often, since
-    the machine has become faster, all begins anew with half the time.
+    One kill of three comes in the middle of writing a checkpoint.  There are more kills if none of these came after a
+    step that was kept.  If the run ends before it is killed so often, since the machine has become faster, all begins
+    anew with half the time.
     """
     killed_in_writing, positions = 0, []
-    while len(positions) < num_kills:
+    while len(positions) < num_kills or positions[-1] <= (1, 0):
         begun = (folder / LAST).exists()
         command = ["train", "--resume", str(folder)] if begun else begin
         if len(positions) % 3 == 2:

@@ -80,7 +80,7 @@ def test_a_run_with_frozen_vectors_killed_three_times_ends_with_the_same_numbers
     command = [sys.executable, driver, tmp_path, str(seed % 2**32), "3", *settings]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (result.returncode, result.stderr) == (0, "")
-    assert len(json.loads(result.stdout)["positions"]) == 3
+    assert json.loads(result.stdout)["positions"][-1] > [1, 0]
     whole, killed = (load_run(tmp_path / folder, LAST) for folder in ("whole", "killed"))
     assert "mean.embedding.weight" not in whole.training.arrays and "mean.dense.weight" in whole.training.arrays
     for one, other in ((whole.parameters, killed.parameters), (whole.training.arrays, killed.training.arrays)):
