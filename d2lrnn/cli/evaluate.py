@@ -123,7 +123,7 @@ def _adaptation_from(args: argparse.Namespace, flag: str, kind: type) -> Any:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Measure and print a perplexity, or an accuracy; return the exit status."""
+    """Measure a run as its task asks for, print what is found, and return the exit status."""
     request = EvaluationRequest.read(args)
     adaptations = request.cache, request.dynamic
     checkpoint = load_run(request.run)

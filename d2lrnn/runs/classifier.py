@@ -14,7 +14,7 @@ from d2lrnn.device import ContextLike
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.origin import keep_origin
+from d2lrnn.runs.origin import keep_origin, place_of
 from d2lrnn.runs.trained import Run
 
 ONE_ANSWER = ("state", "output", "mean")  # heads that answer a sequence once
@@ -36,12 +36,7 @@ def origin_of_examples(data: Labelled, given: str, data_dir: PathLike | None = N
         data_dir: the folder to look in first, if one was named.
     """
     origin = {"given": given, "sha256": data.train.digest()}
-    return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
-
-
-def place_of(file: PathLike) -> str:
-    """Return the place of a file of texts as a checkpoint keeps it."""
-    return os.path.realpath(user_path(file))
+    return {**origin, "data_dir": place_of(data_dir)} if data_dir else origin
 
 
 def origin_of_rows(rows: LabelledRows, path: PathLike, held_out: float) -> dict[str, Any]:
@@ -133,7 +128,7 @@ class ClassifierRun(Run):
         found = data.train.digest()
         self._check_digest(data.name, found)
         if data_dir is not None:
-            self._keep_place(data_dir=os.path.realpath(user_path(data_dir)))
+            self._keep_place(data_dir=place_of(data_dir))
         return data
 
     def texts(self, corpus: PathLike | None = None) -> LabelledTexts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.origin import keep_origin
+from d2lrnn.runs.origin import keep_origin, place_of
 from d2lrnn.runs.trained import Run
 from d2lrnn.training.forecasting import Forecasting
 
@@ -37,7 +36,7 @@ def data_of(columns: Sequence[str], time_column: str | None, plan: ForecastConfi
 
 def origin_of_series(series: Series, path: PathLike, held_out: float) -> dict[str, Any]:
     """Return how a checkpoint finds its file again, and a SHA-256 to tell its values from others."""
-    return {"given": os.path.realpath(user_path(path)), "sha256": series.digest(), "held_out": held_out}
+    return {"given": place_of(path), "sha256": series.digest(), "held_out": held_out}
 
 
 class ForecasterRun(Run):

@@ -28,6 +28,11 @@ _WHAT_IS_POSSIBLE = (
 )
 
 
+def place_of(path: PathLike) -> str:
+    """Return the place of a file or folder as a checkpoint keeps it."""
+    return os.path.realpath(user_path(path))
+
+
 def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: PathLike | None = None) -> dict[str, Any]:
     """Return what a checkpoint keeps of its corpus: how to find it again, and a SHA-256 to tell it from another.
 
@@ -37,9 +42,9 @@ def origin_of(corpus: Corpus, given: str, options: dict[str, Any], data_dir: Pat
         options: the other arguments of :func:`load_corpus`, named in ``CORPUS_OPTIONS``.
         data_dir: the folder to look in first, if one was named.
     """
-    given = given if given in CORPORA else os.path.realpath(user_path(given))
+    given = given if given in CORPORA else place_of(given)
     origin = {"given": given, **options, "sha256": _digest(corpus)}
-    return {**origin, "data_dir": os.path.realpath(user_path(data_dir))} if data_dir else origin
+    return {**origin, "data_dir": place_of(data_dir)} if data_dir else origin
 
 
 def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, given: str | None = None) -> Corpus:
@@ -66,7 +71,7 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
     if data_dir is None and "data_dir" in origin:
         with naming(origin["data_dir"]):
             data_dir = origin["data_dir"] if user_path(origin["data_dir"]).is_dir() else None
-    corpus = load_corpus(_place_of(origin) if given is None else given, data_dir, **options)
+    corpus = load_corpus(_place_in(origin) if given is None else given, data_dir, **options)
     if corpus.vocab != checkpoint.vocab:
         raise RunError(
             f"the vocabulary of {corpus.name} ({len(corpus.vocab):,} tokens) is not the one that the model was trained "
@@ -76,7 +81,7 @@ def reload_corpus(checkpoint: Checkpoint, data_dir: PathLike | None = None, give
     return corpus
 
 
-def _place_of(origin: dict[str, Any]) -> str:
+def _place_in(origin: dict[str, Any]) -> str:
     """Return the name or the file of a run's corpus."""
     given = origin["given"]
     if given not in CORPORA and not is_there(user_path(given)):

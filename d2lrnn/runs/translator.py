@@ -20,7 +20,7 @@ from d2lrnn.paths import PathLike, is_there, user_path
 from d2lrnn.runs.checkpoint import Checkpoint, CheckpointError
 from d2lrnn.runs.contents import SOURCE, TARGET
 from d2lrnn.runs.log import RunError
-from d2lrnn.runs.origin import keep_origin
+from d2lrnn.runs.origin import keep_origin, place_of
 from d2lrnn.runs.trained import Run
 
 
@@ -52,8 +52,8 @@ def origin_of_pairs(data: PairsCorpus, given: str, data_dir: PathLike | None = N
         given: their name or their file.
         data_dir: the folder to look in first, if one was named.
     """
-    origin = {"given": given if given in PAIR_SETS else _place_of(given), "sha256": data.digest()}
-    return {**origin, "data_dir": _place_of(data_dir)} if data_dir else origin
+    origin = {"given": given if given in PAIR_SETS else place_of(given), "sha256": data.digest()}
+    return {**origin, "data_dir": place_of(data_dir)} if data_dir else origin
 
 
 class TranslatorRun(Run):
@@ -125,7 +125,7 @@ class TranslatorRun(Run):
         if place not in PAIR_SETS:
             if corpus is None and not is_there(user_path(place)):
                 raise RunError(f"the run's sentence pairs are not at {place} any more: name their new place, --corpus")
-            place = _place_of(place)
+            place = place_of(place)
         if data_dir is None and os.path.isdir(origin.get("data_dir", "")):
             data_dir = origin["data_dir"]
         data = load_pairs(place, data_dir, self._form)
@@ -135,7 +135,7 @@ class TranslatorRun(Run):
                 f"the sentence pairs of {data.name} are not those that the run began with: they have the SHA-256 "
                 f"{found}, expected {origin['sha256']}; put the old ones back, or train a new run"
             )
-        new = {**origin, "given": place} | ({"data_dir": _place_of(data_dir)} if data_dir else {})
+        new = {**origin, "given": place} | ({"data_dir": place_of(data_dir)} if data_dir else {})
         self.checkpoint = keep_origin(self.checkpoint, new)
         return data
 
@@ -149,7 +149,3 @@ class TranslatorRun(Run):
 def _translates(vocab: Vocab) -> bool:
     """Return whether a vocabulary is one of a translator."""
     return vocab.idx_to_token[: len(SPECIAL)] == SPECIAL
-
-
-def _place_of(path: PathLike) -> str:
-    return os.path.realpath(user_path(path))
