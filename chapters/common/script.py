@@ -60,10 +60,10 @@ def run(path: Path, names: dict[str, Any], opening: str) -> None:
     """
     cells = read_cells(path)
     first = next(i for i, cell in enumerate(cells) if not cell.is_prose)
-    for cell in cells[:first]:
-        print(plain(cell.text), end="\n\n")
-    print(opening)
     try:
+        for cell in cells[:first]:
+            print(plain(cell.text), end="\n\n")
+        print(opening)
         for cell in cells[first + 1 :]:
             if cell.is_prose:
                 print(f"\n{plain(cell.text)}\n")

@@ -230,12 +230,13 @@ def test_a_defect_keeps_its_traceback_with_the_line_of_the_lesson(tmp_path):
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr and 'lesson.py", line 16' in done.stderr
 
 
-def test_a_closed_output_ends_the_script_without_a_word(tmp_path):
+@pytest.mark.parametrize("shown", [0, 3], ids=["from the start", "after the title"])
+def test_a_closed_output_ends_the_script_without_a_word(tmp_path, shown):
     path = write_lesson(tmp_path, "for _ in range(100_000):\n    print(_)")
-    command = f"{sys.executable} {path} | head -3"
+    command = f"{sys.executable} {path} | head -n {shown}"
     environment = {**os.environ, "PYTHONPATH": str(CHAPTERS), "LANGUAGE": "en"}
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("One lesson\n==========\n\n", "")
+    assert (done.stdout, done.stderr) == ("One lesson\n==========\n\n" if shown else "", "")
 
 
 def test_an_error_of_the_readers_is_one_line(tmp_path):
