@@ -11,7 +11,7 @@ import d2lrnn
 from d2lrnn import D2lrnnError, ModelConfig, build_model, copy_parameters
 from d2lrnn._runtime import mx
 from d2lrnn.models import Decoder, Encoder, RecurrentStack, Translator, parameter_shapes, rnn_layer
-from d2lrnn.models.gluon.translator import Bridge
+from d2lrnn.models.gluon.bridge import Bridge
 from d2lrnn.models.parameters import named_parameters, numbers_of, set_values
 from d2lrnn.models.twins import read_parameters
 
