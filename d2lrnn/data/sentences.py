@@ -73,18 +73,29 @@ def sentence_of(tokens: Sequence[str], level: str) -> str:
     Raises:
         D2lrnnError: for another level than "word" and "char".
     """
+    return "".join(pieces_of(tokens, level))
+
+
+def pieces_of(tokens: Sequence[str], level: str) -> list[str]:
+    """Return what each token adds to the sentence that :func:`sentence_of` puts together.
+
+    That is the token, after a space where one stands before it.
+
+    Raises:
+        D2lrnnError: for another level than "word" and "char".
+    """
     check_sentence_level(level)
     if level == "char":
-        return "".join(tokens)
-    parts: list[str] = []
+        return list(tokens)
+    pieces: list[str] = []
     quoted, glued = False, True  # whether a quotation mark is open; whether no space stands before the next token
     for token in tokens:
         full = bool(_FULL_WIDTH.match(token))
         closes = full or token in _CLOSING or (token == '"' and quoted)
-        parts += [token] if glued or closes else [" ", token]
+        pieces.append(token if glued or closes else f" {token}")
         glued = full or token in _OPENING or (token == '"' and not quoted)
         quoted ^= token == '"'
-    return "".join(parts)
+    return pieces
 
 
 def text_of_ids(ids: Sequence[int], vocab: Vocab) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from typing import Optional
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, Optional, TypeVar
 
 import numpy
 
@@ -19,6 +19,8 @@ from d2lrnn.generation.distributions import distribution, draw, log_softmax, pen
 Mask = Callable[[int, Sequence[int]], Optional[numpy.ndarray]]
 
 Event = tuple[int, int, float]  # (row, id, log-probability) of a token, as it is written
+
+Found = TypeVar("Found")
 
 
 class Draft:
@@ -163,6 +165,11 @@ def search_together(writer, drafts: Sequence[Draft], rules: Rules) -> list[Draft
         drafts: with prefixes of one length.
         rules: of all texts.
     """
+    return finished(search_in_steps(writer, drafts, rules))
+
+
+def search_in_steps(writer, drafts: Sequence[Draft], rules: Rules) -> Generator[None, None, list[Draft]]:
+    """Search as :func:`search_together`, and pause after each token, so that a thread can serve others meanwhile."""
     width = rules.sampling.beam_width
     state = writer.begin_state(width * len(drafts))
     for tokens in zip(*(draft.tokens[:-1] for draft in drafts)):
@@ -176,7 +183,17 @@ def search_together(writer, drafts: Sequence[Draft], rules: Rules) -> list[Draft
         for beam, rows in zip(beams, numpy.split(logits.asnumpy(), len(beams))):
             if beam.goes_on:
                 beam.grow(rows)
+        yield
     return [beam.best() for beam in beams]
+
+
+def finished(steps: Generator[Any, None, Found]) -> Found:
+    """Go all steps of a computation that pauses between them, and return what it has found."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 class _Beam:

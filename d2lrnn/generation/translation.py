@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from d2lrnn.data.sentences import normalised, sentence_of, tokens_of
 from d2lrnn.data.vocabulary import BOS, EOS, PAD, UNK, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.prefixes import check_room
-from d2lrnn.generation.search import Draft, Rules, draw_all, search_together
+from d2lrnn.generation.search import Draft, Rules, draw_all, finished, search_in_steps
 
 np = mx.np
 
@@ -71,6 +71,18 @@ def translate(
             ``with_weights`` without attention.
         UnknownTokenError: if the vocabulary lacks ``<pad>``, ``<bos>``, ``<eos>`` or ``<unk>``.
     """
+    return finished(_in_steps(model, sources, target, decoding, reverse_source, words))
+
+
+def _in_steps(
+    model: Any,
+    sources: Sequence[Any],
+    target: Vocab,
+    decoding: Decoding,
+    reverse_source: bool,
+    words: Sequence[Sequence[str]] | None,
+) -> Generator[None, None, list[Translated]]:
+    """Translate as :func:`translate`, and pause after each token."""
     if len(target) != model.num_outputs:
         raise D2lrnnError(f"the vocabulary has {len(target)} entries, the model was made for {model.num_outputs}")
     rows = [check_source(check_ids(ids, model.vocab_size, f"source {i}")) for i, ids in enumerate(sources)]
@@ -81,7 +93,8 @@ def translate(
     with few_threads():
         for places in _batches(rows, decoding.beam_width):
             X = numpy.stack([rows[place] for place in places])
-            drafts, weights = _decoded(model, X[:, ::-1] if reverse_source else X, target, decoding, rules)
+            read = X[:, ::-1] if reverse_source else X
+            drafts, weights = yield from _decoded(model, read, target, decoding, rules)
             for i, (place, draft) in enumerate(zip(places, drafts)):
                 own = None if weights is None else weights[: len(draft.ids), i, :: -1 if reverse_source else 1]
                 given = words[place] if decoding.copy_unknown and words else ()
@@ -107,9 +120,25 @@ def translate_texts(
         decoding: as for :func:`translate`.
         reverse_source: as for :func:`translate`.
     """
+    return finished(translate_in_steps(model, texts, source, target, decoding, reverse_source))
+
+
+def translate_in_steps(
+    model: Any,
+    texts: Sequence[str],
+    source: Vocab,
+    target: Vocab,
+    decoding: Decoding = _USUAL,
+    reverse_source: bool = False,
+) -> Generator[None, None, list[Translated]]:
+    """Translate as :func:`translate_texts`, and pause after each token, so that a thread can serve others meanwhile.
+
+    Returns:
+        a generator; what it returns at last are the translations.  The generator raises the errors, not the call.
+    """
     words = [tuple(tokens_of(normalised(text), source.level)) for text in texts]
     ids = [encode_sentence(text, source) for text in texts]
-    found = translate(model, ids, target, decoding, reverse_source, words)
+    found = yield from _in_steps(model, ids, target, decoding, reverse_source, words)
     unknown = [tuple(dict.fromkeys(token for token in row if token not in source)) for row in words]
     return [replace(one, source=row, unknown=lacks) for one, row, lacks in zip(found, words, unknown)]
 
@@ -151,20 +180,20 @@ def _batches(rows: Sequence[numpy.ndarray], width: int) -> Iterator[list[int]]:
 
 def _decoded(
     model: Any, X: numpy.ndarray, target: Vocab, decoding: Decoding, rules: Rules
-) -> tuple[list[Draft], numpy.ndarray | None]:
-    """Return translations of sources (batch_size, source steps), and what was looked at if that is asked for."""
+) -> Generator[None, None, tuple[list[Draft], numpy.ndarray | None]]:
+    """Find translations of sources (batch_size, source steps), and what was looked at if that is asked for."""
     limit = decoding.limit(X.shape[1])
     check_room(model, len(X) * decoding.beam_width, len(X) * decoding.beam_width * limit)
     memory = model.encode(np.array(X, dtype="int32", ctx=model.begin_state(1)[0].ctx))
     drafts = [Draft(row, [target.token_to_idx[BOS]], limit) for row in range(len(X))]
     writer = TranslatorWriter(model, memory)
     if rules.sampling.beam_width:
-        drafts = search_together(writer, drafts, rules)
+        drafts = yield from search_in_steps(writer, drafts, rules)
     else:
         for _ in draw_all(writer, drafts, rules):
-            pass
+            yield
     looks = decoding.copy_unknown or decoding.with_weights
-    return drafts, _looked_at(model, memory, drafts) if looks else None
+    return drafts, (yield from _looked_at(model, memory, drafts)) if looks else None
 
 
 def _translation(
@@ -223,8 +252,8 @@ class TranslatorWriter:
         return logits, list(memory)
 
 
-def _looked_at(model: Any, memory: tuple, drafts: Sequence[Draft]) -> numpy.ndarray:
-    """Return the weights of the attention when drafts were written, (target steps, drafts, source steps).
+def _looked_at(model: Any, memory: tuple, drafts: Sequence[Draft]) -> Generator[None, None, numpy.ndarray]:
+    """Find the weights of the attention when drafts were written, (target steps, drafts, source steps).
 
     The decoder reads the drafts once more, which costs less than to keep the weights of all hypotheses of a search.
 
@@ -238,4 +267,5 @@ def _looked_at(model: Any, memory: tuple, drafts: Sequence[Draft]) -> numpy.ndar
         if weights is None:
             raise D2lrnnError("this translator has no attention, so nothing says which word of the source it looks at")
         found.append(weights)
+        yield
     return np.concatenate(found).asnumpy()
