@@ -9,7 +9,7 @@ import numbers
 import os
 import resource
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,6 +38,12 @@ def shown(value: Any) -> str:
 def shortened(text: str) -> str:
     """Return a text of the user's for an error, cut off after 80 characters."""
     return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def listed(words: Sequence[str], most: int = 10) -> str:
+    """Return words of the user's for a message: the first ten, each shortened, and how many more there are."""
+    more = len(words) - most
+    return ", ".join(map(shortened, words[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def check_whole(name: str, value: Any, least: int = 1, most: float = MAX_SIZE) -> int:

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "exchange": {"runs", "models", "data", "config", "cells", "version", *GROUND},
     "plotting": {"training.history", "generation", "models", "cells", "data", "config", *GROUND},
     "diagnosis": {"plotting.fonts", "evaluation", "models", "data", "config", "version", *GROUND},
-    "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors"},
+    "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors", "visible"},
     "cli": {
         *("diagnosis", "web", "plotting", "exchange", "runs", "training", "generation", "evaluation", "models"),
         *("data", "config", "cells", "version"),

@@ -1,4 +1,4 @@
-"""The command ``play``: serve a page for the browser, on which a trained model writes."""
+"""The command ``play``: serve a page for the browser, on which a trained model writes or translates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn._runtime import mx
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import settings_in
+from d2lrnn.config.presets import TRANSLATION
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.origin import reload_corpus, remember_place
-from d2lrnn.runs.trained import TrainedRun
+from d2lrnn.runs.trained import TrainedRun, load_run
+from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.web.address import address_of, hosts_of, open_socket
 from d2lrnn.web.player import Player
+from d2lrnn.web.protocol import AnyPlayer
 from d2lrnn.web.server import PageServer
+from d2lrnn.web.translating import TranslatingPlayer
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,39 @@ class PageRequest:
 def play(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, then raise KeyboardInterrupt, as every command does."""
     request = PageRequest.read(args)
-    run = TrainedRun.open(request.run, request.ctx)
-    run.check_writes()  # before the corpus is loaded
-    player = Player(run, _corpus_for(request, run.checkpoint))
+    checkpoint = load_run(request.run)
+    player = (_translating if checkpoint.task == TRANSLATION else _writing)(request, checkpoint)
     listening = open_socket(request.host, request.port)
     hosts = hosts_of(request.host, listening)
     if hosts is None:
-        print("caution  whoever can reach this machine can open the page and let the model write")
+        print("caution  whoever can reach this machine can open the page and use the model")
     in_loop = _is_in_event_loop()
     how = "interrupt this cell to end it" if in_loop else "Ctrl-C ends it"
     ready = f"page     {address_of(request.host, listening)}   ({how})"
     (_serve_beside if in_loop else _serve)(PageServer(player, hosts), listening, ready)
     raise KeyboardInterrupt
+
+
+def _writing(request: PageRequest, checkpoint: Checkpoint) -> AnyPlayer:
+    """Return the player of a language model."""
+    run = TrainedRun(request.run, checkpoint, request.ctx)
+    run.check_writes()  # before the corpus is loaded
+    return Player(run, _corpus_for(request, checkpoint))
+
+
+def _translating(request: PageRequest, checkpoint: Checkpoint) -> AnyPlayer:
+    """Return the player of a translator.
+
+    Raises:
+        D2lrnnError: if the place of a corpus is given.
+    """
+    needless = [option_of(name) for name in ("corpus", "data_dir") if getattr(request, name) is not None]
+    if needless:
+        raise D2lrnnError(
+            f"{', '.join(needless)} given, but {request.run} holds a translator, whose page needs no sentence pairs: "
+            "leave it out"
+        )
+    return TranslatingPlayer(TranslatorRun(request.run, checkpoint, request.ctx))
 
 
 def _is_in_event_loop() -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from d2lrnn.checks import shortened
+from d2lrnn.checks import listed
 from d2lrnn.cli.options import as_text
 from d2lrnn.cli.streams import complain
 from d2lrnn.config.fields import settings_in
@@ -22,8 +22,6 @@ from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.visible import in_a_line
 
 AT_ONCE = 1_000  # lines that are read before they are translated; those of one length are decoded together
-
-LISTED = 10  # unknown words of a sentence that are named
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,6 @@ def _checked(text: str, request: TranslateRequest, run: TranslatorRun) -> str:
 def _remarks(one: Translated) -> Iterator[str]:
     """Yield what is to be said of a translation."""
     if one.unknown:
-        more = len(one.unknown) - LISTED
-        names = ", ".join(map(shortened, one.unknown[:LISTED])) + (f" and {more} more" if more > 0 else "")
-        yield f"unknown to the model: {names}"
+        yield f"unknown to the model: {listed(one.unknown)}"
     if not one.complete:
         yield f"the translation was cut after {len(one.tokens)} tokens, which --max-ratio allows"

@@ -27,7 +27,7 @@ AnyRun = TypeVar("AnyRun", bound="Run")
 OTHER_COMMANDS = {
     CLASSIFICATION: "with a classifier go `classify`, `evaluate`, `export`, and `show --what confusion` or `misread`",
     FORECASTING: "with a forecaster go `forecast`, `evaluate` and `export`",
-    TRANSLATION: "with a translator go `translate` and `evaluate`",
+    TRANSLATION: "with a translator go `translate`, `play` and `evaluate`",
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
+from d2lrnn.config.generation import Sampling
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forms import FORMS, Form, usual_form
@@ -13,7 +14,7 @@ from d2lrnn.generation.originality import CopyIndex, novelty, token_places, usua
 from d2lrnn.generation.sampling import Written
 from d2lrnn.generation.verse import stream_acrostic, stream_composed
 from d2lrnn.runs.trained import TrainedRun
-from d2lrnn.web.request import WritingRequest
+from d2lrnn.web.request import LABELS, MAX_BODY, MAX_SAMPLES, MAX_TOKENS, WritingRequest
 
 UNITS = {"char": "characters", "word": "words", "bigram": "pairs of characters"}
 
@@ -28,6 +29,10 @@ class Player:
     Raises:
         LooksAheadError, D2lrnnError: as :meth:`TrainedRun.check_writes`.
     """
+
+    page = "write.html"
+    labels: ClassVar[Mapping[str, str]] = LABELS
+    max_body = MAX_BODY
 
     def __init__(self, run: TrainedRun, corpus: Corpus | None = None) -> None:
         run.check_writes()
@@ -45,6 +50,24 @@ class Player:
         except D2lrnnError:
             return False
         return True
+
+    def values(self) -> dict[str, Any]:
+        """Return what the page shows of the model, and what it offers."""
+        return {
+            "player": self,
+            "forms": {
+                name: f"{name}: {len(FORMS[name].lengths)} lines of {FORMS[name].lengths[0]}" for name in self.forms
+            },
+            "labels": LABELS,
+            "limits": {"samples": MAX_SAMPLES, "tokens": MAX_TOKENS},
+            "units": UNITS[self.vocab.level],
+            "usual": Sampling(),
+            "defaults": WritingRequest(),
+        }
+
+    def read(self, body: bytes) -> WritingRequest:
+        """Return what a page asks for (:meth:`WritingRequest.read`)."""
+        return WritingRequest.read(body)
 
     def write(self, request: WritingRequest) -> Iterator[dict[str, Any]]:
         """Write, and yield events, each as soon as it is known; whoever stops iterating stops the writing.

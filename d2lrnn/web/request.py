@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
-from typing import Any
 
 from d2lrnn.checks import check_whole
-from d2lrnn.config.fields import FORM_NAMES, check_text, settings_in
+from d2lrnn.config.fields import FORM_NAMES, check_text
 from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
+from d2lrnn.web.reading import check_length, object_in, request_in
 
 MAX_PREFIX = 500  # characters: while a model reads them, no other client gets an answer
 
@@ -19,6 +17,8 @@ MAX_HEADS = 100  # characters of an acrostic, each a line: 849 characters in the
 MAX_TOKENS = 2000  # of a text: a page with a mark on each is still quick
 
 MAX_SAMPLES = 16  # texts side by side
+
+MAX_BODY = 16 * 1024  # bytes: twice as many as the longest request has if every character is escaped
 
 # The fields of Sampling that a page may set.  Beam search is not among them: it finds a whole text before it gives back
 # the first token, and would hold the server's only thread that long.
@@ -57,9 +57,9 @@ class WritingRequest:
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        _check_length("prefix", self.prefix, MAX_PREFIX)
+        check_length("prefix", self.prefix, MAX_PREFIX)
         if self.acrostic is not None:
-            _check_length("acrostic", self.acrostic, MAX_HEADS)
+            check_length("acrostic", self.acrostic, MAX_HEADS)
         if self.form is not None and self.form not in FORM_NAMES:
             raise D2lrnnError(f"form is {self.form!r}: expected one of {', '.join(FORM_NAMES)}, or none")
         if not isinstance(self.skip_unknown, bool):
@@ -72,6 +72,11 @@ class WritingRequest:
                 "temperature above 0 and another top_k than 1"
             )
 
+    @property
+    def about(self) -> str:
+        """The field of the text that is asked about."""
+        return "prefix" if self.acrostic is None else "acrostic"
+
     @classmethod
     def read(cls, body: bytes) -> WritingRequest:
         """Return what a JSON object asks for: fields of this class, and those of ``Sampling`` that ``CHOICES`` names.
@@ -79,29 +84,7 @@ class WritingRequest:
         Raises:
             D2lrnnError: if the body is no JSON object or has another field; also as the two classes.
         """
-        values = _object_in(body)
-        chosen = {name: value for name, value in values.items() if name in CHOICES}
-        rest = {name: value for name, value in values.items() if name not in CHOICES}
-        unknown = sorted(rest.keys() - settings_in(cls, rest).keys() | rest.keys() & {"sampling"})
-        if unknown:
-            raise D2lrnnError(f"there is nothing called {unknown[0][:50]!r} to ask for")
-        return cls(**rest, sampling=Sampling(**chosen))
-
-
-def by_label(message: str, request: WritingRequest | None) -> tuple[str, str | None]:
-    """Return an error about a request by the labels of the page, and the name of the field that it is about.
-
-    Args:
-        message: of the error.  It begins with a field's name, or is about the request's text.
-        request: None: it could not be read.
-    """
-    begin = re.match(rf"(?:the )?({'|'.join(LABELS)})\b", message)
-    field, rest = (begin[1], message[begin.end() :]) if begin else (None, message)
-    if field is None and request is not None:
-        field, rest = "prefix" if request.acrostic is None else "acrostic", f": {message}"
-    names = "|".join(name for name in LABELS if "_" in name)  # all others are words of English too
-    rest = re.sub(rf"(?<!['\"])\b({names})\b", lambda name: f"“{LABELS[name[1]]}”", rest)
-    return (rest if field is None else f"“{LABELS[field]}”{rest}"), field
+        return request_in(body, cls, CHOICES, sampling=Sampling)
 
 
 def texts_in(body: bytes) -> list[str]:
@@ -110,34 +93,10 @@ def texts_in(body: bytes) -> list[str]:
     Raises:
         D2lrnnError: if the body is no such object, or has more texts than a page can ask for.
     """
-    values = _object_in(body)
+    values = object_in(body)
     texts = values.get("texts")
     if len(values) != 1 or not isinstance(texts, list) or len(texts) > MAX_SAMPLES:
         raise D2lrnnError(f"expected a list of texts, at most {MAX_SAMPLES}, and nothing else")
     for text in texts:
         check_text("a text", text)
     return texts
-
-
-def _object_in(body: bytes) -> dict[str, Any]:
-    try:
-        values = json.loads(body, parse_int=_whole)
-    except (ValueError, RecursionError) as error:
-        raise D2lrnnError(f"the request cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise D2lrnnError("the request cannot be read: expected a JSON object")
-    return values
-
-
-def _check_length(name: str, value: Any, most: int) -> None:
-    """Check that a value is a text of at most ``most`` characters."""
-    text = check_text(name, value)
-    if len(text) > most:
-        raise D2lrnnError(f"{name} has {len(text):,} characters: expected at most {most:,}")
-
-
-def _whole(digits: str) -> int:
-    """Read a whole number, and refuse one that a float may not hold."""
-    if len(digits) > 18:
-        raise D2lrnnError(f"found a number of {len(digits)} digits: expected at most 18")
-    return int(digits)

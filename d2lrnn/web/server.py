@@ -16,20 +16,22 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
-from d2lrnn.config.generation import Sampling
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.generation.forms import FORMS
 from d2lrnn.web.connections import Connections, room_for_connections
-from d2lrnn.web.player import UNITS, Player
-from d2lrnn.web.request import LABELS, MAX_SAMPLES, MAX_TOKENS, WritingRequest, by_label, texts_in
+from d2lrnn.web.player import Player
+from d2lrnn.web.protocol import AnyPlayer
+from d2lrnn.web.reading import by_label
+from d2lrnn.web.request import texts_in
 
 FOLDER = Path(__file__).with_name("static")
 
-FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    **{f"{name}.css": "text/css" for name in ("page", "write", "translate")},
+    **{f"{name}.js": "text/javascript" for name in ("page", "write", "translate")},
+    "icon.svg": "image/svg+xml",
+}
 
 MAX_WRITING = 4  # requests for texts that are answered at a time: they share one thread
-
-MAX_BODY = 16 * 1024  # bytes: twice as many as the longest request has if every character is escaped
 
 MAX_TEXTS = 512 * 1024  # bytes of texts whose copies are asked for: more than a page can have written
 
@@ -110,18 +112,7 @@ class _Missing(_Handler):
 class _Page(_Handler):
     def get(self) -> None:
         player = self.server.player
-        forms = {name: f"{name}: {len(FORMS[name].lengths)} lines of {FORMS[name].lengths[0]}" for name in player.forms}
-        limits = {"samples": MAX_SAMPLES, "tokens": MAX_TOKENS}
-        self.render(
-            "page.html",
-            player=player,
-            forms=forms,
-            labels=LABELS,
-            limits=limits,
-            units=UNITS[player.vocab.level],
-            usual=Sampling(),
-            defaults=WritingRequest(),
-        )
+        self.render(player.page, **player.values())
 
 
 class _File(_Handler):
@@ -134,13 +125,15 @@ class _Write(_Handler):
     """Answers a request with a line of JSON for each event, and stops writing as soon as nobody reads."""
 
     async def post(self) -> None:
-        body, request = self.body_of(MAX_BODY), None
+        player, request = self.server.player, None
+        body = self.body_of(player.max_body)
         with self.server.place(self.stream):
             try:
-                request = WritingRequest.read(body)
-                events = self.server.player.write(request)
+                request = player.read(body)
+                events = player.write(request)
             except D2lrnnError as error:
-                raise _RefusedError(400, *by_label(str(error), request)) from None
+                about = None if request is None else request.about
+                raise _RefusedError(400, *by_label(str(error), player.labels, about)) from None
             self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
             with contextlib.closing(_to_the_end(events)) as sent:
                 try:
@@ -150,12 +143,15 @@ class _Write(_Handler):
                 except asyncio.TimeoutError:
                     self.detach().close()
 
-    async def _send_all(self, events: Iterator[dict[str, Any]]) -> None:
+    async def _send_all(self, events: Iterator[dict[str, Any] | None]) -> None:
         for event in events:
-            self.write(json.dumps(event) + "\n")
-            await asyncio.wait_for(self.flush(), self.server.patience)
+            if event is not None:
+                self.write(json.dumps(event) + "\n")
+                await asyncio.wait_for(self.flush(), self.server.patience)
             # The other requests get their turn; and Tornado notices if this client is gone, so that flush raises.
             await asyncio.sleep(0)
+            if self.stream.closed():
+                raise StreamClosedError
 
 
 class _Copies(_Handler):
@@ -169,12 +165,12 @@ class _Copies(_Handler):
             except D2lrnnError as error:
                 raise _RefusedError(400, str(error)) from None
             self.set_header("Content-Type", "application/x-ndjson; charset=utf-8")
-            for event in self.server.player.copies(texts):
+            for event in cast(Player, self.server.player).copies(texts):
                 self.write(json.dumps(event) + "\n")
                 await asyncio.sleep(0)
 
 
-def _to_the_end(events: Iterator[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
+def _to_the_end(events: Iterator[dict[str, Any] | None]) -> Generator[dict[str, Any] | None, None, None]:
     """Yield events, and at last an event that says that all is done, or what went wrong."""
     try:
         yield from events
@@ -190,7 +186,7 @@ class PageServer:
     """Serves a player's page.
 
     Args:
-        player: what writes for the page.
+        player: who answers what the page asks for.
         hosts: the names in a request's Host that are answered; None: any name, so that other machines can call.
         patience: seconds for a client to begin a request, to send the head of one and its body, and to take each event.
             A client that takes longer is cut off, or it would keep its place for ever.
@@ -198,17 +194,18 @@ class PageServer:
     """
 
     def __init__(
-        self, player: Player, hosts: Collection[str] | None, patience: float = 30, most: int | None = None
+        self, player: AnyPlayer, hosts: Collection[str] | None, patience: float = 30, most: int | None = None
     ) -> None:
         self.player, self.hosts, self.patience = player, hosts, patience
         self.writing = 0  # requests for texts that are being answered
         options = {"server": self}
-        handlers = [
+        handlers: list[tuple] = [
             ("/", _Page, options),
             ("/write", _Write, options),
-            ("/copies", _Copies, options),
             (f"/({'|'.join(FILES)})", _File, options),
         ]
+        if isinstance(player, Player):
+            handlers.append(("/copies", _Copies, options))
         application = Application(
             handlers,
             default_handler_class=_Missing,
@@ -229,7 +226,7 @@ class PageServer:
     def place(self, stream: IOStream) -> Iterator[None]:
         """Hold one of the ``MAX_WRITING`` places, and the connection open; refuse the request if all are taken."""
         if self.writing >= MAX_WRITING:
-            raise _RefusedError(429, f"{MAX_WRITING} others are being written for: try again when one of them is done")
+            raise _RefusedError(429, f"{MAX_WRITING} others are being answered: try again when one of them is done")
         self.writing += 1
         try:
             with self.connections.answering(stream):

@@ -137,7 +137,7 @@ def test_what_is_looked_at_is_drawn(run, folder, complaint):
 
 def test_other_runs_are_refused(folder, complaint):
     assert "a translator, such as `train --config translate-en-zh` makes" in TranslatorRun.EXPECTED
-    assert "with a translator go `translate` and `evaluate`" in complaint("sample", "run")
+    assert "with a translator go `translate`, `play` and `evaluate`" in complaint("sample", "run")
     assert "is of the task translation: expected a classifier" in complaint("classify", "run", "a bird")
     assert "is not there" in complaint("translate", "nothing", "a bird")
     assert "beam_width" in complaint("translate", "run", "a bird", "--beam-width", 0)

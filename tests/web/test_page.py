@@ -45,8 +45,8 @@ class Browser:
 
     def write(self):
         """Press the button and wait until all is written, or it is said why not; returns the status or the error."""
-        self.one("#write").click()
-        eventually(lambda: self.one("#write").is_enabled())
+        self.one("#start").click()
+        eventually(lambda: self.one("#start").is_enabled())
         return self.text("#error") or self.text("#status")
 
     def hover(self, element):
@@ -106,7 +106,7 @@ def test_it_writes_and_tells_how_likely_each_character_was(page):
     seed = int(browser.one("#seed").get_property("value"))
     (sample,) = generate(["山水"], 40, player.model, LYRICS, Sampling(seed=seed))
     assert browser.texts() == [sample.text]
-    pieces = browser.all("#texts [data-p]")
+    pieces = browser.all("#texts [data-tip]")
     assert [piece.get_property("textContent") for piece in pieces] == list(sample.text[2:])
     likely = [2.718281828459045**p for p in sample.log_probs]
     for piece, p in zip(pieces, likely):
@@ -126,7 +126,7 @@ def test_the_keys_go_along_a_text(page):
     browser.put(prefix="山", pred_len=5, num_samples=2)
     browser.one("#prefix").send_keys("水\n")  # the Enter key writes
     eventually(lambda: browser.text("#status") == "Written: 10 characters.")
-    first, *rest = browser.all("#texts [data-p]")
+    first, *rest = browser.all("#texts [data-tip]")
     browser.driver.execute_script("arguments[0].focus()", browser.one("#seed"))
     assert [piece.get_property("tabIndex") for piece in rest] == [-1, -1, -1, -1, 0, -1, -1, -1, -1]
     first.click()
@@ -134,7 +134,7 @@ def test_the_keys_go_along_a_text(page):
     for key, expected in ((keys.ARROW_RIGHT, rest[0]), (keys.ARROW_RIGHT, rest[1]), (keys.ARROW_LEFT, rest[0])):
         browser.keys(key)
         assert browser.driver.switch_to.active_element == expected
-        assert browser.text("#tip") == expected.get_attribute("data-p")
+        assert browser.text("#tip") == expected.get_attribute("data-tip")
     browser.keys(keys.TAB)
     assert browser.driver.switch_to.active_element == rest[4]  # the next text
 
@@ -161,26 +161,26 @@ def test_the_settings_choose(page):
 def test_it_streams_and_stop_stops_it(page):
     model = Slow(0.01)
     browser = page(player_of(LYRICS, LETTERS, model=model))
-    assert browser.one("#write").is_enabled() and not browser.one("#stop").is_enabled()
+    assert browser.one("#start").is_enabled() and not browser.one("#stop").is_enabled()
     browser.put(pred_len=MAX_TOKENS)
-    browser.one("#write").click()
+    browser.one("#start").click()
     for count in (5, 10, 20):
         eventually(lambda count=count: len(browser.texts() and browser.texts()[0]) > count)
         assert model.calls < MAX_TOKENS
-    assert not browser.one("#write").is_enabled()
+    assert not browser.one("#start").is_enabled()
     assert browser.text("#status") == "Writing …"
     browser.one("#stop").click()
     eventually(lambda: browser.text("#status") == "Stopped.")
     eventually(lambda: browser.server.writing == 0)
     assert model.calls < MAX_TOKENS / 2
     assert 20 < len(browser.texts()[0]) <= model.calls + 1
-    assert browser.one("#write").is_enabled() and not browser.one("#stop").is_enabled()
+    assert browser.one("#start").is_enabled() and not browser.one("#stop").is_enabled()
     eventually(lambda: browser.all(".copies") and not browser.all(".writing"))
     assert browser.text("#error") == ""
     browser.put(pred_len=3)
     assert browser.write() == "Written: 3 characters."
     browser.put(pred_len=MAX_TOKENS)
-    browser.one("#write").click()
+    browser.one("#start").click()
     browser.keys(webdriver.Keys.ESCAPE)
     eventually(lambda: browser.text("#status") == "Stopped.")
 
@@ -205,7 +205,7 @@ def test_what_a_stopped_text_copies_is_marked_too(page):
     model, corpus = Slow(0.01), LETTERS * 2 + LETTERS[::-1]
     browser = page(player_of(LYRICS, corpus, model=model))
     browser.put(prefix=LETTERS, pred_len=MAX_TOKENS, num_samples=2)
-    browser.one("#write").click()
+    browser.one("#start").click()
     eventually(lambda: len(browser.texts()) == 2 and len(browser.texts()[1]) > 15)
     browser.one("#stop").click()
     eventually(lambda: len(browser.all(".copies")) == 2 and not browser.all(".writing"))
@@ -221,10 +221,10 @@ def test_what_a_stopped_text_copies_is_marked_too(page):
 def test_a_stopped_text_of_a_model_without_its_corpus_has_no_marks(page):
     browser = page(player_of(LYRICS, model=Slow(0.01)))
     browser.put(pred_len=MAX_TOKENS)
-    browser.one("#write").click()
+    browser.one("#start").click()
     eventually(lambda: browser.texts() and len(browser.texts()[0]) > 5)
     browser.one("#stop").click()
-    eventually(lambda: browser.one("#write").is_enabled())
+    eventually(lambda: browser.one("#start").is_enabled())
     assert browser.text("#status") == "Stopped." and not browser.all(".copies") and browser.text("#error") == ""
 
 
@@ -236,7 +236,7 @@ def test_words_stand_apart(page):
     assert browser.write() == "Written: 12 words."
     (text,) = browser.texts()
     assert len(text.split()) == 21 and set(text.split()) <= set(words) and "  " not in text
-    assert len(browser.all("#texts [data-p]")) == 12
+    assert len(browser.all("#texts [data-tip]")) == 12
     assert "1 × 8 units" in browser.text(".facts") and not browser.all("[name=mode]")
 
 
@@ -245,7 +245,7 @@ def test_pairs_of_characters_are_counted_and_marked_one_by_one(page):
     browser = page(player_of(Vocab.from_list(pairs, "bigram"), LETTERS))
     browser.put(prefix=f"{pairs[-1]}{LETTERS}", pred_len=3)
     assert browser.write() == "Written: 6 characters."
-    assert len(browser.all("#texts [data-p]")) == 6 and browser.joined("#texts .copied").startswith(LETTERS)
+    assert len(browser.all("#texts [data-tip]")) == 6 and browser.joined("#texts .copied").startswith(LETTERS)
 
 
 def test_an_event_may_come_in_several_pieces(page):

@@ -31,8 +31,9 @@ from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
 from d2lrnn.web import connections
 from d2lrnn.web import server as page_server
 from d2lrnn.web.address import address_of, hosts_of, open_socket
-from d2lrnn.web.request import LABELS, MAX_TOKENS, WritingRequest
-from d2lrnn.web.server import MAX_BODY, MAX_TEXTS, MAX_WRITING
+from d2lrnn.web.player import Player
+from d2lrnn.web.request import LABELS, MAX_BODY, MAX_TOKENS, WritingRequest
+from d2lrnn.web.server import MAX_TEXTS, MAX_WRITING
 
 LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
 
@@ -74,12 +75,14 @@ def test_the_page_and_its_files(server):
     assert "gru, 1 × 8 units, scratch" in page and "11 different characters" in page and 'value="春风"' in page
     assert not re.search(r"style=|\son\w+=|<script>|https?:", page)  # nothing that the policy would refuse
     files = re.findall(r'(?:href|src)="([^"]+)"', page)
-    for name, kind in zip(files, ("image/svg+xml", "text/css", "text/javascript")):
+    assert files == ["icon.svg", "page.css", "write.css", "write.js"]
+    kinds = {"svg": "image/svg+xml", "css": "text/css", "js": "text/javascript"}
+    for name in (*files, "page.js"):
+        kind = kinds[name.partition(".")[2]]
         with asking(server, method="GET", path=f"/{name}") as response:
             assert (response.status, response.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert not re.search(r"(?<!xmlns=\")https?://|innerHTML", response.read().decode())
-    assert files == ["icon.svg", "page.css", "page.js"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_no_more_are_written_for_at_a_time_than_there_are_places():
             for _ in range(MAX_WRITING):
                 stack.enter_context(asking(server, LONG)).readline()
             status, message = answer(server, LONG)
-            assert (status, message) == (429, "4 others are being written for: try again when one of them is done")
+            assert (status, message) == (429, "4 others are being answered: try again when one of them is done")
             with asking(server, method="GET", path="/") as response:
                 assert response.status == 200
         eventually(lambda: server.writing == 0)
@@ -188,10 +191,13 @@ def test_what_is_refused_leaves_no_place_taken(server):
     assert answer(server, {"prefix": "春", "pred_len": 1})[0] == 200
 
 
-class Endless:
+class Endless(Player):
     """Writes for ever, and more at a time than buffers hold."""
 
     closed = False
+
+    def __init__(self):
+        pass
 
     def write(self, wish):
         try:

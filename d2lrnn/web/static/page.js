@@ -1,18 +1,18 @@
-const form = document.querySelector("#wish");
-const texts = document.querySelector("#texts");
+/* What the pages share: the form, the answer to what it asks, the pieces of texts that can be pointed at. */
+
+export const form = document.querySelector("#wish");
+export const texts = document.querySelector("#texts");
+export const status = document.querySelector("#status");
+export const narrow = matchMedia("(max-width: 48rem)"); // as in page.css: the texts stand below the form
 const tip = document.querySelector("#tip");
 const error = document.querySelector("#error");
-const status = document.querySelector("#status");
-const words = document.body.dataset.level === "word";
-const UNIT = words ? "word" : "character";
-const MARK = /[\p{P}\s]/u;
-const LONGEST_QUOTE = 60; // characters
-const BOUNDS = [0.01, 0.05, 0.2, 0.5]; // probabilities between the classes p1 to p5
-const narrow = matchMedia("(max-width: 48rem)"); // as in page.css: the texts stand below the form
+const choices = form.querySelector("#choices");
 let controller = null; // of the request that is being answered; null: none
-let rows = []; // the texts that are shown
+let pointed = null; // the piece that is pointed at, or has the focus
+let begin = () => {}; // called with the piece
+let end = () => {}; // called when it is left
 
-class Refusal extends Error {
+export class Refusal extends Error {
   constructor(message, field) {
     super(message);
     this.field = field; // the name of the field of the form that is meant, if one is
@@ -21,21 +21,13 @@ class Refusal extends Error {
 
 /* The form */
 
-function showMode() {
-  const mode = form.elements.mode?.value ?? "text";
-  for (const field of form.querySelectorAll("[data-modes]")) {
-    field.hidden = !field.dataset.modes.split(" ").includes(mode);
-    for (const control of field.querySelectorAll("input, select")) control.disabled = field.hidden;
-  }
-}
-
 function showValues() {
   for (const output of form.querySelectorAll("output")) {
     output.value = Number(form.elements[output.htmlFor].value).toFixed(2);
   }
 }
 
-function readWish() {
+export function readWish() {
   const wish = {};
   for (const control of form.elements) {
     if (control.validity.badInput) {
@@ -43,7 +35,7 @@ function readWish() {
     }
     if (!control.name || control.disabled || control.type === "radio") continue;
     if (control.type === "checkbox") wish[control.name] = control.checked;
-    else if (control.type === "text" || control.type === "select-one") wish[control.name] = control.value;
+    else if (["text", "textarea", "select-one"].includes(control.type)) wish[control.name] = control.value;
     else if (control.value) wish[control.name] = Number(control.value);
   }
   return wish;
@@ -57,80 +49,14 @@ function showError(message, field) {
   const named = field && form.elements.namedItem(field);
   if (named instanceof HTMLElement) {
     named.setAttribute("aria-invalid", "true");
-    if (form.querySelector("#choices").contains(named)) form.querySelector("#choices").open = true;
+    if (choices.contains(named)) choices.open = true;
     named.focus({ preventScroll: true });
   }
 }
 
-/* The texts */
+/* Requests and their answers */
 
-function counted(count) {
-  return `${count} ${UNIT}${count === 1 ? "" : "s"}`;
-}
-
-function piecesOf(text) {
-  return words ? text.match(/\s+|\S+/gu) ?? [] : Array.from(text);
-}
-
-class Text {
-  constructor(prefix, acrostic) {
-    this.element = document.createElement("li");
-    this.line = document.createElement("p");
-    this.line.className = "text";
-    this.element.append(this.line);
-    this.element.classList.add("writing");
-    this.acrostic = acrostic;
-    this.pieces = []; // in order: { element, begin, end }; it ends before the character `end` of the text
-    this.length = 0; // in characters
-    this.text = "";
-    this.marked = false; // whether it is known what the text copies
-    this.grow(prefix, null);
-  }
-
-  grow(text, event) {
-    this.text += text;
-    for (const shown of piecesOf(text)) {
-      const span = document.createElement("span");
-      const after = this.pieces.at(-1)?.element.textContent ?? "\n";
-      span.textContent = shown;
-      span.className = "piece";
-      if (this.acrostic && MARK.test(after) && !MARK.test(shown)) span.classList.add("head");
-      if (shown === "\n") span.classList.add("break");
-      if (event === null) span.classList.add("given");
-      else if (!words || shown.trim()) {
-        span.classList.add(`p${1 + BOUNDS.filter((bound) => event.p >= bound).length}`);
-        const placed = event.read ? `, of ${event.read}: the model does not know ${shown}` : "";
-        span.dataset.p = `p = ${event.p.toPrecision(2)}${placed}`;
-        span.tabIndex = this.line.querySelector("[data-p]") ? -1 : 0; // Tab stops once a text, arrow keys go on
-      }
-      this.line.append(span);
-      const size = Array.from(shown).length;
-      this.pieces.push({ element: span, begin: this.length, end: this.length + size });
-      this.length += size;
-    }
-  }
-
-  mark(found) {
-    this.marked = true;
-    for (const [begin, end] of found.spans) {
-      for (const piece of this.pieces) {
-        if (piece.begin < end && piece.end > begin) piece.element.classList.add("copied");
-      }
-    }
-    const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
-    const copy = Array.from(found.copy.replaceAll("\n", "↵"));
-    const quote = copy.length > LONGEST_QUOTE ? `${copy.slice(0, LONGEST_QUOTE).join("")}…` : copy.join("");
-    const figures = document.createElement("p");
-    figures.className = "copies";
-    figures.textContent =
-      `Longest copy: ${counted(found.longest)}` +
-      (quote ? `, “${quote}”` : "") +
-      ` · copied: ${percent(found.ngrams)} of ${texts.dataset.ngram}-grams, ${percent(found.tokens)} of ${UNIT}s`;
-    this.element.append(figures);
-  }
-}
-
-async function* eventsOf(stream) {
+export async function* eventsOf(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -142,7 +68,7 @@ async function* eventsOf(stream) {
   }
 }
 
-async function ask(path, what, signal) {
+export async function ask(path, what, signal) {
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -154,86 +80,99 @@ async function ask(path, what, signal) {
   throw new Refusal(error, field);
 }
 
-async function show(response, acrostic) {
-  let count = 0;
+/** Yield the events of what the form asks for, up to its end. */
+export async function* asked(signal) {
+  const response = await ask("write", readWish(), signal);
   for await (const event of eventsOf(response.body)) {
-    if ("rows" in event) {
-      rows = Array.from({ length: event.rows }, () => new Text(event.prefix, acrostic));
-      texts.replaceChildren(...rows.map((row) => row.element));
-      document.querySelector("#empty").hidden = true;
-      if (narrow.matches) status.scrollIntoView();
-    } else if ("text" in event) {
-      rows[event.row].grow(event.text, event);
-      count += words ? 1 : Array.from(event.text).length;
-    } else if ("spans" in event) rows[event.row].mark(event);
-    else if ("error" in event) throw new Refusal(event.error);
-    else if (event.done) return count;
+    if ("error" in event) throw new Refusal(event.error);
+    if (event.done) return;
+    yield event;
   }
   throw new TypeError("the stream was cut off");
 }
 
-/** Mark what texts copy that were not written to their end. */
-async function markUnfinished() {
-  const unfinished = rows.filter((row) => !row.marked);
-  if (!unfinished.length || !("copies" in texts.dataset)) return;
-  const response = await ask("copies", { texts: unfinished.map((row) => row.text) });
-  for await (const event of eventsOf(response.body)) unfinished[event.row].mark(event);
+/** Show new texts in place of those that are shown. */
+export function showTexts(rows) {
+  texts.replaceChildren(...rows.map((row) => row.element));
+  document.querySelector("#empty").hidden = true;
+  if (narrow.matches) status.scrollIntoView();
 }
 
-async function write(event) {
-  event.preventDefault();
-  if (controller) return;
-  if (form.querySelector("#new-seed").checked) form.elements.seed.value = Math.floor(Math.random() * 1e6);
-  controller = new AbortController();
-  const acrostic = form.elements.mode?.value === "acrostic";
-  showError("");
-  showRunning(true);
-  status.textContent = "Writing …";
-  try {
-    const wish = readWish();
-    rows = [];
-    const count = await show(await ask("write", wish, controller.signal), acrostic);
-    status.textContent = `Written: ${counted(count)}.`;
-  } catch (problem) {
-    status.textContent = controller.signal.aborted ? "Stopped." : "";
-    if (problem instanceof Refusal) showError(problem.message, problem.field);
-    else if (!controller.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
-    await markUnfinished().catch(() => {}); // it fails where the server is gone
-  } finally {
-    controller = null;
-    showRunning(false);
-  }
+/**
+ * Call `answer` with an AbortSignal when the form is sent; it returns the status to show.
+ * Where it fails or is stopped, `unfinished` is called.
+ */
+export function onSent(doing, answer, unfinished = async () => {}) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (controller) return;
+    controller = new AbortController();
+    showError("");
+    showRunning(true);
+    status.textContent = doing;
+    try {
+      status.textContent = await answer(controller.signal);
+    } catch (problem) {
+      status.textContent = controller.signal.aborted ? "Stopped." : "";
+      if (problem instanceof Refusal) showError(problem.message, problem.field);
+      else if (!controller.signal.aborted) showError("d2lrnn does not answer: does it still run in its terminal?");
+      await unfinished();
+    } finally {
+      controller = null;
+      showRunning(false);
+    }
+  });
 }
 
 function showRunning(running) {
-  form.querySelector("#write").disabled = running;
+  form.querySelector("#start").disabled = running;
   form.querySelector("#stop").disabled = !running;
   if (!running) for (const row of texts.children) row.classList.remove("writing");
 }
 
-/* The probability of the character or word that is pointed at */
+/* The piece of a text that is pointed at */
 
-function showTip(event) {
-  const piece = event.target.closest?.("[data-p]");
-  tip.hidden = !piece;
-  if (!piece) return;
-  tip.textContent = piece.dataset.p;
-  const place = piece.getClientRects()[0];
+/** Let a piece be pointed at, or reached by keys: Tab stops once in a line, the arrow keys go on.  A tip shows `text`. */
+export function makePointable(piece, line, text) {
+  piece.tabIndex = line.querySelector("[data-tip]") ? -1 : 0;
+  piece.dataset.tip = text;
+}
+
+/** Call `over` with a piece that is pointed at, and `out` when it is left. */
+export function onPointing(over, out) {
+  begin = over;
+  end = out;
+}
+
+function point(event) {
+  leave();
+  pointed = event.target.closest?.("[data-tip]");
+  if (!pointed) return;
+  tip.textContent = pointed.dataset.tip;
+  tip.hidden = false;
+  pointed.setAttribute("aria-describedby", "tip");
+  const place = pointed.getClientRects()[0];
   const left = place.left + place.width / 2 - tip.offsetWidth / 2;
   tip.style.left = `${Math.max(4, Math.min(left, document.documentElement.clientWidth - tip.offsetWidth - 4))}px`;
   tip.style.top = `${place.top > tip.offsetHeight + 8 ? place.top - tip.offsetHeight - 4 : place.bottom + 4}px`;
+  begin(pointed);
 }
 
-function hideTip() {
+function leave() {
   tip.hidden = true;
+  if (!pointed) return;
+  pointed.removeAttribute("aria-describedby");
+  pointed = null;
+  end();
 }
 
 function goAlong(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const line = event.target.closest(".text");
-  if (!step || !line || event.altKey || event.ctrlKey || event.metaKey) return;
-  const pieces = [...line.querySelectorAll("[data-p]")];
-  const next = pieces[pieces.indexOf(event.target) + step];
+  if (!line || event.altKey || event.ctrlKey || event.metaKey) return;
+  const forwards = getComputedStyle(line).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+  const pieces = [...line.querySelectorAll("[data-tip]")];
+  const next = pieces[pieces.indexOf(event.target) + (event.key === forwards ? 1 : -1)];
   if (!next) return;
   event.preventDefault();
   event.target.tabIndex = -1;
@@ -241,20 +180,14 @@ function goAlong(event) {
   next.focus();
 }
 
-form.addEventListener("submit", write);
 form.addEventListener("input", showValues);
-form.addEventListener("change", showMode);
-form.elements.seed.addEventListener("input", () => {
-  form.querySelector("#new-seed").checked = false;
-});
 form.elements.stop.addEventListener("click", () => controller?.abort());
-texts.addEventListener("mouseover", showTip);
-texts.addEventListener("mouseleave", hideTip);
-texts.addEventListener("focusin", showTip);
-texts.addEventListener("focusout", hideTip);
+texts.addEventListener("mouseover", point);
+texts.addEventListener("mouseleave", leave);
+texts.addEventListener("focusin", point);
+texts.addEventListener("focusout", leave);
 texts.addEventListener("keydown", goAlong);
-addEventListener("scroll", hideTip, { passive: true });
+addEventListener("scroll", leave, { passive: true });
 addEventListener("keydown", (event) => event.key === "Escape" && controller?.abort());
-form.querySelector("#choices").open = !narrow.matches;
-showMode();
+choices.open = !narrow.matches;
 showValues();
