@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 
 import d2lrnn
 from d2lrnn._runtime import mx
+from d2lrnn.config.presets import CONFIGS
 from d2lrnn.training.loop import Training  # its step is that of the module's own training loop, not a copy of it
 from d2lrnn.training.objective import NextToken
-from speed.work import SkippedError, Work, alphabet, prefixes, zipf_batch
+from d2lrnn.training.translation import NextTargetToken
+from speed.work import SkippedError, Work, alphabet, in_turn, pair_batches, prefixes, zipf_batch
 
 PACKAGES = ("d2lrnn", "mxnet", "numpy")
 LIMIT_SHAPE = (1120, 1024, 1024)  # rows, inputs, outputs: all 35 steps of a batch of 32 at once, four gates of 256
@@ -20,6 +23,8 @@ wait = mx.nd.waitall
 def prepare(implementation: str, task: str, params: dict) -> Work:
     """Make the work of one case."""
     d2lrnn.set_seed(0)
+    if task == "translation":
+        return _translation(params)
     model = d2lrnn.build_model(_config(implementation.split()[1], params), params["vocab_size"])
     return {"training": _training, "generation": _generation}[task](model, params)
 
@@ -45,6 +50,17 @@ def _training(model, params: dict) -> Work:
         return float(loss)
 
     return Work(run)
+
+
+def _translation(params: dict) -> Work:
+    named, num_outputs = CONFIGS[params["config"]], params["num_outputs"]
+    model = d2lrnn.build_model(dataclasses.replace(named.model, num_outputs=num_outputs), params["vocab_size"])
+    step = Training(model, named.training, NextTargetToken(num_outputs)).step
+    batches = [
+        (mx.np.array(X, dtype="int32"), None, *(mx.np.array(ids, dtype="int32") for ids in Y), mx.np.array(weights))
+        for X, *Y, weights in pair_batches(params)
+    ]
+    return in_turn(batches, lambda batch: float(step(batch, None).loss))
 
 
 def _generation(model, params: dict) -> Work:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from speed.work import Work, alphabet, prefixes, zipf_batch
+from speed.torch_translator import TorchTraining, TorchTranslator, to_torch
+from speed.work import Work, alphabet, in_turn, pair_batches, prefixes, zipf_batch
 
 PACKAGES = ("torch", "numpy")
 
@@ -43,6 +44,8 @@ class Model(nn.Module):
 def prepare(implementation: str, task: str, params: dict) -> Work:
     """Make the work of one case."""
     torch.manual_seed(0)
+    if task == "translation":
+        return _translation(params)
     return {"training": _training, "generation": _generation}[task](Model(params), params)
 
 
@@ -66,6 +69,12 @@ def _training(model: Model, params: dict) -> Work:
         return loss.item()
 
     return Work(run)
+
+
+def _translation(params: dict) -> Work:
+    training = TorchTraining(TorchTranslator(params), params["theta"])
+    batches = [tuple(map(to_torch, ids)) for *ids, _ in pair_batches(params)]
+    return in_turn(batches, lambda batch: training.step(*batch, params["lr"])[0])
 
 
 def _generation(model: Model, params: dict) -> Work:

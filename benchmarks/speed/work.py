@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy
@@ -26,6 +27,19 @@ def zipf_batch(params: dict) -> tuple:
     random = numpy.random.RandomState(0)
     ids = random.choice(len(weights), shape, p=weights / weights.sum()).astype("int32")
     return ids[:, :-1].copy(), ids[:, 1:].copy()
+
+
+def pair_batches(params: dict) -> list[tuple]:
+    """Return the batches (X, Y_in, Y_out, weights) of a file that the driver wrote: arrays (batch_size, steps)."""
+    with numpy.load(params["batches"]) as arrays:
+        found = list(arrays.values())
+    return list(zip(*(found[i::4] for i in range(4))))
+
+
+def in_turn(batches: Sequence[tuple], step: Callable[[tuple], float]) -> Work:
+    """Return the work of a step on the next batch, again from the first after the last."""
+    turns = itertools.cycle(batches)
+    return Work(lambda: step(next(turns)))
 
 
 def alphabet(vocab_size: int) -> list[str]:
