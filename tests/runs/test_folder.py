@@ -90,16 +90,16 @@ def numbers_of(training):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_halted_run_goes_on_with_the_numbers_of_one_that_was_not(name, tmp_path, seed):
-    whole = training_by(name, batch_size=8)
+    whole = training_by(name, batch_size=16)
     go_on(whole)
     assert len(whole.history.perplexity) == 5
     if "averaged" in name:
         assert whole.average.steps > 0  # or nothing would be tested
-    training, halts, generator = training_by(name, batch_size=8), 0, random.Random(seed)
+    training, halts, generator = training_by(name, batch_size=16), 0, random.Random(seed)
     while True:
 
         def maybe_halt():
-            if generator.random() < 0.28:
+            if generator.random() < 0.5:
                 raise HaltError
 
         try:
@@ -122,18 +122,18 @@ class Halting(Training):
     """A training that asks itself to stop in the middle of any batch, by chance."""
 
     def step(self, *arguments):
-        if random.random() < 0.06:
+        if random.random() < 0.12:
             self.halt()
         return super().step(*arguments)
 
 
 @pytest.mark.parametrize("name", ["adam, varied steps, averaged", "random windows", "compiled"])
 def test_a_run_that_is_asked_to_stop_after_any_batch_goes_on_with_the_same_numbers(name, tmp_path, monkeypatch):
-    whole = training_by(name)
+    whole = training_by(name, batch_size=8)
     go_on(whole)
     generator = random.Random(7)  # the loop seeds the module's own
     monkeypatch.setattr(random, "random", generator.random)
-    training, batches = training_by(name, kind=Halting), []
+    training, batches = training_by(name, kind=Halting, batch_size=8), []
     while go_on(training).stopped:
         batches.append(training.position.batch)
         config, model_config = training.config, SETTINGS[name][0]
