@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2lrnn.config.fields import settings_in
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.exchange.contents import Contents, contents_of
 from d2lrnn.exchange.exports import check_free, open_run
 from d2lrnn.runs.trained import Run, folder_of
 
 # What of a model of each task is compared, beside its numbers, where a file is read back.
-KEPT = {LANGUAGE_MODEL: "the vocabulary", CLASSIFICATION: "the classes", FORECASTING: "the scale"}
+KEPT = {
+    LANGUAGE_MODEL: "the vocabulary",
+    CLASSIFICATION: "the classes",
+    FORECASTING: "the scale",
+    TRANSLATION: "the vocabularies",
+}
 
 
 @dataclass(frozen=True)

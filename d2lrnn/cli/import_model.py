@@ -9,7 +9,7 @@ from pathlib import Path
 
 from d2lrnn.cli.shell import argument, command, option
 from d2lrnn.config.fields import settings_in
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.digits import SIZE
 from d2lrnn.exchange.contents import Contents
 from d2lrnn.exchange.run_folder import changes_for, save_run
@@ -44,7 +44,8 @@ def import_model(args: argparse.Namespace) -> int:
     path = save_run(contents, request.out, request.kind, request.overwrite)
     checkpoint = load_checkpoint(path)
     config = checkpoint.shape
-    level = "" if contents.vocab is None else f" of level {contents.vocab.level}"
+    says_levels = contents.vocab is None or checkpoint.task == TRANSLATION
+    level = "" if says_levels or contents.vocab is None else f" of level {contents.vocab.level}"
     print(f"found    {config}, {contents.inputs_and_outputs}{level}")
     if _is_guessed(contents, request):
         print("caution  nothing says whether this rnn has tanh or relu; with relu, --cell rnn_relu")
@@ -65,6 +66,8 @@ def _next_command(checkpoint: Checkpoint, folder: Path, imports: Sequence[str]) 
     if checkpoint.task == FORECASTING:
         corpus = option("--corpus", "FILE.csv") if checkpoint.origin else []
         return f"let it forecast:  {command('forecast', argument(folder), *corpus, imports=imports)}"
+    if checkpoint.task == TRANSLATION:
+        return f"let it translate:  {command('translate', argument(folder), imports=imports)} TEXT"
     if checkpoint.task != LANGUAGE_MODEL or config.bidirectional or config.num_outputs is not None:
         return ""
     prefixes = [text for text in checkpoint.train_config.prefixes if text.strip()]

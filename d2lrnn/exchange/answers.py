@@ -1,4 +1,4 @@
-"""What the outputs of a model mean: scores of the next token or of classes, or the next values of a series."""
+"""What the outputs of a model mean: scores of the next token, of classes, or the next values of a series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 from d2lrnn.checks import shown
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import HEADS
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
+from d2lrnn.config.translation import TranslationConfig
+from d2lrnn.data.sentences import SPECIAL
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.classifier import ONE_ANSWER, label_vocab
@@ -18,7 +20,12 @@ from d2lrnn.runs.contents import DATA
 from d2lrnn.runs.schema import list_of, parse, text
 
 # Of each task, what the output layer may read.
-HEADS_OF = {LANGUAGE_MODEL: ("tokens",), CLASSIFICATION: ONE_ANSWER, FORECASTING: ("steps",)}
+HEADS_OF = {
+    LANGUAGE_MODEL: ("tokens",),
+    CLASSIFICATION: ONE_ANSWER,
+    FORECASTING: ("steps",),
+    TRANSLATION: ("translation",),
+}
 
 _CLASSES = list_of(text, 1)
 
@@ -35,6 +42,7 @@ class Answers:
     head: str = HEADS[0]  # what the output layer reads, as d2lrnn.config.model.HEADS says
     classes: Vocab | None = None  # the names of a classifier's classes, by the number of the output
     data: dict[str, Any] = field(default_factory=dict)  # of a forecaster: columns, plan, mean, std; JSON
+    target: Vocab | None = None  # of a translator: the vocabulary of the translations
 
     @property
     def horizon(self) -> int:
@@ -43,10 +51,13 @@ class Answers:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a file says of the answers; ``classes`` and ``data`` are JSON."""
+        """What a file says of the answers; ``classes``, ``target_vocabulary`` and ``data`` are JSON."""
         about = {"task": self.task, "head": self.head}
         if self.classes is not None:
             about["classes"] = json.dumps(self.classes.idx_to_token, ensure_ascii=False)
+        if self.target is not None:
+            tokens = json.dumps(self.target.idx_to_token, ensure_ascii=False)
+            about |= {"target_level": self.target.level, "target_vocabulary": tokens}
         return {**about, "data": json.dumps(self.data)} if self.data else about
 
     def check(self, input_size: int | None, num_outputs: int) -> None:
@@ -70,6 +81,26 @@ class Answers:
             _check_data(self.task, self.data, "the data")
             self._check_forecaster(input_size, num_outputs)
 
+    def check_translator(self, source: Vocab | None, num_outputs: int) -> None:
+        """Refuse a translator that has other outputs or vocabularies than these answers need.
+
+        Args:
+            source: the vocabulary of the sentences that are read.
+            num_outputs: of the output layer.
+
+        Raises:
+            ExchangeError: with what does not fit.
+        """
+        for vocab, name in ((source, "source"), (self.target, "target")):
+            if vocab is None or vocab.idx_to_token[: len(SPECIAL)] != SPECIAL:
+                raise ExchangeError(f"the vocabulary of the {name} does not begin with {', '.join(SPECIAL)}")
+        if self.target is not None and len(self.target) != num_outputs:
+            raise ExchangeError(
+                f"the vocabulary of the target has {len(self.target):,} tokens, and there are {num_outputs:,} outputs: "
+                "expected an output for each"
+            )
+        _check_data(self.task, self.data, "the data")
+
     def _check_forecaster(self, input_size: int | None, num_outputs: int) -> None:
         columns, mean, std = (len(self.data[name]) for name in ("columns", "mean", "std"))
         if not input_size == columns == mean == std or num_outputs != columns * self.horizon:
@@ -84,6 +115,8 @@ class Answers:
 
 def answers_from(metadata: Mapping[str, str]) -> Answers:
     """Return the answers that a file's metadata describe; a file that says nothing of them holds a language model.
+
+    Of a translator, the vocabulary of the translations is left out.
 
     Raises:
         ExchangeError: if the metadata do not describe such answers.
@@ -127,5 +160,7 @@ def _check_data(task: str, data: Any, what: str) -> None:
         DATA[task](data)
         if task == FORECASTING:
             ForecastConfig(**data["plan"])
+        elif task == TRANSLATION:
+            TranslationConfig(**data["plan"])
     except D2lrnnError as error:
         raise ExchangeError(f"{what}: {error}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -16,21 +17,23 @@ import numpy
 from d2lrnn.cells.declaration import CELLS, OWN_CELLS, Cell
 from d2lrnn.checks import shortened
 from d2lrnn.config.model import ModelConfig
-from d2lrnn.config.presets import FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.vocabulary import Vocab
-from d2lrnn.exchange.answers import HEADS_OF, Answers, ExchangeError
+from d2lrnn.exchange.answers import Answers, ExchangeError
+from d2lrnn.models.shapes import stack_from
 from d2lrnn.models.stack import Stack
 from d2lrnn.models.twins import embedding_of, has_tied_weights, known_stack, read_parameters
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
 from d2lrnn.runs.classifier import LABELS
+from d2lrnn.runs.contents import SOURCE, TARGET
 from d2lrnn.runs.trained import Run
 from d2lrnn.version import VERSION
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A trained model in NumPy: a language model, a classifier or a forecaster.
+    """A trained model in NumPy: a language model, a classifier or a forecaster; a :class:`TranslatorContents` has more.
 
     ``values`` has the names of :func:`d2lrnn.models.twins.read_parameters`: those of ``stack.param_names``, such as
     ``l0.W_xi``, ``l0.reverse.b_f``, ``W_hq`` and ``b_q``.  The shapes are the book's, ``W_xi`` (num_inputs,
@@ -96,6 +99,54 @@ class Contents:
         return f"{self.stack.prefixes[0]}c_{self.cell.gates[0]}" in self.values
 
 
+@dataclass(frozen=True)
+class TranslatorContents(Contents):
+    """A trained translator in NumPy.
+
+    ``stack``, ``embedding`` and ``vocab`` are of the encoder, ``answers.target`` is the vocabulary of the translations,
+    and ``tied`` says whether the output layer's weight is the decoder's embedding.  ``values`` has the names of
+    :func:`d2lrnn.models.translator.translator_shapes`, such as ``encoder.W_xi``, ``bridge.W_0`` and ``decoder.W_hq``,
+    and those of second biases, such as ``encoder.c_i``.
+    """
+
+    target_embedding: numpy.ndarray | None = None  # None: one-hot vectors, or the encoder's embedding (share)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The settings of the model."""
+        return ModelConfig.from_dict(self.settings["model_config"])
+
+    @property
+    def num_inputs(self) -> int:
+        """The width of what the encoder's first layer reads."""
+        return len(self.values[f"encoder.{self.stack.prefixes[0]}W_x{self.cell.gates[0]}"])
+
+    @property
+    def num_outputs(self) -> int:
+        """The size of the output layer."""
+        return len(self.values["decoder.b_q"])
+
+    @property
+    def inputs_and_outputs(self) -> str:
+        """What the model reads and says, in a few words."""
+        source, target = self.vocab, self.answers.target
+        sides = [f"{len(vocab):,} tokens of level {vocab.level}" for vocab in (source, target) if vocab is not None]
+        return " into ".join(sides)
+
+    @property
+    def num_params(self) -> int:
+        """How many numbers training learns; tied weights count once."""
+        embeddings = [] if self.config.share and self.tied else [self.embedding]
+        embeddings += [] if self.tied else [self.target_embedding]
+        embedded = sum(array.size for array in embeddings if array is not None)
+        return embedded + sum(array.size for array in self.values.values())
+
+    @property
+    def has_second_biases(self) -> bool:
+        """Whether each gate has a second bias ``c_``."""
+        return f"encoder.{self.stack.prefixes[0]}c_{self.cell.gates[0]}" in self.values
+
+
 def contents_of(run: Run | Checkpoint) -> Contents:
     """Return the contents of a trained run of any task, or of a checkpoint.
 
@@ -106,17 +157,31 @@ def contents_of(run: Run | Checkpoint) -> Contents:
     """
     checkpoint = run.checkpoint if isinstance(run, Run) else run
     config, vocabularies = checkpoint.shape, checkpoint.vocabularies
-    if checkpoint.task not in HEADS_OF:
-        raise ExchangeError(
-            f"a model of the task {checkpoint.task} has no form in other formats yet: expected one of "
-            f"{', '.join(HEADS_OF)}"
-        )
     if config.cell not in OWN_CELLS:
         raise _unknown_cell(config.cell)
-    vocab = checkpoint.vocab if checkpoint.task == LANGUAGE_MODEL else vocabularies.get(TEXT)
-    answers = Answers(checkpoint.task, config.head, vocabularies.get(LABELS), checkpoint.data)
+    vocab = checkpoint.vocab if checkpoint.task == LANGUAGE_MODEL else vocabularies.get(TEXT, vocabularies.get(SOURCE))
+    names = vocabularies.get(LABELS), checkpoint.data, vocabularies.get(TARGET)
+    answers = Answers(checkpoint.task, config.head, *names)
     model = run.model if isinstance(run, Run) else run.build_model()
-    return contents_of_model(model, vocab, settings_of(checkpoint, config), answers)
+    settings = settings_of(checkpoint, config)
+    if checkpoint.task == TRANSLATION:
+        return _contents_of_translator(model, vocab, settings, answers)
+    return contents_of_model(model, vocab, settings, answers)
+
+
+def _contents_of_translator(
+    model: Any, vocab: Vocab | None, settings: dict[str, Any], answers: Answers
+) -> TranslatorContents:
+    config = ModelConfig.from_dict(settings["model_config"])
+    values = {name: numpy.ascontiguousarray(array, "float32") for name, array in read_parameters(model).items()}
+    embeddings = [embedding_of(part) for part in (model.encoder, model.decoder)]
+    named = zip(("the encoder's embedding", "the decoder's embedding"), embeddings)
+    _check_finite({**values, **{name: array for name, array in named if array is not None}})
+    stack = dataclasses.replace(stack_from(config), num_outputs=None)
+    given = (stack, config.num_hiddens, embeddings[0], config.tie_weights, values, vocab, settings, answers)
+    contents = TranslatorContents(*given, None if config.share else embeddings[1])
+    answers.check_translator(vocab, contents.num_outputs)
+    return contents
 
 
 def contents_of_model(
@@ -143,10 +208,7 @@ def contents_of_model(
         raise _unknown_cell(stack.cell)
     values = {name: numpy.ascontiguousarray(array, "float32") for name, array in read_parameters(model).items()}
     embedding = embedding_of(model)
-    broken = [name for name, array in values.items() if not numpy.isfinite(array).all()]
-    if broken or (embedding is not None and not numpy.isfinite(embedding).all()):
-        name = broken[0] if broken else "the embedding"
-        raise ExchangeError(f"{name} has numbers that are not finite, so the model cannot compute: train it again")
+    _check_finite(values if embedding is None else {**values, "the embedding": embedding})
     if settings is None:
         num_outputs = None if vocab is not None and model.num_outputs == len(vocab) else model.num_outputs
         settings = {"version": VERSION, "model_config": {"num_outputs": num_outputs}}
@@ -176,6 +238,12 @@ def settings_of(checkpoint: Checkpoint, config: ModelConfig) -> dict[str, Any]:
         "reached": checkpoint.reached,
     }
     return json.loads(json.dumps(settings), parse_constant=str)
+
+
+def _check_finite(values: Mapping[str, numpy.ndarray]) -> None:
+    broken = [name for name, array in values.items() if not numpy.isfinite(array).all()]
+    if broken:
+        raise ExchangeError(f"{broken[0]} has numbers that are not finite, so the model cannot compute: train it again")
 
 
 def _unknown_cell(name: str) -> ExchangeError:

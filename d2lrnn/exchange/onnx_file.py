@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL
+from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.lines import counted_steps
 from d2lrnn.errors import naming
 from d2lrnn.exchange.answers import ExchangeError
@@ -71,9 +71,12 @@ def write_onnx(contents: Contents, path: PathLike, model: Model | None = None) -
         model: the model itself, to hold the file against; None: the file is not run.
 
     Raises:
-        ExchangeError: if the package onnx is not installed, or the model is too large for the format.
+        ExchangeError: if the package onnx is not installed, or the model is too large for the format; for a
+            translator.
         FileError: if the file cannot be written.
     """
+    if contents.answers.task == TRANSLATION:
+        raise ExchangeError("a translator cannot be written as an ONNX graph yet: write a safetensors file")
     onnx, path = _package_onnx(), user_path(path)
     graph = make_graph(contents)
     size = sum(len(constant.raw_data) for constant in graph.initializer)

@@ -80,13 +80,20 @@ def tensors_of(contents: Contents) -> dict[str, numpy.ndarray]:
     in the encoder and in the decoder.
     """
     tensors = {} if contents.embedding is None else {ENCODER: contents.embedding}
-    for prefix, _, kind, gates, name in _layout(contents.stack):
-        if kind == "c_" and not contents.has_second_biases:
-            tensors[name] = numpy.zeros(len(gates) * contents.num_hiddens, "float32")
-        else:
-            tensors[name] = numpy.concatenate([contents.values[f"{prefix}{kind}{gate}"].T for gate in gates])
+    tensors |= layer_tensors(contents.stack, contents.num_hiddens, contents.values)
     tensors[DECODER], tensors[DECODER_BIAS] = contents.values["W_hq"].T, contents.values["b_q"]
     return {name: numpy.ascontiguousarray(array) for name, array in tensors.items()}
+
+
+def layer_tensors(stack: Stack, num_hiddens: int, values: Mapping[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
+    """Return the numbers of recurrent layers under PyTorch's names, as :func:`tensors_of` says."""
+    tensors, second = {}, f"{stack.prefixes[0]}c_{cell_named(stack.cell).gates[0]}" in values
+    for prefix, _, kind, gates, name in _layout(stack):
+        if kind == "c_" and not second:
+            tensors[name] = numpy.zeros(len(gates) * num_hiddens, "float32")
+        else:
+            tensors[name] = numpy.concatenate([values[f"{prefix}{kind}{gate}"].T for gate in gates])
+    return tensors
 
 
 def values_of(tensors: Mapping[str, numpy.ndarray], stack: Stack) -> dict[str, numpy.ndarray]:
@@ -94,14 +101,20 @@ def values_of(tensors: Mapping[str, numpy.ndarray], stack: Stack) -> dict[str, n
 
     Second biases that are all 0 are left out, unless they are the cell's own.
     """
-    values = {"W_hq": tensors[DECODER].T, "b_q": tensors[DECODER_BIAS]}
+    values = {"W_hq": tensors[DECODER].T, "b_q": tensors[DECODER_BIAS], **layer_values(tensors, stack)}
+    return {name: numpy.ascontiguousarray(array) for name, array in values.items()}
+
+
+def layer_values(tensors: Mapping[str, numpy.ndarray], stack: Stack) -> dict[str, numpy.ndarray]:
+    """Return the numbers of recurrent layers under the book's names, as :func:`values_of` says."""
+    values: dict[str, numpy.ndarray] = {}
     second = cell_named(stack.cell).num_biases == 2
     second = second or any(tensors[name].any() for _, _, kind, _, name in _layout(stack) if kind == "c_")
     for prefix, _, kind, gates, name in _layout(stack):
         if kind != "c_" or second:
             parts = tensors[name].reshape(len(gates), -1, *tensors[name].shape[1:])
             values |= {f"{prefix}{kind}{gate}": part.T for gate, part in zip(gates, parts)}
-    return {name: numpy.ascontiguousarray(array) for name, array in values.items()}
+    return values
 
 
 def module_of(shape: Shape) -> dict[str, Any] | None:
@@ -187,7 +200,7 @@ def _layout(stack: Stack) -> Iterator[_Tensor]:
                 yield _Tensor(prefix, layer, kind, kinds[kind], f"{RNN}{name}_l{layer}{'_reverse' * reverse}")
 
 
-def _shapes_for(shape: Shape) -> dict[str, tuple[int, ...]]:
+def shapes_for(shape: Shape) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tensors of a model, by name."""
     stack, cell = shape.stack, cell_named(shape.stack.cell)
     width = stack.layers.width(shape.num_hiddens)
@@ -202,7 +215,7 @@ def _shapes_for(shape: Shape) -> dict[str, tuple[int, ...]]:
 
 def _check(found: Mapping[str, tuple[int, ...]], shape: Shape) -> None:
     """Check that tensors are those of a model of a shape; ``found`` has their shapes by name."""
-    expected = _shapes_for(shape)
+    expected = shapes_for(shape)
     missing = [name for name in expected if name not in found]
     if missing:
         without = "; where a layer was made with bias=False, give it biases of 0" if "bias" in missing[0] else ""

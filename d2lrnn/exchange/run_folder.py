@@ -15,7 +15,7 @@ from d2lrnn.config.presets import LANGUAGE_MODEL
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.exchange.answers import ExchangeError
-from d2lrnn.exchange.contents import Contents
+from d2lrnn.exchange.contents import Contents, TranslatorContents
 from d2lrnn.models.build import build_model
 from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell
 from d2lrnn.models.parameters import set_values
@@ -24,7 +24,7 @@ from d2lrnn.models.twins import write_parameters
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, TEXT, Checkpoint, save_checkpoint
 from d2lrnn.runs.classifier import LABELS
-from d2lrnn.runs.contents import check_meta
+from d2lrnn.runs.contents import SOURCE, TARGET, check_meta
 from d2lrnn.runs.lock import FolderLock
 from d2lrnn.runs.log import LOG, RunError
 
@@ -82,13 +82,20 @@ def checkpoint_of(contents: Contents, kind: str | None = None) -> Checkpoint:
     _check_kind(contents, config)
     vocab, classes = contents.vocab, contents.answers.classes
     model = build_model(config, None if vocab is None else len(vocab), "cpu")
-    if config.kind == "gluon":
+    if isinstance(contents, TranslatorContents):
+        write_parameters(model, contents.values)
+        for part, embedding in ((model.encoder, contents.embedding), (model.decoder, contents.target_embedding)):
+            if embedding is not None:
+                set_values(part.embedding.weight, embedding)
+    elif config.kind == "gluon":
         write_parameters(model, contents.values)
         if contents.embedding is not None:
             set_values(model.embedding.weight, contents.embedding)
     else:
         write_parameters(model, _without_embedding(contents))
     named = {TEXT: vocab, LABELS: classes}
+    if isinstance(contents, TranslatorContents):
+        named = {SOURCE: vocab, TARGET: contents.answers.target}
     vocabularies = {name: each for name, each in named.items() if each is not None}
     return Checkpoint(config, vocabularies, **about).with_parameters(model)
 
@@ -106,6 +113,10 @@ def changes_for(contents: Contents, config: ModelConfig) -> list[str]:
 
 def _model_config(contents: Contents, kind: str | None) -> ModelConfig:
     """Return the configuration of a model: its sizes, and what its settings say beside them."""
+    if isinstance(contents, TranslatorContents):
+        if kind not in (None, contents.config.kind):
+            raise ExchangeError(f"a translator keeps its kind, which is {contents.config.kind}: leave --kind out")
+        return contents.config
     stack, given = contents.stack, ModelConfig.from_dict(contents.settings.get("model_config", {}))
     if kind is None:
         has_settings = "kind" in contents.settings.get("model_config", {})

@@ -3,8 +3,9 @@
 The metadata are texts.  ``cell``, ``task``, ``head`` and ``level``, how a text is split into tokens, are words.
 ``vocabulary``, the list of tokens by id, ``classes``, the names of a classifier's classes, ``data``, the columns and
 the scale of a forecaster's series, ``module``, what torch.nn needs to make the recurrent layers, and ``settings`` are
-JSON.  A language model that was written elsewhere needs the vocabulary alone, since the tensors tell the rest.  Nothing
-that a file says is believed before it is checked, and nothing in it is executed.
+JSON.  A translator has ``target_level`` and ``target_vocabulary`` too, and ``data`` with its plan.  A language model
+that was written elsewhere needs the vocabulary alone, since the tensors tell the rest.  Nothing that a file says is
+believed before it is checked, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,11 +22,11 @@ import numpy
 
 from d2lrnn.cells.declaration import OWN_CELLS
 from d2lrnn.checks import shown
-from d2lrnn.config.presets import LANGUAGE_MODEL
+from d2lrnn.config.presets import LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError, FileError, naming
 from d2lrnn.exchange.answers import Answers, ExchangeError, answers_from
-from d2lrnn.exchange.contents import Contents
+from d2lrnn.exchange.contents import Contents, TranslatorContents
 from d2lrnn.exchange.pytorch import (
     DECODER,
     ENCODER,
@@ -35,6 +37,7 @@ from d2lrnn.exchange.pytorch import (
     tensors_of,
     values_of,
 )
+from d2lrnn.exchange.translators import translator_config, translator_from, translator_tensors
 from d2lrnn.exchange.vocabularies import vocabulary_from
 from d2lrnn.paths import PathLike, user_path
 from d2lrnn.runs.schema import anything, or_none, parse, record, whole
@@ -56,14 +59,14 @@ def write_safetensors(contents: Contents, path: PathLike) -> Path:
         ExchangeError: if the package safetensors is not installed, or the file does not hold what was written.
         FileError: if the file cannot be written.
     """
-    path, tensors, metadata = user_path(path), tensors_of(contents), _metadata_of(contents)
+    path, tensors, metadata = user_path(path), _tensors_of(contents), _metadata_of(contents)
     body = _package().numpy.save(tensors, metadata)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(body)
     found = read_safetensors(path)
-    again = tensors_of(found)
+    again = _tensors_of(found)
     same = again.keys() == tensors.keys() and all(numpy.array_equal(again[name], tensors[name]) for name in tensors)
     if not same or _metadata_of(found) != metadata:
         raise ExchangeError(f"{path} does not hold what was written to it: write it again, or to another disk")
@@ -92,6 +95,10 @@ def read_safetensors(
         return _read(file, cell, vocab, level)
 
 
+def _tensors_of(contents: Contents) -> dict[str, numpy.ndarray]:
+    return translator_tensors(contents) if isinstance(contents, TranslatorContents) else tensors_of(contents)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Open a safetensors file, and name it in errors within the block."""
@@ -111,6 +118,13 @@ def _opened(path: Path) -> Iterator[Any]:
 def _read(file: Any, cell: str | None, vocab: Vocab | None, level: str | None) -> Contents:
     metadata = file.metadata() or {}
     places = {name: name for name in file.keys()}
+    if metadata.get("task") == TRANSLATION:
+        if cell or vocab or level:
+            raise ExchangeError(
+                "the file tells the cell and the vocabularies of its translator: leave out --cell, --vocabulary and "
+                "--level"
+            )
+        return _read_translator(file, places, metadata)
     for name, other in ((ENCODER, DECODER), (DECODER, ENCODER)):
         # Where two names of a state_dict are one tensor, safetensors.torch.save_model keeps one and tells which.
         if name not in places and other in places and metadata.get(name) == other:
@@ -126,6 +140,15 @@ def _read(file: Any, cell: str | None, vocab: Vocab | None, level: str | None) -
     tied = can_tie and embedding is not None and numpy.array_equal(embedding, tensors[DECODER])
     values = values_of(tensors, shape.stack)
     return Contents(shape.stack, shape.num_hiddens, embedding, tied, values, vocab, settings, answers)
+
+
+def _read_translator(file: Any, places: Mapping[str, str], metadata: Mapping[str, str]) -> TranslatorContents:
+    source, target = _vocabulary_of(metadata, None), _vocabulary_of(metadata, None, "target_")
+    answers, settings = replace(answers_from(metadata), target=target), _settings_of(metadata)
+    config = translator_config(settings, _shapes(file, places), len(source))
+    answers.check_translator(source, config.num_outputs or 0)
+    tensors = {name: _array(file, name, place) for name, place in places.items()}
+    return translator_from(tensors, config, source, settings, answers)
 
 
 def _shapes(file: Any, places: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
@@ -184,16 +207,19 @@ def _cell_of(metadata: Mapping[str, str]) -> str | None:
     return cell
 
 
-def _vocabulary_of(metadata: Mapping[str, str], level: str | None) -> Vocab:
-    if "vocabulary" not in metadata:
+def _vocabulary_of(metadata: Mapping[str, str], level: str | None, side: str = "") -> Vocab:
+    name = f"{side}vocabulary"
+    if name not in metadata and metadata.get("task") == TRANSLATION:
+        raise ExchangeError(f"its metadata has no {name}: expected a JSON list of tokens by id")
+    if name not in metadata:
         raise ExchangeError(
             "its metadata has no vocabulary: name a JSON file with the list of tokens by id, or a run with the same "
             "vocabulary, --vocabulary FILE (in Python: vocab=)"
         )
     try:
-        return vocabulary_from(parse(metadata["vocabulary"]), level or metadata.get("level"))
+        return vocabulary_from(parse(metadata[name]), level or metadata.get(f"{side}level"))
     except D2lrnnError as error:
-        raise ExchangeError(f"the vocabulary in its metadata: {error}") from error
+        raise ExchangeError(f"the {name} in its metadata: {error}") from error
 
 
 def _settings_of(metadata: Mapping[str, str]) -> dict[str, Any]:
