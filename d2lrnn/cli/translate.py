@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from d2lrnn.checks import listed
 from d2lrnn.cli.options import as_text
@@ -16,7 +17,7 @@ from d2lrnn.config.fields import settings_in
 from d2lrnn.config.generation import Decoding
 from d2lrnn.data.ids import numbered_lines
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.generation.translation import Translated, check_source, translate_texts
+from d2lrnn.generation.translation import Translated, check_sentence, check_source, translate_texts
 from d2lrnn.plotting.attention import plot_attention
 from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.visible import in_a_line
@@ -53,11 +54,19 @@ class TranslateRequest:
         return cls(**{**settings_in(cls, vars(args)), "texts": texts, "decoding": decoding})
 
 
+class Given(NamedTuple):
+    """A sentence to translate; a blank one has a blank translation."""
+
+    where: str  # the words by which a message names it
+    text: str
+    problem: str = ""  # why it cannot be translated
+
+
 def translate(args: argparse.Namespace) -> int:
     """Print the translation of each sentence; return the exit status, 1 if one cannot be translated."""
     request = TranslateRequest.read(args)
     run = TranslatorRun.open(request.run, request.ctx)
-    given, failed = iter(_sentences(request)), False
+    given, failed = _checked(request, run), False
     while several := list(islice(given, AT_ONCE)):
         failed |= _translate(several, request, run)
     return int(failed)
@@ -82,36 +91,35 @@ def _lines() -> Iterator[tuple[str, str]]:
         yield f"line {number}: ", text
 
 
-def _translate(several: list[tuple[str, str]], request: TranslateRequest, run: TranslatorRun) -> bool:
-    """Print the translations of some sentences; return whether one of them cannot be translated."""
-    texts, failed = [], False
-    for where, text in several:
+def _checked(request: TranslateRequest, run: TranslatorRun) -> Iterator[Given]:
+    """Yield the sentences; one that cannot be translated is dropped at once, for it may have megabytes."""
+    for where, text in _sentences(request):
+        text = text.strip()
         try:
-            texts.append(_checked(text, request, run))
+            if request.texts or text:
+                check_source(run.read(check_sentence(text)).ids)
         except D2lrnnError as error:
-            complain(in_a_line(f"{where}{error}"))
-            texts.append("")
-            failed = True
+            yield Given(where, "", str(error))
+        else:
+            yield Given(where, text)
+
+
+def _translate(several: list[Given], request: TranslateRequest, run: TranslatorRun) -> bool:
+    """Print the translations of some sentences; return whether one of them cannot be translated."""
+    for one in several:
+        if one.problem:
+            complain(in_a_line(one.where + one.problem))
+    failed = any(one.problem for one in several)
+    texts = [one.text for one in several]
     found = translate_texts(run.model, texts, run.source, run.target, request.decoding, run.plan.reverse_source)
-    for (where, _), one in zip(several, found):
-        print(in_a_line(one.text))
-        for remark in _remarks(one):
-            complain(in_a_line(where + remark))
+    for given, translated in zip(several, found):
+        print(in_a_line(translated.text))
+        for remark in _remarks(translated):
+            complain(in_a_line(given.where + remark))
     if request.attention is not None and not failed:
         plot_attention(found[0], request.attention, f"{run.name}: what is looked at")
         print(f"picture  {request.attention}", file=sys.stderr)
     return failed
-
-
-def _checked(text: str, request: TranslateRequest, run: TranslatorRun) -> str:
-    """Return a text that can be translated; a blank line is one.
-
-    Raises:
-        D2lrnnError: for a text that is too long, or blank where it was given by itself.
-    """
-    if request.texts or text.strip():
-        check_source(run.read(text).ids)
-    return text
 
 
 def _remarks(one: Translated) -> Iterator[str]:

@@ -21,6 +21,8 @@ np = mx.np
 
 MAX_SOURCE = 1_000  # tokens of a source; the pairs that translators learn from have tens
 
+MAX_CHARACTERS = 50_000  # of a sentence: to split a longer one into tokens would only take time and memory
+
 # What is decoded at once, at most: hypotheses, and hypotheses times the source's tokens that each of them looks at.
 MAX_ROWS, MAX_LOOKS = 320, 20_000
 
@@ -141,6 +143,20 @@ def translate_in_steps(
     found = yield from _in_steps(model, ids, target, decoding, reverse_source, words)
     unknown = [tuple(dict.fromkeys(token for token in row if token not in source)) for row in words]
     return [replace(one, source=row, unknown=lacks) for one, row, lacks in zip(found, words, unknown)]
+
+
+def check_sentence(text: str) -> str:
+    """Return a text that may be split into tokens, or refuse one that can be no sentence.
+
+    Raises:
+        D2lrnnError: in that case.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise D2lrnnError(
+            f"the text has {len(text):,} characters: expected a sentence, of at most {MAX_SOURCE:,} tokens; divide the "
+            "text"
+        )
+    return text
 
 
 def check_source(ids: numpy.ndarray) -> numpy.ndarray:

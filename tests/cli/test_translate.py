@@ -2,40 +2,22 @@
 
 import io
 import sys
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 from matplotlib.image import imread
-from tiny import quiet
+from translators import SOURCE, TARGET, translator_checkpoint
 
-from d2lrnn import ModelConfig, Vocab, build_model, set_seed, translate_texts
+from d2lrnn import translate_texts
 from d2lrnn.cli import main as cli
 from d2lrnn.config.generation import Decoding
-from d2lrnn.config.translation import TranslationConfig
-from d2lrnn.data.sentences import SPECIAL
-from d2lrnn.models.parameters import get_values, set_values
-from d2lrnn.runs.checkpoint import Checkpoint, save_checkpoint
+from d2lrnn.runs.checkpoint import save_checkpoint
 from d2lrnn.runs.translator import TranslatorRun
-
-SOURCE = Vocab.from_list([*SPECIAL, *"i see a bird fish . ?".split()], "word")
-TARGET = Vocab.from_list([*SPECIAL, *"我看见一只鸟。"], "char")
 
 
 def write_run(path, attention="general", reverse_source=False):
     """Write the run of a translator that has learnt nothing."""
-    sizes = {"cell": "lstm", "num_hiddens": 6, "num_outputs": len(TARGET), "init_scale": 2.0}
-    config = ModelConfig(head="translation", attention=attention, **sizes)
-    set_seed(5)
-    model = build_model(config, len(SOURCE))
-    bias = get_values(model.decoder.dense.bias).asnumpy().copy()
-    bias[SPECIAL.index("<eos>")] = -2
-    set_values(model.decoder.dense.bias, bias)
-    plan = asdict(TranslationConfig("word", "char", reverse_source=reverse_source))
-    about = Checkpoint(
-        config, {"source": SOURCE, "target": TARGET}, quiet(), "mine", task="translation", data={"plan": plan}
-    )
-    save_checkpoint(path / "model.d2lrnn", about.with_parameters(model))
+    save_checkpoint(path / "model.d2lrnn", translator_checkpoint(attention, reverse_source))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +105,28 @@ def test_hostile_sentences_have_a_line_each(run):
     assert out.count("\n") == len(texts) and "\u202e" not in out + err
     assert "text 1: the text is empty" in err and "text 2: the text is empty" in err
     assert "text 9: the text has 9,000 tokens" in err and max(map(len, err.splitlines())) < 200
+
+
+def test_special_tokens_are_words_like_others(run):
+    """Typed as text, they are no tokens of the model's own; the vocabulary of words has no such entry."""
+    text = "I <unk> see <eos> a <pad> bird <bos>"
+    out, err = run("run", text)
+    assert out == texts_of("run", [text])[0] + "\n"
+    assert err.startswith("d2lrnn: unknown to the model: <, unk, >, eos, pad, bos\n")
+    assert out != texts_of("run", ["I see a bird"])[0] + "\n"
+
+
+def test_endless_lines_are_refused_before_they_are_split(run, monkeypatch, tmp_path):
+    """Lines of megabytes do not stay in memory until a thousand of them are there."""
+    megabytes = "x y " * 400_000
+    from_stdin(monkeypatch, f"a bird\n{megabytes}\n{' ' * 10**6}\n" + f"{megabytes}\n" * 2 + "\n" * 3_000 + "a fish")
+    monkeypatch.setattr(TranslatorRun, "read", lambda self, text, read=TranslatorRun.read: read(self, text[:100]))
+    out, err = run("run", status=1)
+    found = texts_of("run", ["a bird", "a fish"])
+    assert out.split("\n") == [found[0], *[""] * 3_004, found[1], ""]
+    refused = [line for line in err.splitlines() if "was cut" not in line]
+    message = "the text has 1,599,999 characters: expected a sentence, of at most 1,000 tokens; divide the text"
+    assert refused == [f"d2lrnn: line {number}: {message}" for number in (2, 4, 5)]
 
 
 def test_what_is_looked_at_is_drawn(run, folder, complaint):

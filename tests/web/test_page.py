@@ -1,10 +1,9 @@
 """The page in a browser, with real clicks and keys: headless Chromium and its driver, as Debian packs them."""
 
-import contextlib
 import re
 
-import pytest
-from chromium import needs_chromium, open_chromium, webdriver
+from browser import Browser
+from chromium import needs_chromium, webdriver
 from known import Slow
 from pages import LETTERS, LYRICS, VERSE, eventually, player_of, serving
 
@@ -13,78 +12,6 @@ from d2lrnn.generation.forms import FORMS
 from d2lrnn.web.request import MAX_TOKENS
 
 pytestmark = needs_chromium
-
-
-class Browser:
-    """What a user does with the page, and sees of it."""
-
-    def __init__(self, driver):
-        self.driver = driver
-
-    def all(self, selector):
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector):
-        (element,) = self.all(selector)
-        return element
-
-    def text(self, selector):
-        return self.one(selector).get_property("textContent")
-
-    def texts(self):
-        return [line.get_property("textContent") for line in self.all("#texts .text")]
-
-    def joined(self, selector):
-        return "".join(element.get_property("textContent") for element in self.all(selector))
-
-    def put(self, **values):
-        for name, value in values.items():
-            field = self.one(f"[name={name}]")
-            field.clear()
-            field.send_keys(str(value))
-
-    def write(self):
-        """Press the button and wait until all is written, or it is said why not; returns the status or the error."""
-        self.one("#start").click()
-        eventually(lambda: self.one("#start").is_enabled())
-        return self.text("#error") or self.text("#status")
-
-    def hover(self, element):
-        webdriver.ActionChains(self.driver).move_to_element(element).perform()
-
-    def keys(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-
-    def complaints(self):
-        """Return what the browser complains of, such as a breach of the policy, but for answers that refuse."""
-        return [
-            entry for entry in self.driver.get_log("browser") if "the server responded with" not in entry["message"]
-        ]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    with open_chromium(tmp_path_factory.mktemp("chromium"), "--window-size=1200,900") as driver:
-        yield driver
-
-
-@pytest.fixture
-def page(driver):
-    """Open the page of a player; it must not give the browser anything to complain of."""
-    with contextlib.ExitStack() as stack:
-
-        def open_page(player):
-            server = stack.enter_context(serving(player))
-            driver.get(f"http://127.0.0.1:{server.port}/")
-            browser = Browser(driver)
-            browser.server = server
-            return browser
-
-        yield open_page
-        assert Browser(driver).complaints() == []
-        asked = driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-        assert not [address for address in asked if not address.startswith("http://127.0.0.1:")]
-        driver.get("about:blank")
 
 
 def shown(p):
@@ -102,7 +29,7 @@ def test_it_writes_and_tells_how_likely_each_character_was(page):
     browser = page(player)
     assert browser.text("h1") == "gru on poems" and browser.one("#prefix").get_property("value") == "春风"
     browser.put(prefix="山水", pred_len=40)
-    assert browser.write() == "Written: 40 characters."
+    assert browser.send() == "Written: 40 characters."
     seed = int(browser.one("#seed").get_property("value"))
     (sample,) = generate(["山水"], 40, player.model, LYRICS, Sampling(seed=seed))
     assert browser.texts() == [sample.text]
@@ -151,10 +78,10 @@ def test_the_settings_choose(page):
     sampling = Sampling(temperature=0.8, top_k=5, top_p=0.95, repetition_penalty=1.1, seed=7)
     samples = generate(["春"] * 3, 30, player.model, LYRICS, sampling)
     for _ in range(2):  # the same seed, the same texts
-        assert browser.write() == "Written: 90 characters."
+        assert browser.send() == "Written: 90 characters."
         assert browser.texts() == [sample.text for sample in samples]
     browser.one("#new-seed").click()
-    browser.write()
+    browser.send()
     assert browser.one("#seed").get_property("value") != "7" and browser.texts() != [sample.text for sample in samples]
 
 
@@ -178,7 +105,7 @@ def test_it_streams_and_stop_stops_it(page):
     eventually(lambda: browser.all(".copies") and not browser.all(".writing"))
     assert browser.text("#error") == ""
     browser.put(pred_len=3)
-    assert browser.write() == "Written: 3 characters."
+    assert browser.send() == "Written: 3 characters."
     browser.put(pred_len=MAX_TOKENS)
     browser.one("#start").click()
     browser.keys(webdriver.Keys.ESCAPE)
@@ -189,7 +116,7 @@ def test_what_is_copied_is_marked(page):
     corpus = LETTERS * 2 + LETTERS[::-1]
     browser = page(player_of(LYRICS, corpus))
     browser.put(prefix=LETTERS, pred_len=30)
-    browser.write()
+    browser.send()
     (text,) = browser.texts()
     found = novelty(text, corpus, 4, 8)
     assert found.spans[0][0] == 0
@@ -233,7 +160,7 @@ def test_words_stand_apart(page):
     player = player_of(Vocab.from_list(words, "word"), " ".join(words))
     browser = page(player)
     browser.put(prefix="the fox jumps over a lazy dog the fox", pred_len=12)
-    assert browser.write() == "Written: 12 words."
+    assert browser.send() == "Written: 12 words."
     (text,) = browser.texts()
     assert len(text.split()) == 21 and set(text.split()) <= set(words) and "  " not in text
     assert len(browser.all("#texts [data-tip]")) == 12
@@ -244,7 +171,7 @@ def test_pairs_of_characters_are_counted_and_marked_one_by_one(page):
     pairs = [LETTERS[i : i + 2] for i in range(0, 10, 2)]
     browser = page(player_of(Vocab.from_list(pairs, "bigram"), LETTERS))
     browser.put(prefix=f"{pairs[-1]}{LETTERS}", pred_len=3)
-    assert browser.write() == "Written: 6 characters."
+    assert browser.send() == "Written: 6 characters."
     assert len(browser.all("#texts [data-tip]")) == 6 and browser.joined("#texts .copied").startswith(LETTERS)
 
 
@@ -253,7 +180,7 @@ def test_an_event_may_come_in_several_pieces(page):
     events = [{"prefix": "", "rows": 1}, {"row": 0, "text": "春", "p": 0.5, "more": "x" * 4_000_000}]
     player.write = lambda wish: iter(events)
     browser = page(player)
-    assert browser.write() == "Written: 1 character." and browser.texts() == ["春"]
+    assert browser.send() == "Written: 1 character." and browser.texts() == ["春"]
 
 
 # Forms
@@ -265,16 +192,16 @@ def test_lines_of_an_acrostic_begin_with_its_heads(page):
     browser.one("label:has([value=acrostic])").click()
     assert not browser.one("#prefix").is_displayed() and not browser.one("#pred_len").is_displayed()
     browser.put(acrostic="山水月", num_samples=2)
-    assert browser.write() == "Written: 46 characters."
+    assert browser.send() == "Written: 46 characters."
     assert all([line[0] for line in text.split("\n")] == list("山水月") for text in browser.texts())
     assert browser.joined("#texts .head") == "山水月" * 2
     seed = int(browser.one("#seed").get_property("value"))
     samples = acrostic(["山水月"] * 2, usual_form(LYRICS), player.model, LYRICS, Sampling(seed=seed))
     assert browser.texts() == [sample.text.replace(" ", "\n") for sample in samples]
     browser.put(acrostic="山龘月")
-    assert browser.write().startswith("“Lines begin with”: unknown character '龘' (U+9F98) at position 1")
+    assert browser.send().startswith("“Lines begin with”: unknown character '龘' (U+9F98) at position 1")
     browser.one("[name=skip_unknown]").click()
-    assert browser.write() == "Written: 46 characters."
+    assert browser.send() == "Written: 46 characters."
     assert [text.split("\n")[1][0] for text in browser.texts()] == ["龘", "龘"]
     browser.hover(browser.all("#texts .head")[1])
     assert re.fullmatch(r"p = [\d.e-]+, of .: the model does not know 龘", browser.text("#tip"))
@@ -286,17 +213,17 @@ def test_couplets_and_poems(page):
     browser.one("label:has([value=verse])").click()
     browser.put(prefix="春风")
     browser.one("#form option[value=quatrain]").click()
-    browser.write()
+    browser.send()
     seed = int(browser.one("#seed").get_property("value"))
     (sample,) = compose(["春风"], FORMS["quatrain"], player.model, VERSE, Sampling(seed=seed))
     assert browser.texts() == [sample.text] and sample.text.count("\n") == 1
     browser.one("label:has([value=acrostic])").click()
     browser.put(acrostic="月夜山")
-    browser.write()
+    browser.send()
     assert browser.joined("#texts .head") == "月夜山"
     browser.one("label:has([value=text])").click()
     browser.put(prefix="", pred_len=9)
-    assert browser.write() == "Written: 9 characters."  # such a model can begin a line
+    assert browser.send() == "Written: 9 characters."  # such a model can begin a line
 
 
 # What goes wrong
@@ -305,22 +232,22 @@ def test_couplets_and_poems(page):
 def test_what_is_wrong_is_said_beside_the_form(page):
     browser = page(player_of(LYRICS))
     browser.put(prefix="春☃")
-    assert browser.write().startswith(
+    assert browser.send().startswith(
         "“Begin with”: unknown character '☃' (U+2603) at position 1: expected only what is among the 11"
     )
     assert browser.one("#error").is_displayed() and browser.texts() == []
     assert browser.driver.switch_to.active_element == browser.one("[aria-invalid]") == browser.one("#prefix")
     browser.put(prefix="春", top_k=-3)
-    assert browser.write() == "“Top-k” is -3: expected a whole number, at least 0"
+    assert browser.send() == "“Top-k” is -3: expected a whole number, at least 0"
     assert browser.driver.switch_to.active_element == browser.one("[aria-invalid]") == browser.one("#top_k")
     browser.one("#top_k").clear()
     browser.put(num_samples=17)
-    assert browser.write() == "“Samples” is 17: expected a whole number, at least 1 and at most 16"
+    assert browser.send() == "“Samples” is 17: expected a whole number, at least 1 and at most 16"
     browser.one("#num_samples").clear()
     browser.one("#num_samples").send_keys("--")
-    assert browser.write() == "“Samples” is no number"
+    assert browser.send() == "“Samples” is no number"
     browser.put(num_samples=1, pred_len=4)
-    assert browser.write() == "Written: 4 characters."
+    assert browser.send() == "Written: 4 characters."
     assert not browser.one("#error").is_displayed() and not browser.all("[aria-invalid]")
 
 
@@ -328,7 +255,7 @@ def test_a_defect_ends_a_text_with_a_sentence(page, caplog):
     model = Slow(0)
     model.next = lambda code, ids: 1 // 0
     browser = page(player_of(LYRICS, model=model))
-    assert browser.write() == "something went wrong inside d2lrnn: the terminal that it runs in says what"
+    assert browser.send() == "something went wrong inside d2lrnn: the terminal that it runs in says what"
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -336,29 +263,21 @@ def test_a_server_that_is_gone_is_missed(driver):
     with serving(player_of(LYRICS)) as server:
         driver.get(f"http://127.0.0.1:{server.port}/")
     browser = Browser(driver)
-    assert browser.write() == "d2lrnn does not answer: does it still run in its terminal?"
+    assert browser.send() == "d2lrnn does not answer: does it still run in its terminal?"
     driver.get_log("browser")
 
 
 # How it looks
 
 
-def test_it_fits_a_phone_and_the_dark(page):
+def test_it_fits_a_phone_and_the_dark(page, looks):
     browser = page(player_of(LYRICS, LETTERS))
-    driver, looks = browser.driver, set()
-    try:
-        for width, scheme in ((360, "dark"), (360, "light"), (1200, "dark")):
-            size = {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 700}
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            media = [{"name": "prefers-color-scheme", "value": scheme}]
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-            driver.refresh()
-            browser.put(prefix="春", pred_len=200)
-            assert browser.write() == "Written: 200 characters."
-            assert driver.execute_script("return document.scrollingElement.scrollWidth") <= width
-            assert browser.one("#texts").is_displayed() and browser.one("#texts").rect["width"] > 300
-            looks.add((scheme, browser.one("body").value_of_css_property("background-color")))
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert len(looks) == len(dict(looks)) == len(set(dict(looks).values())) == 2
+    driver, seen = browser.driver, set()
+    for width, scheme in ((360, "dark"), (360, "light"), (1200, "dark")):
+        looks(width, scheme)
+        browser.put(prefix="春", pred_len=200)
+        assert browser.send() == "Written: 200 characters."
+        assert driver.execute_script("return document.scrollingElement.scrollWidth") <= width
+        assert browser.one("#texts").is_displayed() and browser.one("#texts").rect["width"] > 300
+        seen.add((scheme, browser.one("body").value_of_css_property("background-color")))
+    assert len(seen) == len(dict(seen)) == len(set(dict(seen).values())) == 2

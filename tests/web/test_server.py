@@ -20,6 +20,7 @@ import numpy
 import pytest
 from known import Known, Slow
 from pages import LETTERS, LYRICS, SETTINGS, VERSE, eventually, player_of, serving
+from requests_of_pages import answer, asking
 from tiny import save_model
 from tornado.iostream import IOStream
 
@@ -36,25 +37,6 @@ from d2lrnn.web.request import LABELS, MAX_BODY, MAX_TOKENS, WritingRequest
 from d2lrnn.web.server import MAX_TEXTS, MAX_WRITING
 
 LONG = {"prefix": "春", "pred_len": MAX_TOKENS}
-
-
-@contextlib.contextmanager
-def asking(server, wish=None, method="POST", path="/write", **headers):
-    """Send a request; yields the response, and drops the connection behind it."""
-    body = wish if isinstance(wish, (str, bytes, type(None))) else json.dumps(wish)
-    kind = {"Content-Type": "application/json"} if method == "POST" else {}
-    more = {name.replace("_", "-"): value for name, value in headers.items()}
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        connection.request(method, path, body, {**kind, **more})
-        with connection.getresponse() as response:
-            yield response
-
-
-def answer(*arguments, **options):
-    """Return the status and what the JSON of an answer holds: of a stream, a list of its events."""
-    with asking(*arguments, **options) as response:
-        lines = [json.loads(line) for line in response.read().splitlines()]
-        return response.status, lines if response.status == 200 else lines[0]["error"]
 
 
 @pytest.fixture(scope="module")

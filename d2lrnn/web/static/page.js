@@ -132,7 +132,8 @@ function showRunning(running) {
 
 /* The piece of a text that is pointed at */
 
-/** Let a piece be pointed at, or reached by keys: Tab stops once in a line, the arrow keys go on.  A tip shows `text`. */
+/** Let a piece be pointed at, or reached by keys: Tab stops once in a line, the arrow keys go on.  A tip shows `text`,
+    above the piece, or below it in a line with `data-tips="below"`. */
 export function makePointable(piece, line, text) {
   piece.tabIndex = line.querySelector("[data-tip]") ? -1 : 0;
   piece.dataset.tip = text;
@@ -154,7 +155,9 @@ function point(event) {
   const place = pointed.getClientRects()[0];
   const left = place.left + place.width / 2 - tip.offsetWidth / 2;
   tip.style.left = `${Math.max(4, Math.min(left, document.documentElement.clientWidth - tip.offsetWidth - 4))}px`;
-  tip.style.top = `${place.top > tip.offsetHeight + 8 ? place.top - tip.offsetHeight - 4 : place.bottom + 4}px`;
+  const above = place.top - tip.offsetHeight - 4;
+  const below = above < 4 || pointed.closest("[data-tips=below]");
+  tip.style.top = `${below ? place.bottom + 4 : above}px`;
   begin(pointed);
 }
 

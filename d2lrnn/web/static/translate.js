@@ -34,6 +34,7 @@ class Row {
     this.element.className = "writing";
     this.sentence = newLine("sentence", "Sentence");
     this.translation = newLine("translation", "Translation");
+    this.translation.dataset.tips = "below"; // above them is the sentence, which shows what is looked at
     this.element.append(this.sentence, this.translation);
     this.source = fill(this.sentence, pieces, unknown, "unknown");
     this.target = [];
@@ -57,17 +58,17 @@ class Row {
 
   /** Let each piece show where the other side's weights are: `looks` has a row for each piece of the translation. */
   link(looks) {
-    this.target.forEach((piece, j) => this.join(piece, this.translation, this.source, looks[j], "looked at"));
+    this.target.forEach((piece, j) => this.join(piece, this.translation, this.source, looks[j], "looked at:"));
     this.source.forEach((piece, i) => {
       const weights = looks.map((row) => row[i]);
-      this.join(piece, this.sentence, this.target, weights, "looked at for");
+      this.join(piece, this.sentence, this.target, weights, "looked at for:");
     });
   }
 
   join(piece, line, others, weights, what) {
     const places = weights.flatMap((weight, i) => (weight ? [i] : [])).sort((a, b) => weights[b] - weights[a]);
     const names = places.slice(0, NAMED).map((i) => `${named(others[i].textContent)} ${weights[i]} %`);
-    makePointable(piece, line, names.length ? `${what} ${names.join(", ")}` : `not ${what} anything`);
+    makePointable(piece, line, `${what} ${names.join(", ") || "nothing"}`);
     piece.looks = { others, weights };
   }
 }
