@@ -24,6 +24,6 @@ def add(commands) -> None:
         "  python -m d2lrnn classify runs/texts < lines.txt",
     )
     add_run(classify)
-    classify.add_argument("given", nargs="*", metavar="IMAGE|TEXT", help="a PNG file, or a text")
+    classify.add_argument("given", nargs="*", default=(), metavar="IMAGE|TEXT", help="a PNG file, or a text")
     classify.add_argument("--count", type=int, default=3, metavar="N", help="how many classes (%(default)s)")
     add_ctx(classify)

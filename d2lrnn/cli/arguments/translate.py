@@ -24,7 +24,7 @@ def add(commands) -> None:
         "  python -m d2lrnn translate runs/translate-en-zh 'How are you?' --attention looked-at.png",
     )
     add_run(translate)
-    translate.add_argument("texts", nargs="*", metavar="TEXT", help="a sentence")
+    translate.add_argument("texts", nargs="*", default=(), metavar="TEXT", help="a sentence")
     translate.add_argument(
         "--attention", type=PathText, metavar="FILE", help="draw what the model looks at, of one sentence"
     )
