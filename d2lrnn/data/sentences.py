@@ -49,8 +49,8 @@ def normalised(text: str) -> str:
     return _APOSTROPHE.sub("'", text)
 
 
-def tokens_of(sentence: str, level: str) -> list[str]:
-    """Split a sentence, as :func:`normalised` returns it, into tokens.
+def tokens_of(sentence: str, level: str, lower: bool = True) -> list[str]:
+    """Split a sentence, as :func:`normalised` returns it, into tokens; without ``lower``, words keep capital letters.
 
     For example::
 
@@ -61,14 +61,17 @@ def tokens_of(sentence: str, level: str) -> list[str]:
         D2lrnnError: for another level than "word" and "char".
     """
     check_sentence_level(level)
-    return list(sentence) if level == "char" else _TOKENS.sub(_apart, sentence.lower()).split()
+    if level == "char":
+        return list(sentence)
+    return _TOKENS.sub(_apart, sentence.lower() if lower else sentence).split()
 
 
 def sentence_of(tokens: Sequence[str], level: str) -> str:
     """Put a sentence together; but for spaces and capital letters, the inverse of :func:`tokens_of`.
 
-    Characters are written as they come.  Between words there is a space, but none before a comma or another sign that
-    closes, none after an opening bracket, and none at a Chinese character.
+    Characters are written as they come; words among them, which were copied from a source, have a space between them.
+    Between words there is a space, but none before a comma or another sign that closes, none after an opening bracket,
+    and none at a Chinese character.
 
     Raises:
         D2lrnnError: for another level than "word" and "char".
@@ -86,7 +89,8 @@ def pieces_of(tokens: Sequence[str], level: str) -> list[str]:
     """
     check_sentence_level(level)
     if level == "char":
-        return list(tokens)
+        words = [len(token) > 1 for token in tokens]
+        return [" " * (word and before) + token for token, word, before in zip(tokens, words, (False, *words))]
     pieces: list[str] = []
     quoted, glued = False, True  # whether a quotation mark is open; whether no space stands before the next token
     for token in tokens:

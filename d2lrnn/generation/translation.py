@@ -38,7 +38,7 @@ class Translated:
     log_prob: float = 0.0  # natural logarithm of the model's own probability, of the tokens and <eos>
     score: float = 0.0  # by which it was ranked: log_prob / length ** length_penalty; the length counts <eos>
     complete: bool = True  # whether it came to <eos>; else it was cut at Decoding.limit
-    source: tuple[str, ...] = ()  # the tokens that were read, unknown ones as they were given
+    source: tuple[str, ...] = ()  # the tokens that were read, words in lower case
     unknown: tuple[str, ...] = ()  # those of them that the vocabulary lacks, each once
     copied: tuple[int, ...] = ()  # places of tokens that stand for an <unk>, copied from the source
     weights: numpy.ndarray | None = None  # of the attention, by with_weights: (tokens, source tokens)
@@ -116,7 +116,7 @@ def translate_texts(
 
     Args:
         model: as for :func:`translate`.
-        texts: the sentences, in any form.
+        texts: the sentences, in any form; words that are copied keep their capital letters.
         source: the vocabulary of the sentences; words that it lacks are read as ``<unk>``.
         target: as for :func:`translate`.
         decoding: as for :func:`translate`.
@@ -140,7 +140,8 @@ def translate_in_steps(
     """
     words = [tuple(tokens_of(normalised(text), source.level)) for text in texts]
     ids = [encode_sentence(text, source) for text in texts]
-    found = yield from _in_steps(model, ids, target, decoding, reverse_source, words)
+    written = [tokens_of(normalised(text), source.level, lower=False) for text in texts]
+    found = yield from _in_steps(model, ids, target, decoding, reverse_source, written)
     unknown = [tuple(dict.fromkeys(token for token in row if token not in source)) for row in words]
     return [replace(one, source=row, unknown=lacks) for one, row, lacks in zip(found, words, unknown)]
 

@@ -69,6 +69,15 @@ def test_but_for_spaces_and_capitals_nothing_is_lost(text):
     assert all(tokens) and not any(" " in token for token in tokens)
     assert sentence_of(tokens, "word").replace(" ", "") == sentence.lower().replace(" ", "")
     assert sentence_of(tokens_of(sentence, "char"), "char") == sentence
+    assert len(tokens_of(sentence, "word", lower=False)) == len(
+        tokens
+    )  # so a copied word is the one that was looked at
+
+
+def test_words_that_were_copied_into_characters_have_a_space_between_them():
+    assert tokens_of("Tom's in New-York!", "word", lower=False) == ["Tom's", "in", "New-York", "!"]
+    assert sentence_of(["去", "Timbuktu", "Xavier", "和", "Tom", "。"], "char") == "去Timbuktu Xavier和Tom。"
+    assert sentence_of(["Tom", "Mary"], "word") == "Tom Mary"
 
 
 def test_real_sentences_come_back(real_data):
