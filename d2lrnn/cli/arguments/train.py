@@ -105,7 +105,8 @@ def _add_translation(train: argparse.ArgumentParser) -> None:
     group = train.add_argument_group(
         "translator, such as --config translate-en-zh",
         f"--corpus is {', '.join(PAIR_NAMES)}, or a UTF-8 file with a sentence, a tab and its translation in each "
-        "line. Pairs with more than --num-steps tokens on a side are left out of the training.",
+        "line, which translate-zh-en translates into the sentence. Pairs with more than --num-steps tokens on a side "
+        "are left out of the training.",
     )
     group.add_argument(
         "--attention",

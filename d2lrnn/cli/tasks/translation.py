@@ -29,8 +29,8 @@ from d2lrnn.runs.translator import TranslatorRun, form_of, origin_of_pairs
 from d2lrnn.training.seeds import set_seed
 from d2lrnn.training.translation import Translation
 
-# Arguments of other tasks.  The pairs that are held out are always the same.
-OF_OTHERS = ("held_out", *OF_LANGUAGE_MODELS, *OF_CLASSIFIERS, *OF_SERIES, *OF_VECTORS)
+# Arguments of other tasks.
+OF_OTHERS = (*OF_LANGUAGE_MODELS, *OF_CLASSIFIERS, *OF_SERIES, *OF_VECTORS)
 
 WHO = "a translator"
 
@@ -79,6 +79,7 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse arguments that a translator has no use for."""
     refuse(args, ["level"], WHO, ", or give --source-level or --target-level")
+    refuse(args, ["held_out"], WHO, "; a tenth of the sentences, 1,000 at most, is always held out for the test")
     refuse(args, OF_OTHERS, WHO)
 
 
@@ -112,7 +113,7 @@ def _prepared(task: Translation, about: Checkpoint, imports: Sequence[str]) -> P
 
 def _sizes(data: PairsCorpus) -> str:
     """Return how many sentence pairs there are."""
-    found = [f"{len(data.train):,} sentence pairs"]
+    found = [f"{len(data.train):,} sentence pair{'' if len(data.train) == 1 else 's'}"]
     found += [f"{data.left_out:,} more are too long"] if data.left_out else []
     found += [f"in validation {len(data.valid):,}"] if data.valid is not None else []
     found += [f"for the test {len(data.test):,}"] if data.test is not None else []
