@@ -40,8 +40,9 @@ from d2lrnn.visible import in_a_line
 
 LINES_AT_ONCE = 512  # of --each-line, measured together: lines of like lengths take less time in one batch
 
-# Fields of a request that a classifier has no use for.
-OF_TEXTS = ("text", "each_line", "max_tokens", "num_lines", "cache", "dynamic")
+# Fields of a request that a translator has no use for; a classifier has none for any of these.
+OF_TOKENS = ("each_line", "max_tokens", "num_lines", "cache", "dynamic")
+OF_TEXTS = ("text", *OF_TOKENS)
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,12 @@ def _evaluate_translator(request: EvaluationRequest, checkpoint: Checkpoint) -> 
     """Measure and print the perplexity and the scores of a translator; return the exit status."""
     from d2lrnn.cli.translations import evaluate_translations
 
-    _refuse(request, OF_TEXTS, "a translator", "sentence pairs", "--split, --data-dir, --corpus or --ctx")
+    _refuse(request, OF_TOKENS, "a translator", "sentence pairs", "--split, --text, --data-dir, --corpus or --ctx")
     run = TranslatorRun(request.run, checkpoint, request.ctx)
-    return evaluate_translations(run, request.split, request.data_dir, request.corpus)
+    if request.text is not None:
+        return evaluate_translations(run, _name_of(request), run.examples(request.source))
+    name, examples = (data := run.pairs(request.data_dir, request.corpus)).split(request.split)
+    return evaluate_translations(run, f"{data.name}, {name}", examples)
 
 
 def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:
@@ -221,12 +225,17 @@ def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:
     ids, unknown = load_ids(
         request.source, run.vocab, lines, None if lines else request.max_tokens, checkpoint.origin.get("given", "")
     )
-    name = "standard input" if str(request.text) == "-" else request.text.name
+    name = _name_of(request)
     if unknown:
         name += f", {unknown:,} of its words unknown"
     if request.dynamic is not None:
         train_ids = reload_corpus(checkpoint, request.data_dir, request.corpus).train
     return name, ids, train_ids
+
+
+def _name_of(request: EvaluationRequest) -> str:
+    """Return what the text to measure on is called."""
+    return "standard input" if request.text is None or str(request.text) == "-" else request.text.name
 
 
 def _last_split(corpus: Corpus) -> str:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from d2lrnn.data.pairs import PairExamples
 from d2lrnn.evaluation.losses import check_finite, format_perplexity
 from d2lrnn.evaluation.translation_scores import LengthScores
 from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.training.translation import perplexity_of_pairs, scores_of_translations
 
 
-def evaluate_translations(run: TranslatorRun, split: str | None, data_dir: Any = None, corpus: Any = None) -> int:
-    """Measure and print a translator's perplexity, BLEU and chrF on a split of its pairs; return the exit status."""
-    data = run.pairs(data_dir, corpus)
-    name, examples = data.split(split)
+def evaluate_translations(run: TranslatorRun, name: str, examples: PairExamples) -> int:
+    """Measure and print a translator's perplexity, BLEU and chrF on sentence pairs; return the exit status.
+
+    Args:
+        run: the translator.
+        name: of the pairs.
+        examples: the pairs.
+    """
     config = run.checkpoint.train_config
     found = check_finite(perplexity_of_pairs(run.model, examples, config, run.plan))
-    print(f"{data.name}, {name}: perplexity {format_perplexity(found)} over {len(examples):,} sentence pairs")
+    count = f"{len(examples):,} sentence pair{'' if len(examples) == 1 else 's'}"
+    print(f"{name}: perplexity {format_perplexity(found)} over {count}")
     start = time.perf_counter()
-    scores = scores_of_translations(run.model, examples, data.target, run.plan)
+    scores = scores_of_translations(run.model, examples, run.target, run.plan)
     seconds = time.perf_counter() - start
     for score, label in ((scores.bleu, "BLEU"), (scores.chrf, "chrF")):
         print(f"{label} {score.value:.2f}  {score.signature}")

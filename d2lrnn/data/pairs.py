@@ -136,7 +136,7 @@ def corpus_of_pairs(
         D2lrnnError: if nothing is left for the training, or the sides cannot have one vocabulary.
     """
     if form.swap:
-        pairs = [Pair(pair.target, pair.source, pair.row) for pair in pairs]
+        pairs = swapped(pairs)
     source_level, target_level = _levels(pairs, form, levels)
     train, valid, test = divided(pairs, form.held_out, name)
     sides = [(tokens_of(pair.source, source_level), tokens_of(pair.target, target_level)) for pair in train]
@@ -159,6 +159,11 @@ def corpus_of_pairs(
     learnt = PairExamples.of([train[i] for i in kept], source, target)
     held = [PairExamples.of(split, source, target) if split else None for split in (valid, test)]
     return PairsCorpus(name, source, target, learnt, held[0], held[1], left_out=len(train) - len(kept))
+
+
+def swapped(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return pairs with the translations as the sentences that are read."""
+    return [Pair(pair.target, pair.source, pair.row) for pair in pairs]
 
 
 def _levels(pairs: Sequence[Pair], form: PairForm, levels: tuple[str, str] | None) -> tuple[str, str]:

@@ -10,9 +10,11 @@ import numpy
 
 from d2lrnn.config.presets import TRANSLATION
 from d2lrnn.config.translation import TranslationConfig
+from d2lrnn.data.pair_files import read_pairs
 from d2lrnn.data.pair_sets import PAIR_SETS, load_pairs
-from d2lrnn.data.pairs import PairForm, PairsCorpus, encode_sentence, unknown_tokens
+from d2lrnn.data.pairs import PairExamples, PairForm, PairsCorpus, encode_sentence, swapped, unknown_tokens
 from d2lrnn.data.sentences import SPECIAL
+from d2lrnn.data.texts import Readable
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
@@ -106,6 +108,18 @@ class TranslatorRun(Run):
         if not len(ids):
             raise RunError("the text is empty: expected a sentence to translate")
         return Read(ids, unknown_tokens(text, self.source))
+
+    def examples(self, source: Readable) -> PairExamples:
+        """Return the pairs of a file as the model reads them, the columns as in the training.
+
+        Args:
+            source: the file, or a stream of bytes.
+
+        Raises:
+            PairsError, CorpusError: as for :func:`d2lrnn.data.pair_files.read_pairs`.
+        """
+        pairs = read_pairs(source)
+        return PairExamples.of(swapped(pairs) if self.plan.swap else pairs, self.source, self.target)
 
     def pairs(self, data_dir: PathLike | None = None, corpus: PathLike | None = None) -> PairsCorpus:
         """Load the sentence pairs that the run was trained, validated and tested on; keep where they are now.

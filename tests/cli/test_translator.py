@@ -134,6 +134,23 @@ def test_evaluate_prints_the_scores_and_those_by_length(run, folder):
     assert run("evaluate", "run", "--split", "valid").startswith("pairs.txt, valid: perplexity ")
 
 
+def test_other_pairs_than_those_of_the_training_can_be_measured(run, complaint, folder, tmp_path):
+    opened, own = TranslatorRun.open("run"), tmp_path / "own.txt"
+    own.write_text("The moon sees a xyzzy.\t月亮看见了什么？\nA cat.\t一只猫。\n", encoding="utf-8")
+    examples = opened.examples(own)
+    assert [opened.source.idx_to_token[i] for i in examples.sources[1]] == ["a", "cat", "."]
+    assert examples.pairs[1].target == "一只猫。" and len(examples) == 2
+    found = perplexity_of_pairs(opened.model, examples, opened.checkpoint.train_config, opened.plan)
+    score = scores_of_translations(opened.model, examples, opened.target, opened.plan).chrf
+    lines = run("evaluate", "run", "--text", own).splitlines()
+    assert lines[0] == f"own.txt: perplexity {found:.2f} over 2 sentence pairs"
+    assert lines[2] == f"chrF {score.value:.2f}  {score.signature}"
+    opened.plan = dataclasses.replace(opened.plan, swap=True)
+    assert opened.examples(own).pairs[1].source == "一只猫。"
+    own.write_text("A cat.\n", encoding="utf-8")
+    assert "own.txt, row 1 has no tab ('A cat.')" in complaint("evaluate", "run", "--text", own)
+
+
 def test_a_run_goes_on_with_the_same_pairs_and_no_others(run, complaint, folder, tmp_path):
     new, moved = tmp_path / "new", tmp_path / "moved.txt"
     moved.write_text((folder / "pairs.txt").read_text())
@@ -160,7 +177,7 @@ BEGIN = [*TRAIN, "--out", "never"]
     [
         ([*OWN, "--corpus", "no.txt", "--out", "never"], "'no.txt' names no sentence pairs and is no file"),
         ([*BEGIN, "--level", "char"], "--level given, but a translator has no use for it: leave it out, or give --sou"),
-        ([*BEGIN, "--held-out", 0.1], "--held-out given, but a translator has no use for it"),
+        ([*BEGIN, "--held-out", 0.1], "leave it out; a tenth of the sentences, 1,000 at most, is always held out for"),
         ([*BEGIN, "--prefix", "a"], "--prefix given, but a translator has no use for it"),
         ([*BEGIN, "--max-tokens", 9], "--max-tokens given, but a translator has no use for it"),
         ([*BEGIN, "--head", "mean"], "--head given, but a translator has no use for it"),
@@ -186,7 +203,8 @@ BEGIN = [*TRAIN, "--out", "never"]
         (["train", "--resume", "run", "--min-count", 1], "--min-count cannot be changed where a translator goes on"),
         (["train", "--resume", "run", "--num-steps", 9], "--num-steps cannot be changed where a translator goes on"),
         (["train", "--resume", "run", "--corpus", "sample_pairs", "--prefix", "a"], "--prefix given, but a translator"),
-        (["evaluate", "run", "--text", "pairs.txt"], "--text given, but run holds a translator"),
+        (["evaluate", "run", "--text", "pairs.txt", "--cache"], "--cache given, but run holds a translator"),
+        (["evaluate", "run", "--text", "no.txt"], "no.txt"),
         (["evaluate", "run", "--corpus", "no.txt"], "no.txt"),
         (["export", "run", "--to", "onnx"], "a translator cannot be written as an ONNX graph yet: write a safetensors"),
         (["words", "run", "--near", "moon"], "is of the task translation"),

@@ -33,7 +33,8 @@ def add(commands) -> None:
         "--text",
         type=PathText,
         metavar="FILE",
-        help="measure on all of this UTF-8 text file instead, - is standard input; it needs no corpus",
+        help="measure on all of this UTF-8 text file instead, - is standard input; it needs no corpus; for a "
+        "translator, a file of sentence pairs",
     )
     evaluate.add_argument("--each-line", action="store_true", help="print a row for each line of --text, see below")
     evaluate.add_argument("--cache", action="store_true", help="mix in a neural cache of recent words")
