@@ -446,3 +446,40 @@ def reader(cell="lstm", size=NUM_HIDDENS, bidirectional=False, **options):
 def test_what_does_not_fit_together(make, complaint):
     with pytest.raises(D2lrnnError, match=f"^{complaint}"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("attention", "settings"),
+    [
+        (None, {}),
+        ("general", {"bidirectional": True}),
+        ("dot", {"embed_size": NUM_HIDDENS, "tie_weights": True}),
+        ("additive", {"embed_size": NUM_HIDDENS, "tie_weights": True, "share": True}),
+    ],
+)
+def test_outputs_and_rows_give_the_logits_of_some_ids(attention, settings):
+    """Values and gradients are those of the same logits of the whole output layer; ids may come twice."""
+    model = translator(attention, **settings)
+    X, Y_in = ids(model.vocab_size, 5), ids(TARGET_SIZE, 4)
+    some = np.array([7, 2, 0, 2, 8], dtype="int32")
+    factors = np.array(numpy.random.default_rng(4).normal(size=(Y_in.size, len(some))), dtype="float64")
+    found = []
+    for counted in (None, np.array(COUNTED)):
+        for whole in (True, False):
+            with mx.autograd.record():
+                if whole:
+                    logits = np.take(model(X, model.begin_state(ROWS), counted, Y_in)[0], some, axis=1)
+                else:
+                    parts = model.outputs_and_rows(X, model.begin_state(ROWS), counted, Y_in, some)
+                    logits = np.dot(parts[0], parts[1].T) + parts[2]
+                loss = (logits * factors).sum()
+            loss.backward()
+            found.append((logits.asnumpy(), numbers_of(model.parameters(), gradients=True)))
+        (expected, wanted), (values, gradients) = found[-2:]
+        assert_close(values, expected, 1e-12)
+        assert gradients.keys() == wanted.keys()
+        for name, gradient in wanted.items():
+            assert_close(gradients[name], gradient, 1e-11)
+    assert (parts[1].asnumpy()[1] == model.decoder.dense.weight.data().asnumpy()[2]).all()
+    with pytest.raises(D2lrnnError, match="id"):
+        model.outputs_and_rows(X, model.begin_state(ROWS), None, Y_in, some + 1)

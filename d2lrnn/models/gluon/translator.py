@@ -7,13 +7,14 @@ from typing import Any
 
 from d2lrnn._runtime import mx
 from d2lrnn.checks import check_parameters, check_whole
+from d2lrnn.data.batches import check_batch
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.attention import Attention
 from d2lrnn.models.gluon.bridge import Bridge
 from d2lrnn.models.gluon.encoder import Encoder
-from d2lrnn.models.gluon.facts import facts_of, names_of
+from d2lrnn.models.gluon.facts import facts_of, names_of, value_of
 from d2lrnn.models.gluon.heads import WithHead
 from d2lrnn.nd_arrays import takes_nd
 
@@ -95,19 +96,35 @@ class Decoder(WithHead):
         logits, *weights, state = self.run(Y_in, state, None, *seen)
         return logits, weights[0] if weights else None, (*state, *seen)
 
-    def hybrid_forward(self, F, X, state, params=None, counted=None, S=None, mask=None):
-        """Return logits, the weights of the attention if there is one, and the state, as :meth:`__call__` says."""
+    @takes_nd
+    def outputs_and_rows(self, Y_in, memory: tuple, ids) -> tuple:
+        """Return what the logits of some ids alone are computed from; see :meth:`Translator.outputs_and_rows`."""
+        state, seen = self._parts(memory)
+        outputs, weight, bias, *_ = self.run(Y_in, state, None, *(seen or (None, None)), ids)
+        return outputs, weight, bias
+
+    def hybrid_forward(self, F, X, state, params=None, counted=None, S=None, mask=None, ids=None):
+        """Return logits, the weights of the attention if there is one, and the state, as :meth:`__call__` says.
+
+        With ``ids``, the three arrays of :meth:`outputs_and_rows` stand in the place of the logits.
+        """
         H, state = self.encoder.encode(F, X, state, params, counted)  # (target steps, batch_size, width)
         if self.attention is None:
-            return self._logits(F, H), state
+            return (*self._answers(F, H, ids), state)
         contexts, weights = self.attention(H, S, mask)
         # One product of both side by side would need np.concatenate: 3.3 ms for 12 x 64 x 512 numbers on one thread.
         H = F.npx.activation(self.of_context(contexts) + self.of_hidden(H), act_type="tanh")
-        return self._logits(F, H), weights, state
+        return (*self._answers(F, H, ids), weights, state)
 
-    def _logits(self, F, H):
-        """Return the logits (target steps * batch_size, num_outputs) of outputs (target steps, batch_size, width)."""
-        return self.dense(F.npx.reshape(H, (-5, -2)))
+    def _answers(self, F, H, ids) -> tuple:
+        """Return the logits of outputs (target steps, batch_size, width); with ids, what theirs are computed from."""
+        H = F.npx.reshape(H, (-5, -2))  # (target steps * batch_size, width)
+        if ids is None:
+            return (self.dense(H),)
+        # One look-up of all rows: each look-up has a gradient of its own as large as the weight.
+        ctx = None if F is mx.sym else H.ctx
+        params = (value_of(F, param, ctx) for param in (self.dense.weight, self.dense.bias))
+        return (H, *(F.np.take(param, ids, axis=0, mode="clip") for param in params))
 
     def _parts(self, memory: tuple) -> tuple[tuple, tuple]:
         """Return the state in a memory, and what attention looks at: the encoder's outputs and the mask, or nothing."""
@@ -224,6 +241,30 @@ class Translator(mx.gluon.Block):
         """
         memory, state = self._encode(X, state, counted)
         return self.decoder(Y_in, memory)[0], state
+
+    @takes_nd
+    def outputs_and_rows(self, X, state: tuple, counted, Y_in, ids) -> tuple:
+        """Return what the logits of some ids are computed from, for a loss that needs no others.
+
+        The logits are ``outputs @ weight.T + bias``.  Gradients flow into all three.
+
+        Args:
+            X: as for :meth:`__call__`, and so are ``state``, ``counted`` and ``Y_in``.
+            state: see there.
+            counted: see there.
+            Y_in: see there.
+            ids: of the target's vocabulary, (count,); an id may come more than once.
+
+        Returns:
+            the outputs that the output layer reads, (target steps * batch_size, width), those of the first step first;
+            and of the output layer the rows of the weight, (count, width), and of the bias, (count,).
+
+        Raises:
+            D2lrnnError: as for :meth:`__call__`; for ids outside the vocabulary.
+        """
+        check_batch(ids.reshape(1, -1), self.num_outputs)
+        memory, _ = self._encode(X, state, counted)
+        return self.decoder.outputs_and_rows(Y_in, memory, ids)
 
     @takes_nd
     def _encode(self, X, state: tuple, counted) -> tuple[tuple, tuple]:
