@@ -23,6 +23,11 @@ from d2lrnn.evaluation.losses import cross_entropy as cross_entropy
 from d2lrnn.evaluation.losses import format_perplexity as format_perplexity
 from d2lrnn.evaluation.losses import perplexity as perplexity
 from d2lrnn.evaluation.losses import token_losses as token_losses
+from d2lrnn.evaluation.sampled_softmax import Candidates as Candidates
+from d2lrnn.evaluation.sampled_softmax import Drawn as Drawn
+from d2lrnn.evaluation.sampled_softmax import log_uniform as log_uniform
+from d2lrnn.evaluation.sampled_softmax import needed_ids as needed_ids
+from d2lrnn.evaluation.sampled_softmax import sampled_losses as sampled_losses
 from d2lrnn.evaluation.scores import accuracy as accuracy
 from d2lrnn.evaluation.scores import confusion_matrix as confusion_matrix
 from d2lrnn.evaluation.texts import evaluate as evaluate

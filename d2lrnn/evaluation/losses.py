@@ -34,11 +34,7 @@ def cross_entropy(logits, Y, counted=None):
         D2lrnnError: for ids outside 0 .. num_outputs - 1, which MXNet would clip in silence; if there are not as many
             ids as rows of logits.
     """
-    losses = token_losses(logits, Y)
-    if counted is None:
-        return losses.mean()
-    weights = counted.astype(losses.dtype).T.reshape(-1)
-    return (losses * weights).sum() / weights.sum()
+    return mean_loss(token_losses(logits, Y), counted)
 
 
 @takes_nd
@@ -60,10 +56,20 @@ def spread_losses(logits, Y, counted=None):
     cross-entropy plus a share of this number, an array of shape ().  Arguments are those of :func:`cross_entropy`.
     """
     more = mx.npx.pick(logits, Y.T.reshape(-1)) - logits.mean(axis=1)  # log of the softmax's sum cancels out
+    return mean_loss(more, counted)
+
+
+def mean_loss(losses, counted=None):
+    """Return the mean of the losses of the tokens that count, an array of shape ().
+
+    Args:
+        losses: of shape (num_steps * batch_size,), those of the first step first.
+        counted: 1 for a token that counts, 0 for padding, (batch_size, num_steps); None: all tokens count.
+    """
     if counted is None:
-        return more.mean()
-    weights = counted.astype(more.dtype).T.reshape(-1)
-    return (more * weights).sum() / weights.sum()
+        return losses.mean()
+    weights = counted.astype(losses.dtype).T.reshape(-1)
+    return (losses * weights).sum() / weights.sum()
 
 
 def perplexity(loss_sum: float, num_tokens: int) -> float:
