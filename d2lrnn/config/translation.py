@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from d2lrnn.config.fields import PAIR_BATCHES, SENTENCE_LEVELS, check_settings, setting
+from d2lrnn.errors import D2lrnnError
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,26 @@ class TranslationConfig:
     label_smoothing: float = setting(
         0.0, "share of the probability that is asked to be spread over all tokens alike", below=1
     )
+    sampled_softmax: int = setting(
+        0, "compare the right tokens of a batch with so many drawn ones; 0: with all tokens", least=0
+    )
+    scheduled_sampling: float = setting(
+        0.0, "share of the decoder's own tokens that it reads in the last epoch; 0 in the first", most=1
+    )
     swap: bool = setting(False, None)  # whether the second column is translated into the first
     held_out: int | None = setting(None, None, kind=int, least=0)  # see PairForm
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.sampled_softmax and self.label_smoothing:
+            raise D2lrnnError(
+                f"label_smoothing is {self.label_smoothing:g}, which is of all tokens, and sampled_softmax "
+                f"{self.sampled_softmax}, which compares few: expected one of them to be 0"
+            )
 
+
+# Those that a checkpoint may lack, since it was written before there were such settings.
+NEWER_SETTINGS = ("sampled_softmax", "scheduled_sampling")
 
 # Those that have an option.
 TRANSLATION_SETTINGS = tuple(field.name for field in dataclasses.fields(TranslationConfig) if "help" in field.metadata)

@@ -12,7 +12,7 @@ from d2lrnn.config.fields import LEVELS
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.config.translation import TranslationConfig
+from d2lrnn.config.translation import NEWER_SETTINGS, TranslationConfig
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.shapes import parameter_shapes, state_shapes
@@ -106,14 +106,17 @@ FORECASTING = record(
     }
 )
 
+# How sentence pairs become ids and batches; TranslationConfig checks it.
+_PLAN = dict.fromkeys(vars(TranslationConfig()), anything)
+_NEWER = {name: _PLAN.pop(name) for name in NEWER_SETTINGS}
+
 # What a task knows of its data.  A task whose runs hold such data adds its table here.
 DATA = {
     "language_model": record({}),
     # Pixels by which images are moved at random in training; or the columns of a file of texts.
     "classification": record({}, {"shift": whole(0), "text_column": text, "label_column": text}),
     "forecasting": FORECASTING,
-    # How sentence pairs become ids and batches; TranslationConfig checks it.
-    "translation": record({"plan": record(dict.fromkeys(vars(TranslationConfig()), anything))}),
+    "translation": record({"plan": record(_PLAN, _NEWER)}),
 }
 TASK = {"task": one_of(DATA), "data": anything}
 

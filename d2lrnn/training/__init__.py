@@ -28,5 +28,7 @@ from d2lrnn.training.optimisers import sgd as sgd
 from d2lrnn.training.progress import in_notebook as in_notebook
 from d2lrnn.training.seeds import set_seed as set_seed
 from d2lrnn.training.snapshot import Snapshot as Snapshot
-from d2lrnn.training.translation import NextTargetToken as NextTargetToken
+from d2lrnn.training.target_tokens import NextTargetToken as NextTargetToken
+from d2lrnn.training.target_tokens import SampledTargetToken as SampledTargetToken
+from d2lrnn.training.target_tokens import with_own_tokens as with_own_tokens
 from d2lrnn.training.translation import Translation as Translation

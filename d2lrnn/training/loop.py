@@ -176,6 +176,7 @@ class Training:
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
         """Take the steps of an epoch that are still to take, and add the epoch to the history."""
         position, taken = self.position, self.position.batch
+        self.objective.begin_epoch(position.epoch)
         seed_batch(self.config.seed, position.epoch, 0)
         batches = make_batches()
         count, begun = getattr(batches, "num_batches", 0), dataclasses.replace(position)

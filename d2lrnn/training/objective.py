@@ -53,6 +53,9 @@ class Objective:
         """
         raise NotImplementedError
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Do what changes from epoch to epoch; called before the batches of an epoch, from 1, or what is left of it."""
+
     def count(self, batch: tuple) -> int:
         """Return how many examples the mean loss of a batch is over: by default the batch's rows."""
         return len(batch[0])

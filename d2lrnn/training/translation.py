@@ -16,7 +16,7 @@ from d2lrnn.data.pairs import PairExamples, PairsCorpus, Sentence
 from d2lrnn.data.sentences import SPECIAL
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.evaluation.losses import check_finite, cross_entropy, perplexity, spread_losses
+from d2lrnn.evaluation.losses import check_finite, perplexity
 from d2lrnn.evaluation.translation_scores import (
     LengthScores,
     TranslationScore,
@@ -26,8 +26,8 @@ from d2lrnn.evaluation.translation_scores import (
 )
 from d2lrnn.generation.translation import translate
 from d2lrnn.training.history import History
-from d2lrnn.training.objective import Objective, Outcome
 from d2lrnn.training.progress import say
+from d2lrnn.training.target_tokens import NextTargetToken, SampledTargetToken, check_gives_rows
 from d2lrnn.training.task import Task
 from d2lrnn.visible import in_a_line
 
@@ -36,52 +36,6 @@ NUM_SHOWN = 3  # sentences of the validation that are translated for the user's 
 _USUAL = Decoding()
 
 _CHINESE = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]")
-
-
-class NextTargetToken(Objective):
-    """A translator's objective: the cross-entropy of each next token of the target; the measure is the perplexity.
-
-    A batch is ``(X, counted, Y_in, Y_out, weights)``, as :func:`d2lrnn.data.buckets.data_iter_pairs` yields it.  The
-    model reads the right tokens before each token that it is to predict (teacher forcing).
-
-    Args:
-        vocab_size: the number of the target's tokens, which is the perplexity of guessing at random.
-        label_smoothing: the share epsilon of the probability that is asked to be spread over all tokens alike (Szegedy
-            et al. 2016, arXiv 1512.00567).  The loss is then (1 - epsilon) times the cross-entropy plus epsilon times
-            the mean of -log p over all tokens.  The perplexity is that of the cross-entropy alone.
-    """
-
-    measure, unit = "perplexity", "tokens"
-
-    def __init__(self, vocab_size: int, label_smoothing: float = 0.0) -> None:
-        self.limit, self.segment_limit = vocab_size, vocab_size**2  # as for NextToken
-        self.label_smoothing = label_smoothing
-
-    def loss(self, model: Any, batch: tuple, state: tuple | None) -> Outcome:
-        """Compute the mean loss in nats over the tokens whose weight is 1, and the sum of their cross-entropies.
-
-        Raises:
-            D2lrnnError: if Y_in, Y_out and ``weights`` have different shapes.
-        """
-        X, counted, Y_in, Y_out, weights = batch
-        if not Y_in.shape == Y_out.shape == weights.shape:
-            raise D2lrnnError(
-                f"Y_in has shape {Y_in.shape}, Y_out {Y_out.shape}, weights {weights.shape}: expected the same"
-            )
-        logits, _ = model(X, self.begin(model, batch), counted, Y_in)
-        loss = cross_entropy(logits, Y_out, weights)
-        total = loss.detach() * weights.sum()
-        if self.label_smoothing:
-            loss = loss + self.label_smoothing * spread_losses(logits, Y_out, weights)
-        return Outcome(loss, (), total)
-
-    def count(self, batch: tuple) -> int:
-        """Return how many tokens of the batch's targets are no padding."""
-        return int(batch[-1].sum())
-
-    def value(self, loss_sum: float, score_sum: float, count: int) -> float:
-        """Return the perplexity."""
-        return perplexity(score_sum, count)
 
 
 class Translation(Task):
@@ -95,11 +49,14 @@ class Translation(Task):
 
     Raises:
         D2lrnnError: if model and data differ in vocabulary, or ``averaging`` or ``patience`` is set and there are no
-            pairs for validation.
+            pairs for validation; if ``plan`` asks for as many candidates as there are tokens, or a model from scratch
+            for any.
     """
 
     def __init__(self, model: Any, data: PairsCorpus, config: TrainConfig, plan: TranslationConfig) -> None:
-        super().__init__(model, config, NextTargetToken(len(data.target), plan.label_smoothing))
+        super().__init__(model, config, objective_of(plan, len(data.target), config.num_epochs))
+        if plan.sampled_softmax:
+            check_gives_rows(model)
         self.data, self.plan = data, plan
         self._tested_with: dict[str, str] = {}
         self.validates, self.tests = data.valid is not None, data.test is not None
@@ -159,6 +116,18 @@ class Translation(Task):
         history.samples = before + [(epoch, source, text) for source, text in shown]
         for source, text in shown:
             say(self.config, in_a_line(f" - {source} -> {text}"))
+
+
+def objective_of(plan: TranslationConfig, vocab_size: int, num_epochs: int) -> NextTargetToken:
+    """Return what is asked of a translator whose target has ``vocab_size`` tokens.
+
+    Raises:
+        D2lrnnError: if ``plan`` asks for as many candidates as there are tokens.
+    """
+    schedule = plan.scheduled_sampling, num_epochs
+    if plan.sampled_softmax:
+        return SampledTargetToken(vocab_size, plan.sampled_softmax, *schedule)
+    return NextTargetToken(vocab_size, plan.label_smoothing, *schedule)
 
 
 def perplexity_of_pairs(

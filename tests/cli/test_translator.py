@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from d2lrnn.cli import main as cli
+from d2lrnn.config.translation import NEWER_SETTINGS
 from d2lrnn.data.files import fetch
 from d2lrnn.data.pair_sets import PAIR_SETS
 from d2lrnn.runs.checkpoint import BEST, LAST, save_checkpoint
@@ -79,8 +80,9 @@ def test_train_says_what_it_learns_and_measures_the_test(run, tmp_path):
         ("--kind scratch --embed-size none --cell gru --attention additive", {"kind": "scratch", "embed_size": None}),
         ("--share --source-level char --embed-size 8 --tie-weights", {"share": True, "bidirectional": False}),
         ("--batching buckets --reverse-source --label-smoothing 0.1 --min-count 1", {}),
+        ("--sampled-softmax 20 --scheduled-sampling 0.5 --batching lengths", {}),
     ],
-    ids=["no attention", "dot", "scratch", "share", "buckets"],
+    ids=["no attention", "dot", "scratch", "share", "buckets", "sampled"],
 )
 def test_settings(run, tmp_path, options, expected):
     run(*TRAIN, *options.split(), "--num-epochs", 1, "--batch-size", 50, "--out", tmp_path / "new")
@@ -92,6 +94,8 @@ def test_settings(run, tmp_path, options, expected):
         plan = opened.plan
         assert (plan.batching, plan.reverse_source, plan.label_smoothing, plan.min_count) == ("buckets", True, 0.1, 1)
         assert "<unk>" in opened.source and len(opened.source) > len(TranslatorRun.open("run").source)
+    sampled = 20 if "--sampled-softmax" in options else 0
+    assert (opened.plan.sampled_softmax, opened.plan.scheduled_sampling) == (sampled, sampled / 40)
     assert run("evaluate", tmp_path / "new").startswith("sample_pairs, test: perplexity ")
 
 
@@ -187,6 +191,9 @@ BEGIN = [*TRAIN, "--out", "never"]
         ([*BEGIN, "--num-steps", 2], "sample_pairs has no pair for the training of at most 2 tokens a side"),
         ([*BEGIN, "--min-count", 0], "min_count is 0: expected"),
         ([*BEGIN, "--label-smoothing", 1], "label_smoothing is 1"),
+        ([*BEGIN, "--sampled-softmax", 5000], "sampled_softmax is 5,000, and the target has "),
+        ([*BEGIN, "--sampled-softmax", 9, "--label-smoothing", 0.1], "expected one of them to be 0"),
+        ([*BEGIN, "--sampled-softmax", 9, "--kind", "scratch"], "TranslatorScratch has no outputs_and_rows()"),
         ([*BEGIN, "--share"], "expected the same level where both sides have one vocabulary"),
         ([*BEGIN, "--share", "--bidirectional"], "leave share or bidirectional out"),
         ([*BEGIN, "--kind", "fast"], "the models from scratch have no embedding and no dropout"),
@@ -198,9 +205,14 @@ BEGIN = [*TRAIN, "--out", "never"]
             "--attention given, but a classifier of images",
         ),
         (["train", "--config", "texts", "--batching", "buckets"], "--batching given, but a classifier of texts has no"),
+        (
+            ["train", "--corpus", "sample", "--sampled-softmax", 9],
+            "--sampled-softmax given, but a language model has",
+        ),
         (["train", "--config", "series", "--min-count", 2], "--min-count given, but a forecaster has no use for it"),
         (["train", "--resume", "run", "--attention", "none"], "the model cannot be changed where a run goes on"),
         (["train", "--resume", "run", "--min-count", 1], "--min-count cannot be changed where a translator goes on"),
+        (["train", "--resume", "run", "--scheduled-sampling", 1], "--scheduled-sampling cannot be changed where a tra"),
         (["train", "--resume", "run", "--num-steps", 9], "--num-steps cannot be changed where a translator goes on"),
         (["train", "--resume", "run", "--corpus", "sample_pairs", "--prefix", "a"], "--prefix given, but a translator"),
         (["evaluate", "run", "--text", "pairs.txt", "--cache"], "--cache given, but run holds a translator"),
@@ -238,9 +250,18 @@ def test_a_made_up_checkpoint_is_a_line(complaint, folder, tmp_path, change, exp
         assert expected in complaint(*command)
 
 
+def test_a_checkpoint_from_before_there_were_some_settings(folder, tmp_path):
+    checkpoint = load_run(folder / "run")
+    plan = {name: value for name, value in checkpoint.data["plan"].items() if name not in NEWER_SETTINGS}
+    assert len(plan) == len(checkpoint.data["plan"]) - 2
+    save_checkpoint(tmp_path / BEST, dataclasses.replace(checkpoint, data={"plan": plan}))
+    assert TranslatorRun.open(tmp_path / BEST).plan == TranslatorRun.open(folder / "run").plan
+
+
 def test_a_run_killed_again_and_again_ends_with_the_same_numbers(folder, tmp_path, seed):
     driver = Path(__file__).parents[1] / "killed_forecast.py"
     settings = [*TRAIN, "--dropout", "0.3", "--num-epochs", "4", "--averaging", "1", "--batch-size", "8"][1:]
+    settings += ["--sampled-softmax", "20", "--scheduled-sampling", "0.5"]
     command = [sys.executable, str(driver), str(tmp_path), str(seed % 2**32), "3", *settings]
     result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (result.returncode, result.stderr) == (0, "")
