@@ -6,6 +6,8 @@ import re
 import pytest
 from chromium import needs_chromium, webdriver
 from pages import eventually
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from translators import translating
 
 from d2lrnn.web.translation_request import TranslationRequest
@@ -84,13 +86,13 @@ def test_a_tap_shows_what_is_looked_at(page, looks):
     looks(400, "light")
     put(browser, "see a bird")
     assert browser.send() == "Translated: 1 sentence."
-    spot = browser.all(".translation [data-tip]")[0].rect
-    place = browser.driver.execute_script("return [scrollX, scrollY]")
-    point = {"x": spot["x"] - place[0] + spot["width"] / 2, "y": spot["y"] - place[1] + spot["height"] / 2}
-    browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
-    browser.driver.execute_cdp_cmd("Input.synthesizeTapGesture", {**point, "gestureSourceType": "touch"})
-    browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
-    eventually(lambda: shades(browser, ".sentence [data-tip]") == strengths(found["looks"][0]))
+    for j in (0, 2):
+        finger = ActionBuilder(browser.driver, mouse=PointerInput("touch", "finger"))
+        finger.pointer_action.move_to(browser.all(".translation [data-tip]")[j]).pointer_down().pointer_up()
+        finger.perform()
+        eventually(lambda j=j: shades(browser, ".sentence [data-tip]") == strengths(found["looks"][j]))
+    browser.one("h1").click()
+    eventually(lambda: not any(shades(browser, ".sentence [data-tip]")))
 
 
 def test_what_is_unknown_copied_or_cut_is_said(page):

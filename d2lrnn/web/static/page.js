@@ -145,10 +145,13 @@ export function onPointing(over, out) {
   end = out;
 }
 
+/** Show the piece under the pointer; where there is none, the piece that a tap, a click or a key gave the focus. */
 function point(event) {
+  const piece = event.target.closest?.("[data-tip]") ?? texts.querySelector("[data-tip]:focus");
+  if (piece === pointed) return;
   leave();
-  pointed = event.target.closest?.("[data-tip]");
-  if (!pointed) return;
+  if (!piece) return;
+  pointed = piece;
   tip.textContent = pointed.dataset.tip;
   tip.hidden = false;
   pointed.setAttribute("aria-describedby", "tip");
@@ -186,7 +189,7 @@ function goAlong(event) {
 form.addEventListener("input", showValues);
 form.elements.stop.addEventListener("click", () => controller?.abort());
 texts.addEventListener("mouseover", point);
-texts.addEventListener("mouseleave", leave);
+texts.addEventListener("mouseleave", point);
 texts.addEventListener("focusin", point);
 texts.addEventListener("focusout", leave);
 texts.addEventListener("keydown", goAlong);
