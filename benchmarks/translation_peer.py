@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy
 import torch
 from speed.environment import ROOT, describe, worker_environment
-from speed.neighbours import Neighbours
+from speed.neighbours import Neighbours, cpu_seconds
 from speed.torch_translator import TorchTraining, TorchTranslator, to_torch
 from speed.workers import WorkerProcess
 
@@ -216,7 +216,7 @@ def write(path: Path, entries: list[dict]) -> None:
 
 
 def speed(args: argparse.Namespace) -> None:
-    """Time the steps of both in turns, and print milliseconds for a thousand tokens of the target."""
+    """Time the steps of both in turns; print milliseconds, and those of the CPU, for 1,000 tokens of the target."""
     task = task_of(args.config, args.seed)
     seed_batch(args.seed, 1, 0)
     batches = [arrays_of(batch) for batch in task.batches()]
@@ -225,7 +225,7 @@ def speed(args: argparse.Namespace) -> None:
     environment = worker_environment(args.threads)
     environment["PYTHONPATH"] = str(ROOT)
     workers = {family: WorkerProcess(family, sys.executable, environment) for family in ("ours", "torch")}
-    found: dict[str, list[float]] = {family: [] for family in workers}
+    found: dict[str, list[tuple[float, float]]] = {family: [] for family in workers}
     neighbours = Neighbours()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "batches.npz"
@@ -233,30 +233,37 @@ def speed(args: argparse.Namespace) -> None:
         params = {"config": args.config, **sizes_of(args.config, task), **training, "batches": str(file)}
         for family, worker in workers.items():
             worker.ask("prepare", implementation=family, task="translation", params=params, warm_up=WARM_UP)
-    print(json.dumps(describe(args.threads)))
+    print(json.dumps(describe(args.threads)), flush=True)
+    print("milliseconds for 1,000 tokens of the target:")
     place = WARM_UP
     for i in range(args.rounds):
         neighbours.share(worker.process.pid for worker in workers.values())
         place += 1  # the first step of a turn is not timed
-        timed = tokens[numpy.arange(place, place + args.steps) % len(batches)].sum()
+        timed, all_of_turn = (
+            tokens[numpy.arange(first, place + args.steps) % len(batches)].sum() for first in (place, place - 1)
+        )
         for family in list(workers)[:: -1 if i % 2 else 1]:  # the two take turns in being first
+            begin = cpu_seconds(workers[family].process.pid)
             times = workers[family].ask("round", implementation=family, count=args.steps)
-            found[family].append(1e3 * sum(times) / timed)
+            used = cpu_seconds(workers[family].process.pid) - begin
+            found[family].append((1e3 * sum(times) / timed, 1e6 * used / all_of_turn))
         place += args.steps
         share = neighbours.share(worker.process.pid for worker in workers.values())
-        ratio = found["ours"][-1] / found["torch"][-1]
-        print(
-            f"round {i + 1}: ours {found['ours'][-1]:.1f}, PyTorch {found['torch'][-1]:.1f} ms for 1,000 tokens, ratio "
-            f"{ratio:.3f}; others used {share or 0:.0%} of the machine",
-            flush=True,
-        )
-    ours, theirs = (statistics.median(times) for times in found.values())
-    print(
-        f"{args.config}, {args.threads} threads, medians of {args.rounds} rounds of {args.steps} steps: "
-        f"ours {ours:.1f}, PyTorch {theirs:.1f} ms for 1,000 tokens; ratio {ours / theirs:.3f}"
-    )
+        print(f"round {i + 1}: {in_words(*(found[family][-1:] for family in workers))}", end="; ")
+        print(f"others used {share or 0:.0%} of the machine", flush=True)
+    print(f"{args.config}, threads: {args.threads}, rounds of {args.steps} steps, medians of {args.rounds}: ", end="")
+    print(in_words(*found.values()))
     for worker in workers.values():
         worker.stop()
+
+
+def in_words(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> str:
+    """Return the medians of times and CPU times, and their ratios, as a text."""
+    parts = []
+    for name, one, other in zip(("", "of the CPU "), zip(*ours), zip(*theirs)):
+        medians = statistics.median(one), statistics.median(other)
+        parts.append(f"ours {medians[0]:.1f}, PyTorch {medians[1]:.1f} ms {name}(ratio {medians[0] / medians[1]:.3f})")
+    return ", ".join(parts)
 
 
 def main() -> None:

@@ -35,11 +35,11 @@ class Neighbours:
         """Return the time, the seconds that all cores were busy, and those of them that were ours."""
         busy = busy_seconds(range(os.cpu_count() or 1)) or 0.0
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ours = time.process_time() + ended.ru_utime + ended.ru_stime + sum(map(_cpu_seconds, own))
+        ours = time.process_time() + ended.ru_utime + ended.ru_stime + sum(map(cpu_seconds, own))
         return time.perf_counter(), busy, ours
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process; /proc/PID/stat has it behind the name, which may have blanks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
