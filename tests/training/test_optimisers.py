@@ -408,9 +408,9 @@ class TestAveraging:
         rng = numpy.random.default_rng(5)
         curves = [[8, 9, 9, 9, 9, 9, 7.9, 8.1], [8, 7.5, 9, 9, 9, 9, 7.4, 7.6], [3, 2, 1], [1, 2, 3]]
         curves += (numpy.linspace(9, 7, 12) + rng.normal(0, 0.5, (100, 12))).tolist()
-        begun = []
+        begun, model = [], make()
         for curve, patience in itertools.product(curves, (1, 2, 5)):
-            training, log, expected = training_of(make(), quiet(averaging=patience)), [], None
+            training, log, expected = training_of(model, quiet(averaging=patience)), [], None
             for epoch, v in enumerate(curve, 1):
                 if expected is None and len(log) > patience and v > min(log[:-patience]):
                     expected = epoch
