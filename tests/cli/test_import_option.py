@@ -61,14 +61,6 @@ def command(*arguments, cwd):
     return result.returncode, result.stdout, result.stderr
 
 
-def refused(*arguments, cwd):
-    """Check that a command ends with a line, and return the line."""
-    status, _, err = command(*arguments, cwd=cwd)
-    (line,) = err.splitlines()
-    assert status == 1 and line.startswith("d2lrnn: ")
-    return line.removeprefix("d2lrnn: ")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the file that adds the cell, and the run of a model of it."""
@@ -111,7 +103,7 @@ def here(folder, monkeypatch, capsys, only_here):
 
 
 def test_a_run_of_an_added_cell_is_sampled_measured_drawn_and_gone_on_with(folder, here):
-    status, out, err = command("sample", "run", "--prefix", "我们", "--import", FILE, cwd=folder)
+    status, out, err = here("sample", "run", "--prefix", "我们", "--import", FILE)
     assert (status, err) == (0, "") and out.startswith("我们")
     status, out, err = here("--import", FILE, "evaluate", "run", "--split", "train")
     assert (status, err) == (0, "") and "sample, train: perplexity " in out
@@ -134,8 +126,10 @@ def test_the_page_and_the_comparison_know_an_added_cell(folder, here):
 
 
 def test_what_is_unknown_says_what_to_name(folder, here):
-    line = refused("sample", "run", cwd=folder)
-    assert line.startswith("run/model.d2lrnn: the cell 'mine' is not known here: name the file that adds it, --import ")
+    status, _, err = here("sample", "run")
+    (line,) = err.splitlines()
+    expected = "run/model.d2lrnn: the cell 'mine' is not known here: name the file that adds it, --import "
+    assert status == 1 and line.startswith(f"d2lrnn: {expected}")
     status, _, err = here("train", "--cell", "mine")
     assert status == 2 and "argument --cell: invalid choice: 'mine' (choose from" in err
     status, out, _ = here("compare", "--help", "--import", FILE)
