@@ -256,11 +256,23 @@ def test_in_the_middle_of_an_update_there_is_no_position(here, monkeypatch, same
 # A run in the place of another one
 
 
+OLD = {}  # the files of the run that the next fixture puts into a folder, once it has been needed
+
+
 @pytest.fixture
 def old(here):
     """The files of a run that stands in the folder already, of three epochs, by their names."""
-    assert here.begin("--num-epochs", 3, "--seed", 5)[0] == 0
-    return files_in(here.folder)
+    if not OLD:
+        assert here.begin("--num-epochs", 3, "--seed", 5)[0] == 0
+        OLD.update(files_in(here.folder))
+    write_files(here.folder, OLD)
+    return dict(OLD)
+
+
+def write_files(folder, files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def files_in(folder):
@@ -314,9 +326,7 @@ def test_a_kill_at_any_moment_leaves_files_of_one_run_only(here, old, monkeypatc
     killing, seen, status = Killing(monkeypatch), set(), None
     while status is None:
         shutil.rmtree(here.folder)
-        here.folder.mkdir()
-        for name, content in old.items():
-            (here.folder / name).write_bytes(content)
+        write_files(here.folder, old)
         killing.calls, moment = 0, killing.moment + 1
         killing.moment = moment
         with contextlib.suppress(KilledError):
