@@ -82,7 +82,8 @@ run: venv
 
 # The models of most tests are too small for two threads. Two processes of one thread each take little more than half the
 # time of one process. The tests of the book and of its lessons are a group, for one of the two, which makes the book once
-# for all of them; the group is the largest, so xdist begins with it.
+# for all of them; the group is the largest, so xdist begins with it. The tests of a file that share a fixture of their
+# module are a group, too: each fixture is made once.
 test: dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 

@@ -22,6 +22,29 @@ settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long 
 settings.load_profile("d2lrnn")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep tests in one process of pytest-xdist that share what is dear: the book, or the fixtures of a module."""
+    for item in items:
+        if group := group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def group_of(item):
+    """Return the name of a test's group for pytest-xdist, or None.
+
+    The process that makes the book tests the lessons as they stand in the book, too.
+    """
+    folder = item.path.parent.name
+    if folder == "book":
+        return "book"
+    if folder == "chapters" and "run" in item.fixturenames:
+        alone = "[" in item.name and not item.name.endswith(("[sample]", "[licence]", "[drawn]"))
+        return None if alone else "book"
+    shared = [fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found]
+    return f"{folder}/{item.path.stem}" if any(fixture.scope == "module" for fixture in shared) else None
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Seed Python, NumPy and MXNet anew for each test; pytest shows the line only of a test that fails."""

@@ -16,10 +16,9 @@ BY_MAKE = "language_models"  # the lesson that make itself runs, in a process of
 
 
 def pytest_collection_modifyitems(items):
-    """Keep the tests of the book in one process of pytest-xdist, and give the first of them the time to make it."""
+    """Give the first test of the book the time to make it."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("book"))
             item.add_marker(pytest.mark.timeout(1500))
 
 

@@ -9,14 +9,6 @@ from lessons import CHAPTERS, Ran, check_picture, run_cells
 import d2lrnn
 
 
-def pytest_collection_modifyitems(items):
-    """Let the process of pytest-xdist that makes the book test the lessons as they stand in the book, too."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and "run" in item.fixturenames:
-            if "[" not in item.name or item.name.endswith(("[sample]", "[licence]", "[drawn]")):
-                item.add_marker(pytest.mark.xdist_group("book"))
-
-
 def is_of_the_book(name, args):
     """Return whether these options run a lesson as the book does; one that names its corpus may have another."""
     source = (CHAPTERS / f"{name}.py").read_text(encoding="utf-8")
