@@ -1,6 +1,7 @@
 import os
 import secrets
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import d2lrnn
 from d2lrnn import device
 from d2lrnn._runtime import mx
 from d2lrnn.data.corpora import CORPORA
+
+# As in docs/_ext/lessons.py: jsonschema, which nbformat imports, would build the grammars of RFC 3987 for 3 seconds.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
 settings.load_profile("d2lrnn")
