@@ -1,11 +1,14 @@
 """A process that trains in children of its own and kills them: the driver of a test in tests/runs/test_folder.py.
 
-Importing MXNet takes longer than a run of the tests, so it is done once, and each run is a fork.
+Importing MXNet takes longer than a run of the tests, so it is done once, and each run is a fork.  What a run would
+import beside it is imported once, too.
 """
 
+import importlib
 import itertools
 import json
 import os
+import pkgutil
 import random
 import shutil
 import signal
@@ -20,10 +23,16 @@ from made_digits import write_digits
 from tiny import ALWAYS, FOX_NAMED, write_fox
 
 from d2lrnn.cli import main as cli
+from d2lrnn.cli import tasks
 from d2lrnn.data import digits
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.runs.checkpoint import LAST
 from d2lrnn.runs.trained import load_run
+
+OF_A_RUN = ["d2lrnn.cli.train", "matplotlib.figure", "pooch"]
+OF_A_RUN += [module.name for module in pkgutil.iter_modules(tasks.__path__, f"{tasks.__name__}.")]
+for module_name in OF_A_RUN:
+    importlib.import_module(module_name)
 
 WRITING = ("fsync", "replace")  # the steps of a write that a kill may come before
 

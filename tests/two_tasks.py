@@ -2,7 +2,7 @@
 
 ``python two_tasks.py TASK FOLDER KILL ...`` begins or goes on with a run in a folder, saves it wherever it can halt,
 and kills it at place KILL of these; 0: the run goes on to the end. Each KILL is for a process of its own, one after
-the other: a fork, since importing MXNet takes longer than the run.
+the other: a fork, since importing MXNet takes longer than the run. Another FOLDER KILL ... may follow.
 """
 
 import os
@@ -163,5 +163,9 @@ def fork(name, folder, kill):
 
 
 if __name__ == "__main__":
-    for place in sys.argv[3:]:
-        fork(sys.argv[1], Path(sys.argv[2]), int(place))
+    out = Path()
+    for argument in sys.argv[2:]:
+        if argument.isdigit():
+            fork(sys.argv[1], out, int(argument))
+        else:
+            out = Path(argument)

@@ -4,11 +4,10 @@ import dataclasses
 import io
 import json
 import re
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import numpy
 import pytest
 from pictures import assert_drawn
@@ -279,10 +278,8 @@ def test_a_made_up_checkpoint_is_a_line(complaint, folder, tmp_path, change, exp
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_numbers(folder, tmp_path, seed):
-    driver = Path(__file__).parents[1] / "killed_forecast.py"
     settings = [*TRAIN, "--cell", "gru_reset_after", "--num-epochs", "4", "--averaging", "1"][1:]
-    command = [sys.executable, str(driver), str(tmp_path), str(seed % 2**32), "3", *settings]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    result = forks.run("killed_forecast.py", tmp_path, seed % 2**32, 3, *settings)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["positions"][-1] > [1, 0]
     assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()

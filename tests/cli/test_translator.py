@@ -3,10 +3,8 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
+import forks
 import pytest
 
 from d2lrnn.cli import main as cli
@@ -259,11 +257,9 @@ def test_a_checkpoint_from_before_there_were_some_settings(folder, tmp_path):
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_numbers(folder, tmp_path, seed):
-    driver = Path(__file__).parents[1] / "killed_forecast.py"
     settings = [*TRAIN, "--dropout", "0.3", "--num-epochs", "4", "--averaging", "1", "--batch-size", "8"][1:]
     settings += ["--sampled-softmax", "20", "--scheduled-sampling", "0.5"]
-    command = [sys.executable, str(driver), str(tmp_path), str(seed % 2**32), "3", *settings]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    result = forks.run("killed_forecast.py", tmp_path, seed % 2**32, 3, *settings)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["positions"][-1] > [1, 0]
     assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()

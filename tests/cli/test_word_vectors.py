@@ -2,10 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import numpy
 import pytest
 from tiny import FOX_CORPUS, write_fox
@@ -76,9 +75,7 @@ def test_a_run_with_frozen_vectors_killed_three_times_ends_with_the_same_numbers
     write_fox(tmp_path / "data")
     file = write_vectors(tmp_path / "vectors.txt")
     settings = [*SIZES, "--vectors", str(file), "--freeze-vectors", "--word-dropout", "0.1", "--num-epochs", "4"]
-    driver = Path(__file__).parents[1] / "killed_run.py"
-    command = [sys.executable, driver, tmp_path, str(seed % 2**32), "3", *settings]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = forks.run("killed_run.py", tmp_path, seed % 2**32, 3, *settings)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["positions"][-1] > [1, 0]
     whole, killed = (load_run(tmp_path / folder, LAST) for folder in ("whole", "killed"))

@@ -6,13 +6,12 @@ import math
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import numpy
 import pytest
 from tiny import ALWAYS, FOX, FOX_NAMED, ctrl_c, no_number, write_fox
@@ -149,18 +148,16 @@ def test_a_run_that_is_asked_to_stop_after_any_batch_goes_on_with_the_same_numbe
 KILLED = {
     "regularised": "--num-layers 2 --num-hiddens 8 --embed-size 8 --tie-weights --dropout 0.2 --locked-dropout "
     "--weight-dropout 0.2 --word-dropout 0.1 --vary-steps --optimizer adam --lr 0.05 --weight-decay 0.01 --averaging 1 "
-    "--batch-size 8 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
+    "--batch-size 16 --num-steps 12 --num-epochs 10 --pred-len 5 --prefix the",
     "from scratch": "--kind scratch --cell gru --num-hiddens 4 --optimizer sgd --lr 1 --theta 0.1 --use-random-iter "
-    "--batch-size 8 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
+    "--batch-size 16 --num-steps 10 --num-epochs 8 --pred-len 5 --prefix the",
     "a classifier of moved images": "--corpus digits --num-hiddens 4 --batch-size 5 --num-epochs 10 --averaging 1",
 }
 
 
 @pytest.mark.parametrize("name", KILLED)
 def test_a_run_killed_twenty_times_ends_with_the_same_numbers(name, tmp_path, seed):
-    driver = Path(__file__).parents[1] / "killed_run.py"
-    command = [sys.executable, driver, tmp_path, str(seed % 2**32), "20", *KILLED[name].split()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    result = forks.run("killed_run.py", tmp_path, seed % 2**32, 20, *KILLED[name].split())
     assert (result.returncode, result.stderr) == (0, "")
     seen = json.loads(result.stdout)
     print(seen)

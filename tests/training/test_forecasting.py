@@ -1,10 +1,8 @@
 """The objective and the task of a forecaster: by hand, in PyTorch, against baselines, killed and resumed."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
+import forks
 import numpy
 import pytest
 from parity import assert_close
@@ -162,10 +160,8 @@ def test_pytorch_computes_the_same_loss_and_gradients(loss):
 
 
 def test_a_forecaster_killed_and_resumed_has_the_numbers_of_one_that_was_not(tmp_path, seed):
-    driver = Path(__file__).parents[1] / "killed_forecast.py"
     settings = "--config series --num-hiddens 4 --num-steps 5 --batch-size 500 --num-epochs 6 --dropout 0.2".split()
-    command = [sys.executable, driver, tmp_path, str(seed % 2**32), "4", *settings, "--input-dropout", "0"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = forks.run("killed_forecast.py", tmp_path, seed % 2**32, 4, *settings, "--input-dropout", "0")
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["positions"][-1] > [1, 0]
     logs = [read_log(tmp_path / folder / LOG) for folder in ("whole", "killed")]

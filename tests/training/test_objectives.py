@@ -1,10 +1,8 @@
 """Tasks that are no language models train through the one loop, are kept, killed and resumed."""
 
 import functools
-import subprocess
-import sys
-from pathlib import Path
 
+import forks
 import numpy
 import pytest
 from tiny import ALWAYS
@@ -15,38 +13,31 @@ from d2lrnn._runtime import mx
 from d2lrnn.runs import BEST, LAST, LOG, RunFolder, read_history, read_log
 from d2lrnn.training.history import report_line
 
-PROGRAM = Path(__file__).parents[1] / "two_tasks.py"
-
-
-def run(name, folder, *kills):
-    command = [sys.executable, PROGRAM, name, folder, *map(str, kills)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Return a function for the folder of a run of a task that nobody has killed."""
+    """Return a function for the folders of two runs of a task: nobody has killed the first, the second often."""
 
     @functools.cache
     def of(name):
-        folder = tmp_path_factory.mktemp(name) / "whole"
-        run(name, folder, 0)
-        return folder
+        folder = tmp_path_factory.mktemp(name)
+        # The places of the kills are counted from where the run goes on: within an epoch, and where one ends.
+        kills = [folder / "whole", "0", folder / "killed", *"3860"]
+        result = forks.run("two_tasks.py", name, *kills)
+        assert (result.returncode, result.stderr) == (0, "")
+        return folder / "whole", folder / "killed"
 
     return of
 
 
 @pytest.mark.parametrize("name", ["classify", "forecast"])
-def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, finished, tmp_path):
-    # Counted from where the run goes on: within an epoch, and where one ends.
-    run(name, tmp_path / "killed", 3, 8, 6, 0)
-    folders = finished(name), tmp_path / "killed"
+def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, finished):
+    folders = finished(name)
     logs = [[entry for entry in read_log(folder / LOG) if entry["event"] == "epoch"] for folder in folders]
     clocks = ("seconds", "series_per_second", "steps_per_second")
     whole, killed = ([{k: v for k, v in e.items() if k not in clocks} for e in log] for log in logs)
     assert whole == killed and len(whole) == 6
-    assert sum(entry["event"] == "resume" for entry in read_log(tmp_path / "killed" / LOG)) == 3
+    assert sum(entry["event"] == "resume" for entry in read_log(folders[1] / LOG)) == 3
     for file in (BEST, LAST):
         one, other = (load_checkpoint(folder / file) for folder in folders)
         assert one.parameters.keys() == other.parameters.keys()
@@ -55,7 +46,7 @@ def test_a_task_killed_and_resumed_has_the_numbers_of_one_that_was_not(name, fin
 
 
 def test_the_classifier_is_told_by_its_accuracy(finished):
-    history, best = read_history(finished("classify")), load_checkpoint(finished("classify") / BEST)
+    history, best = read_history(finished("classify")[0]), load_checkpoint(finished("classify")[0] / BEST)
     assert (history.measure, history.less_is_better) == ("accuracy", False)
     assert history.trained[0] < history.trained[-1] and history.trained[-1] > 0.9
     assert best.reached == {"epoch": history.best_epoch, "valid_accuracy": max(history.valid)}
@@ -129,7 +120,7 @@ def test_a_measure_in_validation_that_is_no_number_ends_the_run():
 
 
 def test_a_model_that_no_configuration_describes_must_be_made_by_hand(finished):
-    last = load_checkpoint(finished("forecast") / LAST)
+    last = load_checkpoint(finished("forecast")[0] / LAST)
     with pytest.raises(CheckpointError, match="no configuration describes the model: make it and call fill"):
         last.build_model()
     with pytest.raises(CheckpointError, match="there is no vocabulary 'text', found none"):
@@ -142,7 +133,7 @@ def test_a_model_that_no_configuration_describes_must_be_made_by_hand(finished):
 def test_a_snapshot_of_another_task_is_refused(finished):
     model, objective, config, _, _ = task("classify")
     with pytest.raises(ValueError, match="judged by its error, expected accuracy: it is of another task"):
-        Training(model, config, objective).restore(load_checkpoint(finished("forecast") / LAST).training)
+        Training(model, config, objective).restore(load_checkpoint(finished("forecast")[0] / LAST).training)
 
 
 class Line:
