@@ -191,7 +191,10 @@ BEGIN = [*TRAIN, "--out", "never"]
         ([*BEGIN, "--label-smoothing", 1], "label_smoothing is 1"),
         ([*BEGIN, "--sampled-softmax", 5000], "sampled_softmax is 5,000, and the target has "),
         ([*BEGIN, "--sampled-softmax", 9, "--label-smoothing", 0.1], "expected one of them to be 0"),
-        ([*BEGIN, "--sampled-softmax", 9, "--kind", "scratch", "--embed-size", "none"], "TranslatorScratch has no outputs_and_rows()"),
+        (
+            [*BEGIN, "--sampled-softmax", 9, "--kind", "scratch", "--embed-size", "none"],
+            "TranslatorScratch has no outputs_and_rows()",
+        ),
         ([*BEGIN, "--share"], "expected the same level where both sides have one vocabulary"),
         ([*BEGIN, "--share", "--bidirectional"], "leave share or bidirectional out"),
         ([*BEGIN, "--kind", "fast"], "the models from scratch have no embedding and no dropout"),

@@ -165,7 +165,10 @@ WRONG = [
     (changed_settings(num_outputs=8), "the tensor 'decoder.embedding.weight' has the shape (9, 5): expected (8, 5)"),
     (changed_settings(attention="additive"), "the tensor 'decoder.key.weight' is missing: expected (6, 12)"),
     (changed_settings(attention=None), "the tensor 'decoder.combined.weight' has the shape (6, 18): expected no such"),
-    (changed_settings(attention="magic"), "its settings describe no translator in this file: unknown attention 'magic'"),
+    (
+        changed_settings(attention="magic"),
+        "its settings describe no translator in this file: unknown attention 'magic'",
+    ),
     (changed_settings(share=True), "its settings describe no translator in this file: "),
     (changed_settings(cell="mine"), "its settings describe no translator in this file: "),
     (changed_settings(colour="red"), "its settings describe no translator in this file: "),
