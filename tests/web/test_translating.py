@@ -8,10 +8,13 @@ import re
 import pytest
 from pages import eventually, serving
 from requests_of_pages import answer, asking
-from translators import SOURCE, TARGET, translating
+from translators import SOURCE, TARGET, translating, translator_checkpoint
 
 from d2lrnn import D2lrnnError, Decoding, translate_texts
-from d2lrnn.web.server import MAX_WRITING
+from d2lrnn.cli import main as cli
+from d2lrnn.runs.checkpoint import save_checkpoint
+from d2lrnn.web.server import MAX_WRITING, PageServer
+from d2lrnn.web.translating import TranslatingPlayer
 from d2lrnn.web.translation_request import (
     LABELS,
     MAX_BODY,
@@ -234,3 +237,29 @@ def test_others_are_served_while_a_sentence_is_translated():
             assert server.writing == MAX_WRITING - 1 and not ended
         eventually(lambda: server.writing == 0)  # whoever is gone is not translated for, though nothing is sent to it
     assert len(ended) == MAX_WRITING - 1
+
+
+# The command
+
+
+def test_play_serves_the_page_of_a_translator(tmp_path, monkeypatch, capsys):
+    save_checkpoint(tmp_path / "model.d2lrnn", translator_checkpoint())
+    served = []
+
+    async def serve(self, listening, stop):
+        served.append(self.player)
+        listening.close()
+
+    monkeypatch.setattr(PageServer, "serve", serve)
+    assert cli.main(["play", str(tmp_path), "--port", "0"]) == 130
+    assert [type(player) for player in served] == [TranslatingPlayer]
+    out, err = capsys.readouterr()
+    assert (
+        re.fullmatch(r"page     http://127\.0\.0\.1:\d+/   \(Ctrl-C ends it\)\n", out)
+        and err == "d2lrnn: interrupted\n"
+    )
+    for option in ("--corpus", "--data-dir"):
+        assert cli.main(["play", str(tmp_path), "--port", "0", option, "elsewhere"]) == 1
+        message = f"d2lrnn: {option} given, but {tmp_path} holds a translator, whose page needs no sentence pairs"
+        assert capsys.readouterr().err.startswith(message)
+    assert len(served) == 1
