@@ -1,3 +1,4 @@
+import gc
 import os
 import secrets
 import socket
@@ -24,6 +25,12 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 settings.register_profile("d2lrnn", deadline=None, print_blob=True)  # how long an example takes is not a property
 settings.load_profile("d2lrnn")
+
+
+def pytest_collection_finish():
+    """Let the garbage collector of Python pass over what is there before the first test: MXNet and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
