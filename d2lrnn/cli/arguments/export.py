@@ -16,7 +16,8 @@ def add(commands) -> None:
         description="Write a trained model in a format of other frameworks, with its settings and its vocabulary, or\n"
         "its classes, or the scale of its series.\n"
         "onnx: a graph that onnxruntime runs: a language model's goes from ids and a state to logits and a new\n"
-        "state, a classifier's from sequences to logits, a forecaster's from windows to the next values.\n"
+        "state, a classifier's from sequences to logits, a forecaster's from windows to the next values; a\n"
+        "translator has none yet.\n"
         "safetensors: the numbers under PyTorch's names, which ten lines of PyTorch load.\n"
         "The file is then read back and held against the model.",
         epilog="for example:\n"
