@@ -54,16 +54,17 @@ class Attention(mx.gluon.HybridBlock):
             the contexts (target steps, batch_size, key_size); and the weights (target steps, batch_size, source steps),
             0 at padding, whose sum is 1.  Only a row that is all padding has equal weights there.
         """
-        scores = self._additive(F, H, S) if self.kind == "additive" else self._products(F, H, S)
+        rows = F.np.swapaxes(S, 0, 1)  # (batch_size, source steps, key_size)
+        scores = self._additive(F, H, S) if self.kind == "additive" else self._products(F, H, rows)
         absent = F.np.transpose(mask, axes=(1, 2, 0)) - 1  # (batch_size, 1, source steps): -1 for padding
         weights = F.npx.softmax(scores + absent * OUT, axis=-1)  # (batch_size, target steps, source steps)
-        contexts = F.npx.batch_dot(weights, F.np.swapaxes(S, 0, 1))
+        contexts = F.npx.batch_dot(weights, rows)
         return F.np.swapaxes(contexts, 0, 1), F.np.swapaxes(weights, 0, 1)
 
-    def _products(self, F, H, S):
+    def _products(self, F, H, rows):
         """Return the scores (batch_size, target steps, source steps) as products."""
         queries = self.query(H) if self.kind == "general" else H
-        return F.npx.batch_dot(F.np.swapaxes(queries, 0, 1), F.np.swapaxes(S, 0, 1), transpose_b=True)
+        return F.npx.batch_dot(F.np.swapaxes(queries, 0, 1), rows, transpose_b=True)
 
     def _additive(self, F, H, S):
         """Return the scores (batch_size, target steps, source steps) as sums of both sides.
