@@ -11,21 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from d2lrnn.cli.beginning import config_of, folder_of
 from d2lrnn.cli.from_arguments import given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
 from d2lrnn.cli.tasks.prepared import Prepared
-from d2lrnn.config.fields import PAIR_NAMES
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
+from d2lrnn.config.run_files import BEST, LAST, PICTURE
 from d2lrnn.config.training import TrainConfig
-from d2lrnn.data.digits import DIGIT_SETS
 from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.interrupts import on_first
 from d2lrnn.plotting.pictures import plot_history
 from d2lrnn.runs.agreement import check_position
-from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE
 from d2lrnn.runs.folder import USUAL_PACE, Pace, RunFolder
 from d2lrnn.runs.log import RunError
 from d2lrnn.runs.trained import load_run
@@ -54,8 +53,7 @@ def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
 
 
 def _begin(args: argparse.Namespace, pace: Pace) -> int:
-    name = _config_of(args)
-    folder = args.out or Path("runs") / name
+    name, folder = config_of(args), folder_of(args)
     with naming(folder):
         present = [file for file in (LAST, BEST) if (folder / file).exists()]
     if present and not args.overwrite:
@@ -70,19 +68,6 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     with contextlib.closing(run):
         print("\n".join(prepared.lines))
         return _carry_out(args, run, training, prepared)
-
-
-def _config_of(args: argparse.Namespace) -> str:
-    """Return the name of the configuration that a run begins with: as asked for, or one that is for these data."""
-    if args.config:
-        return args.config
-    if args.label_column or args.text_column:
-        return "texts"
-    if args.column:
-        return "series"
-    if args.corpus in PAIR_NAMES:
-        return "translate-en-zh"
-    return "digits" if args.corpus in DIGIT_SETS else "lyrics"
 
 
 def _task(name: str) -> Any:

@@ -16,6 +16,10 @@ Row = TypeVar("Row")
 # The table of corpora is CORPORA in data/corpora.py.
 CORPUS_NAMES = ("sample", "sample_couplets", "jaychou", "ptb", "timemachine", "couplets")
 
+# The two ways to divide the images of digits (data/digits.py).  "digits" takes the 10,000 of the t10k files alone,
+# "mnist" the 60,000 of the train files too and tests on the 10,000.
+DIGIT_SETS = ("digits", "mnist")
+
 PAIR_NAMES = ("sample_pairs", "cmn", "fra-eng")  # of sentence pairs; the table: PAIR_SETS in data/pairs.py
 
 # How pairs of sentences of different lengths become batches.

@@ -15,6 +15,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.checks import check_whole
+from d2lrnn.config.fields import DIGIT_SETS
 from d2lrnn.data.batches import Batches
 from d2lrnn.data.examples import Labelled
 from d2lrnn.data.files import Source, fetch, locate
@@ -41,10 +42,6 @@ SOURCES = {name: Source(name, sha256, base_url=BASE_URL) for name, sha256 in _SH
 
 _MANY = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 _FEW = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
-
-# The two ways to divide the images.  "digits" takes the 10,000 of the t10k files alone, "mnist" the 60,000 of the train
-# files too and tests on the 10,000.
-DIGIT_SETS = ("digits", "mnist")
 
 SPLIT_SEED = 1998  # of the permutation by which the 10,000 are divided; NumPy's RandomState keeps to its numbers
 TEST_SHARE, VALID_SHARE = 15, 10  # hundredths of the 10,000: 1,500 and 1,000; the other 7,500 are for training

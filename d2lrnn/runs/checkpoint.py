@@ -44,6 +44,9 @@ import numpy
 
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import LANGUAGE_MODEL
+from d2lrnn.config.run_files import BEST as BEST
+from d2lrnn.config.run_files import LAST as LAST
+from d2lrnn.config.run_files import PICTURE as PICTURE
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab
@@ -61,7 +64,6 @@ from d2lrnn.training.snapshot import Snapshot
 
 _KIND = b"d2lrnn checkpoint "
 VERSION = 3  # of the format that is written; format 2 is read too
-BEST, LAST, PICTURE = "model.d2lrnn", "last.d2lrnn", "loss.png"  # the files of a run beside its log
 _META = "meta.json"
 _PARAMETERS = "parameters/"  # stands before the names of the parameters
 _TRAINING = "training/"  # stands before the names of the arrays that the training needs to go on

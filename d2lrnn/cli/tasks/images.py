@@ -9,8 +9,9 @@ from d2lrnn.cli.from_arguments import changed, changed_training
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS, given_model, prepared, sizes
 from d2lrnn.cli.tasks.prepared import OF_LABELLED_TEXTS, OF_SERIES, OF_TRANSLATORS, OF_VECTORS, Prepared, refuse
+from d2lrnn.config.fields import DIGIT_SETS
 from d2lrnn.config.presets import NamedConfig
-from d2lrnn.data.digits import DIGIT_SETS, SIZE, at_hand, load_digits
+from d2lrnn.data.digits import SIZE, at_hand, load_digits
 from d2lrnn.device import as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
