@@ -1,0 +1,70 @@
+"""A process of a job that takes milliseconds, in place of MXNet and a training.
+
+Its arguments are a folder that the processes of the job share, and what some of them do, such as ``worker1=exit:3``.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+FOLDER, ACTIONS = Path(sys.argv[1]), dict(word.split("=") for word in sys.argv[2:])
+WORKERS = range(int(os.environ["DMLC_NUM_WORKER"]))
+ME = os.environ["DMLC_ROLE"] + os.environ.get("DMLC_RANK", "")
+ACTION, _, VALUE = ACTIONS.get(ME, "").partition(":")
+
+
+def report(line):
+    os.write(int(os.environ["D2LRNN_KEEPER_FD"]), f"{line}\n".encode())
+
+
+def keep(*_):
+    print("the position is kept", flush=True)
+    sys.exit(143)
+
+
+def wait_for(sign):
+    while not all((FOLDER / f"worker{number}.{sign}").exists() for number in WORKERS):
+        time.sleep(0.01)
+
+
+def act():
+    """Do what the arguments ask of this process, or return."""
+    if ACTION == "exit":
+        sys.exit(int(VALUE))
+    if ACTION == "kill":
+        os.kill(os.getpid(), int(VALUE))
+    if ACTION == "kill_keeper":
+        os.kill(os.getppid(), signal.SIGKILL)
+    if ACTION == "fail_once" and not (FOLDER / "failed").exists():
+        (FOLDER / "failed").touch()
+        if VALUE:
+            (FOLDER / VALUE).write_text("a position")
+        sys.exit(1)
+    if ACTION in ("stay", "keep", "kill_keeper"):
+        time.sleep(600)
+
+
+if not ME.startswith("worker"):
+    act()
+    wait_for("done")
+    sys.exit()
+if ACTION == "keep":
+    signal.signal(signal.SIGTERM, keep)
+if ACTION == "hang":
+    time.sleep(600)
+report("ready")
+(FOLDER / f"{ME}.ready").touch()
+if ACTION == "early":
+    sys.exit(int(VALUE))
+wait_for("ready")
+if ACTION == "alone":
+    time.sleep(600)
+report("met")
+print(f"{ME} prints", flush=True)
+print(f"{ME} warns", file=sys.stderr, flush=True)
+(FOLDER / f"{ME}.met").touch()
+wait_for("met")
+act()
+(FOLDER / f"{ME}.done").touch()

@@ -1,0 +1,199 @@
+"""Jobs on this machine: all of their processes end, whatever happens, and a line says why."""
+
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+from made_jobs import STAND_IN
+
+from d2lrnn.cluster import watch
+from d2lrnn.cluster.job import Checkpoint, JobError
+from d2lrnn.cluster.launcher import run_job
+
+ENDED = "; all processes of the job have been ended"
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a job; returns its exit status or its error, what it said, and the lines of standard output and error."""
+
+    def run(job, say=print):
+        said = []
+        capsys.readouterr()
+        try:
+            result = run_job(job, lambda line: (said.append(line), say(line)), said.append)
+        except JobError as error:
+            result = str(error)
+        out, err = capsys.readouterr()
+        return result, said, out.splitlines(), sorted(err.splitlines())
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Python's own handlers, whatever the tests were started by: a shell's background job ignores SIGINT."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    assert {number: signal.signal(number, handler) for number, handler in before.items()} == usual
+
+
+def test_a_job_runs_to_its_end_and_shows_rank_0_as_it_is(job, run):
+    result, said, out, err = run(job(num_workers=3, num_servers=2))
+    assert (result, said) == (0, ["job      3 workers and 2 servers on this machine"])
+    assert out == [*said, "worker0 prints"]
+    assert err == ["worker 1: worker1 warns", "worker 2: worker2 warns", "worker0 warns"]
+
+
+@pytest.mark.parametrize(
+    ("actions", "who"),
+    [
+        (["worker1=exit:3"], "worker 1 ended with status 3"),
+        (["worker0=kill:9", "worker1=stay"], "worker 0 was killed by signal 9 (SIGKILL)"),
+        (["worker1=early:2"], "worker 1 ended with status 2"),
+        (["server=kill:11"], "server 0 was killed by signal 11 (SIGSEGV)"),
+        (["scheduler=kill:9"], "the scheduler was killed by signal 9 (SIGKILL)"),
+        (["worker1=kill_keeper"], "the keeper of worker 1 was killed by signal 9 (SIGKILL)"),
+        (["scheduler=kill_keeper"], "the keeper of the scheduler was killed by signal 9 (SIGKILL)"),
+    ],
+    ids=" ".join,
+)
+def test_a_process_that_fails_ends_the_job(job, run, actions, who):
+    assert run(job(*actions))[0] == who + ENDED
+
+
+def test_workers_are_not_left_without_a_server(job, run, monkeypatch):
+    monkeypatch.setattr(watch, "CLOSING", 0.1)
+    assert run(job("server=exit:0", "worker1=stay"))[0] == "server 0 ended before the workers did" + ENDED
+
+
+class Clock:
+    """A clock that is an hour ahead once a file is a second old."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def monotonic(self):
+        is_old = self.file.exists() and time.time() > self.file.stat().st_mtime + 1
+        return time.monotonic() + (3600 if is_old else 0)
+
+
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [
+        ("hang", "worker 1 did not start within 60 seconds (--start-timeout)"),
+        ("alone", "the workers have started, but did not meet the scheduler and all servers within 60 seconds"),
+    ],
+)
+def test_a_job_that_never_comes_up_is_given_up(job, run, monkeypatch, tmp_path, action, what):
+    monkeypatch.setattr(watch, "time", Clock(tmp_path / "shared" / "worker0.ready"))
+    assert run(job(f"worker1={action}"))[0] == what + ENDED
+
+
+def test_a_program_that_is_not_there(job, run, tmp_path):
+    missing = str(tmp_path / "python")
+    result, *_ = run(job(worker=(missing,)))
+    assert result == f"worker 0 cannot be started: [Errno 2] No such file or directory: '{missing}'" + ENDED
+
+
+def test_a_port_in_use(job, run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result, *_ = run(job(port=port))
+    reason = (
+        f"the scheduler cannot listen at 127.0.0.1, port {port}: Address already in use; name another --port, or none"
+    )
+    assert result == reason + ENDED
+
+
+def test_rank_0_keeps_its_position_when_another_process_fails(job, run):
+    result, _, out, _ = run(job("worker0=keep", "worker1=kill:9"))
+    assert result == "worker 1 was killed by signal 9 (SIGKILL)" + ENDED
+    assert out[1:] == ["worker0 prints", "the position is kept"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_job_and_rank_0_keeps_its_position(job, run, number, tmp_path):
+    asked = job("worker0=keep", "worker1=stay")
+
+    def interrupt(line):  # once rank 0 has its handler
+        if line.startswith("job "):
+            while not (tmp_path / "shared" / "worker0.ready").exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), number)
+
+    result, said, out, _ = run(asked, interrupt)
+    assert (result, said[1:]) == (128 + number, ["all processes of the job have been ended"])
+    assert not out or out == ["worker0 prints", "the position is kept"]
+
+
+def test_a_second_interrupt_ends_the_job_at_once(job, run):
+    def interrupt(line):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job("worker0=stay"), interrupt)
+
+
+def test_a_launcher_that_is_killed_takes_all_with_it(job, processes, tmp_path):
+    asked = job("worker0=stay")
+    launcher = os.fork()
+    if not launcher:
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            run_job(asked, lambda line: None, lambda line: None)
+        finally:
+            os._exit(0)
+    while not (tmp_path / "shared" / "worker1.met").exists():
+        time.sleep(0.01)
+    assert len(processes()) >= 7  # four keepers, the scheduler, the server, and worker 0
+    os.kill(launcher, signal.SIGKILL)
+    os.waitpid(launcher, 0)
+
+
+def going_on(folder):
+    """Return the checkpoint of a job of stand-ins, whose processes do nothing but come to their end."""
+    return Checkpoint(str(folder / "last"), (*STAND_IN, str(folder)))
+
+
+def test_a_job_that_fails_goes_on_from_its_checkpoint(job, run, tmp_path):
+    checkpoint = going_on(tmp_path / "shared")
+    result, said, out, _ = run(job("worker1=fail_once:last", restarts=2, checkpoint=checkpoint))
+    assert result == 0
+    assert said == [
+        "job      2 workers and 1 server on this machine",
+        f"worker 1 ended with status 1{ENDED}; the job is started again (1 of 2)",
+        f"job      2 workers and 1 server on this machine; it goes on from {checkpoint.file}",
+    ]
+    assert out.count("worker0 prints") == 2
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_job_without_a_checkpoint_of_its_own_begins_anew(job, run, tmp_path, earlier):
+    """A file that an earlier run has left in the folder is no position of this job's."""
+    asked = job("worker1=fail_once", restarts=1, checkpoint=going_on(tmp_path / "shared"))
+    if earlier:
+        (tmp_path / "shared" / "last").write_text("an earlier run")
+    result, said, *_ = run(asked)
+    assert result == 0
+    assert said[2].endswith("; it begins anew, since it has kept no position yet")
+
+
+def test_a_job_is_started_again_so_often_and_no_more(job, run, tmp_path):
+    result, said, *_ = run(job("worker1=exit:1", restarts=2))
+    assert result == "worker 1 ended with status 1" + ENDED
+    assert [line[-8:] for line in said if "again" in line] == ["(1 of 2)", "(2 of 2)"]
+
+
+def test_a_job_whose_workers_never_met_is_not_started_again(job, run):
+    result, said, *_ = run(job("worker1=early:1", restarts=5))
+    assert result == "worker 1 ended with status 1" + ENDED
+    assert not re.search("again", " ".join(said))
