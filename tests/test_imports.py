@@ -46,10 +46,11 @@ MAY_IMPORT = {
     "exchange": {"runs", "models", "data", "config", "cells", "version", *GROUND},
     "plotting": {"training.history", "generation", "models", "cells", "data", "config", *GROUND},
     "diagnosis": {"plotting.fonts", "evaluation", "models", "data", "config", "version", *GROUND},
+    "cluster": {"checks", "cores", "errors", "interrupts", "paths", "visible"},
     "web": {"runs", "generation", "models.protocol", "data", "config", "checks", "errors", "visible"},
     "cli": {
-        *("diagnosis", "web", "plotting", "exchange", "runs", "training", "generation", "evaluation", "models"),
-        *("data", "config", "cells", "version"),
+        *("cluster", "diagnosis", "web", "plotting", "exchange", "runs", "training", "generation", "evaluation"),
+        *("models", "data", "config", "cells", "version"),
         *GROUND,
     },
     "__main__": {"cli.main", "_mxnet.environment", "_mxnet.installation"},
@@ -91,6 +92,9 @@ LESS = {
     "diagnosis.machine": {"checks", "cores", "neighbours", "diagnosis.finding"},
     "diagnosis.environment": {"cores", "visible", "version", "_mxnet", "diagnosis.finding"},
     "diagnosis.gpus": {"_mxnet.gpus", "diagnosis.finding"},
+    "cluster.keeper": set(),  # hosts run it alone
+    "cluster.report": set(),
+    "cli.beginning": {"config.fields"},
     "cli.options": {"config", "errors", "paths", "visible"},
     "cli.output": {"cli.options", "cli.streams", "visible"},
     "cli.imports": {"cli.options", "errors", "paths", "_runtime"},

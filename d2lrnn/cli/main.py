@@ -31,10 +31,12 @@ COMMANDS = {
     "translate": "translate",
     "export": "export",
     "import": "import_model.import_model",  # `import` is a word of Python's
+    "launch": "launch",
     "doctor": "doctor",
 }
 
-WITHOUT_MXNET = ("doctor",)  # what has to run where MXNet cannot be imported
+# What runs where MXNet cannot be imported, and what leaves MXNet to other processes.
+WITHOUT_MXNET = ("doctor", "launch")
 
 
 @present()

@@ -12,6 +12,7 @@ from d2lrnn.cli.arguments import (
     export,
     forecast,
     import_model,
+    launch,
     play,
     plot,
     sample,
@@ -48,7 +49,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for arguments in (
         *(train, evaluate, sample, classify, forecast, translate, compare, plot, show, words, play),
-        *(export, import_model, doctor),
+        *(export, import_model, launch, doctor),
     ):
         arguments.add(commands)
     for command in commands.choices.values():

@@ -58,7 +58,14 @@ def test_there_are_options_of_text():
 
 @pytest.mark.parametrize(("name", "text", "dest", "kind"), OPTIONS, ids=lambda value: getattr(value, "__name__", value))
 def test_every_option_takes_every_text(name, text, dest, kind):
-    needed = {"train": [], "compare": [], "doctor": [], "export": ["r", "--to", "onnx"], "import": ["r", "--out", "o"]}
+    needed = {
+        "train": [],
+        "compare": [],
+        "doctor": [],
+        "launch": [],
+        "export": ["r", "--to", "onnx"],
+        "import": ["r", "--out", "o"],
+    }
     needed |= {"classify": ["r", "a.png"], "words": ["r", "--near", "a"]}
     parser, run = make_parser(), needed.get(name, ["r"])
     for value in NASTY:
@@ -129,7 +136,7 @@ def test_the_examples_of_the_help_can_be_pasted():
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     texts = [parser.epilog, *(command.epilog for command in commands.choices.values())]
     lines = [line for text in texts if text for line in text.splitlines() if line.startswith("  python")]
-    assert len(lines) == 37
+    assert len(lines) == 39
     for line in lines:
         assert parser.parse_args(shlex.split(line.split(" | ")[0], comments=True)[3:])
 
