@@ -15,6 +15,8 @@ SCHEDULER, SERVER, WORKER = ROLES = ("scheduler", "server", "worker")  # as DMLC
 
 HERE = "127.0.0.1"  # where the processes of a job on this machine alone listen: no other machine can reach them
 
+PROCESS = "D2LRNN_PROCESS"  # the variable that says which process it is, such as "worker 1"
+
 # Variables of the launcher's environment that the processes on other hosts get too, by the beginnings of their names.
 PASSED_ON = ("D2LRNN_", "MXNET_", "OMP_", "GOMP_", "PS_")
 
@@ -30,13 +32,8 @@ class Member:
     """One process of a job."""
 
     role: str  # one of ROLES
-    number: int  # counts the processes of a role from 0; of a worker it is the rank, and rank 0 writes the run
+    number: int  # counts the processes of a role from 0; a worker's rank is another number, which ps-lite decides
     host: str | None = None  # as ssh knows it; None: this machine
-
-    @property
-    def is_writer(self) -> bool:
-        """Whether this is the worker of rank 0, which shows and writes what the job comes to."""
-        return self.role == WORKER and self.number == 0
 
     @property
     def name(self) -> str:
@@ -112,11 +109,10 @@ class Job:
         beside = sum(other.role == WORKER and other.host == member.host for other in self.members)
         threads = max(1, cores // max(1, beside)) if member.role == WORKER else 1
         passed = {name: value for name, value in self.environment.items() if name.startswith(PASSED_ON)}
-        rank = {"DMLC_RANK": str(member.number)} if member.role == WORKER else {}  # else the ports decide
         return {
             "OMP_NUM_THREADS": str(threads),
             **passed,
-            **rank,
+            PROCESS: f"{member.role} {member.number}",
             "DMLC_ROLE": member.role,
             "DMLC_PS_ROOT_URI": root[0],
             "DMLC_PS_ROOT_PORT": str(root[1]),

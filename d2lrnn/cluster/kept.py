@@ -13,6 +13,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any
 
 from d2lrnn.cluster.job import Member, Remote
+from d2lrnn.cluster.report import RANK
 from d2lrnn.errors import naming
 
 # A Python that reads the keeper's source and runs it.  The source comes by standard input, since another host may have
@@ -41,8 +42,10 @@ class Kept:
         member: which process it is.
         hello: what the keeper has said of its host; empty until then.
         started: what the keeper has said of the start of its process; empty until then.
-        reports: what a worker has reported, "ready" and then "met" (:mod:`d2lrnn.cluster.report`).
+        ready: whether a worker has reported its start (:mod:`d2lrnn.cluster.report`).
+        rank: of a worker; None as long as the workers have not met.
         status: how the process ended, as ``Popen.returncode`` has it; None as long as it runs.
+        sources: the pipes from which :meth:`read` reads, by name.
         over: whether the keeper itself has ended.
         reason: why the keeper could not start the process, or the last line that it or ssh has complained of.
     """
@@ -51,21 +54,26 @@ class Kept:
         self.member = member
         self.hello: dict[str, Any] = {}
         self.started: dict[str, Any] = {}
-        self.reports: list[str] = []
-        self.over = False
+        self.ready = self.over = False
+        self.rank: int | None = None
         self.status: int | None = None
         self.reason = ""
         self._reported = ""
         self._unread = {"messages": b"", "complaints": b""}
         command = command_of(member, remote)
         with naming(command[0]):  # there may be no ssh here
-            self._popen: Any = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True)
-        self.pipes: dict[str, Any] = {"messages": self._popen.stdout, "complaints": self._popen.stderr}
+            self._popen = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0, start_new_session=True)
+        self._pipes: dict[str, Any] = {
+            "orders": self._popen.stdin,
+            "messages": self._popen.stdout,
+            "complaints": self._popen.stderr,
+        }
+        self.sources = {name: self._pipes[name] for name in ("messages", "complaints")}
         source = Path(__file__).with_name("keeper.py").read_text(encoding="utf-8")
         source += f"\nmain({port}, by_ssh={member.host is not None})\n"
         self._write(json.dumps({"keeper": source}).encode() + b"\n")
-        for pipe in (self._popen.stdin, self._popen.stderr):  # a connection that hangs must not stop the launcher
-            os.set_blocking(pipe.fileno(), False)
+        for name in ("orders", "complaints"):  # a connection that hangs must not stop the launcher
+            os.set_blocking(self._pipes[name].fileno(), False)
 
     def start(self, spec: dict[str, Any]) -> None:
         """Tell the keeper what to start."""
@@ -73,12 +81,12 @@ class Kept:
 
     def order(self, what: bytes) -> None:
         """Give the keeper an order: ``t`` for SIGTERM, ``k`` for SIGKILL, a line end as a sign of life."""
-        if not self._popen.stdin.closed:
+        if not self._pipes["orders"].closed:
             self._write(what)
 
     def read(self, pipe: str) -> list[dict[str, Any]] | None:
         """Return what the keeper has told since, one message after another; None at the end of the pipe."""
-        found = os.read(self.pipes[pipe].fileno(), 2**16)
+        found = os.read(self._pipes[pipe].fileno(), 2**16)
         *lines, self._unread[pipe] = (self._unread[pipe] + found).split(b"\n")
         if pipe == "complaints":
             told = [line.decode(errors="replace").strip() for line in lines]
@@ -103,13 +111,16 @@ class Kept:
             self.status = message["status"]
         elif event == "report":
             *lines, self._reported = (self._reported + message["text"]).split("\n")
-            self.reports += lines
+            for word, *values in map(str.split, lines):
+                self.ready = True
+                if word == RANK:
+                    self.rank = int(values[0])
         return message
 
     def leave(self) -> None:
         """Have the process killed, and say nothing more to its keeper."""
         self.order(b"k")
-        self._popen.stdin.close()
+        self._pipes["orders"].close()
 
     def end(self, seconds: float = 0.0) -> int:
         """Return the exit status of the keeper, which is killed if it has none after so many seconds."""
@@ -127,7 +138,7 @@ class Kept:
     def close(self) -> None:
         """End the keeper, and close the pipes that lead to it."""
         self.end()
-        for pipe in (self._popen.stdin, *self.pipes.values()):
+        for pipe in self._pipes.values():
             pipe.close()
 
     @property
@@ -151,7 +162,7 @@ class Kept:
     def _write(self, what: bytes) -> None:
         # The keeper is gone, which its output tells; or the pipe is full, since the connection hangs.
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
-            self._popen.stdin.write(what)
+            self._pipes["orders"].write(what)
 
 
 def command_of(member: Member, remote: Remote | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-READY, MET = "ready", "met"  # what a worker reports, a line each
+READY, RANK = "ready", "rank"  # what a worker reports, a line each; its rank stands after the second word
 
 
 def report_ready() -> None:
@@ -12,9 +12,9 @@ def report_ready() -> None:
     _report(READY)
 
 
-def report_met() -> None:
-    """Tell that this worker has met the others, so that the KVStore works."""
-    _report(MET)
+def report_rank(rank: int) -> None:
+    """Tell that this worker has met the others, and which rank it has among them."""
+    _report(f"{RANK} {rank}")
 
 
 def _report(line: str) -> None:

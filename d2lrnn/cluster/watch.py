@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from d2lrnn.cluster.job import HERE, SCHEDULER, SERVER, WORKER, Job, JobError
 from d2lrnn.cluster.kept import Kept
 from d2lrnn.cluster.output import ENCODING, JobOutput
-from d2lrnn.cluster.report import MET
 from d2lrnn.cores import usable_cores
 
 TICK = 0.05  # seconds between two looks at the time
@@ -75,7 +74,7 @@ class Watch:
     @property
     def met(self) -> bool:
         """Whether all workers have met, so that the training has begun."""
-        return all(MET in kept.reports for kept in self._workers)
+        return all(kept.rank is not None for kept in self._workers)
 
     @property
     def _workers(self) -> list[Kept]:
@@ -83,7 +82,7 @@ class Watch:
 
     def _add(self, kept: Kept) -> None:
         self._all.append(kept)
-        for name, pipe in kept.pipes.items():
+        for name, pipe in kept.sources.items():
             self._selector.register(pipe, selectors.EVENT_READ, (kept, name))
 
     def _start(self) -> None:
@@ -154,13 +153,11 @@ class Watch:
     def _meet(self) -> None:
         """Wait until all workers have met."""
         if not self._until(lambda: self.met, self._time_left):
-            late = [kept for kept in self._workers if not kept.reports]
+            late = [kept for kept in self._workers if not kept.ready]
             if late:
                 raise self._too_late(late)
-            raise JobError(
-                f"the workers have started, but did not meet the scheduler and all servers within "
-                f"{self.job.start_timeout:g} seconds"
-            )
+            what = f"the workers did not meet the scheduler and all servers within {self.job.start_timeout:g} seconds"
+            raise JobError(f"{what}; does something block the ports of the hosts?" if self.job.hosts else what)
 
     def _too_late(self, late: Sequence[Kept]) -> JobError:
         who = " and ".join(kept.member.name for kept in late)
@@ -209,7 +206,7 @@ class Watch:
                 self._selector.unregister(key.fileobj)
                 kept.over = kept.over or pipe == "messages"
             for message in messages or ():
-                self._output.note(kept.member, message)
+                self._output.note(kept, message)
         if time.monotonic() > self._pulse + PULSE:
             self._pulse = time.monotonic()
             for kept in self._all:
@@ -221,8 +218,8 @@ class Watch:
 
         First the worker of rank 0 gets SIGTERM, since it can keep its position as long as the others answer it.
         """
-        first = [kept for kept in self._all if kept.member.is_writer and kept.status is None]
-        if graceful and self.met and first:
+        first = [kept for kept in self._all if kept.rank == 0 and kept.status is None]
+        if graceful and first:
             first[0].order(b"t")
             self._quietly_until(lambda: first[0].over, GRACE)
         for kept in self._all:

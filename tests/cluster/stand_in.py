@@ -1,6 +1,7 @@
 """A process of a job that takes milliseconds, in place of MXNet and a training.
 
 Its arguments are a folder that the processes of the job share, and what some of them do, such as ``worker1=exit:3``.
+With ``ranks=other`` the first worker has the highest rank, else rank 0.
 """
 
 import os
@@ -9,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-FOLDER, ACTIONS = Path(sys.argv[1]), dict(word.split("=") for word in sys.argv[2:])
+FOLDER, ACTIONS = Path(sys.argv[1]), dict(word.split("=") for word in sys.argv[2:] if "=" in word)
 WORKERS = range(int(os.environ["DMLC_NUM_WORKER"]))
-ME = os.environ["DMLC_ROLE"] + os.environ.get("DMLC_RANK", "")
+ME = os.environ["D2LRNN_PROCESS"].replace(" ", "")
 ACTION, _, VALUE = ACTIONS.get(ME, "").partition(":")
 
 
@@ -46,7 +47,7 @@ def act():
         time.sleep(600)
 
 
-if not ME.startswith("worker"):
+if os.environ["DMLC_ROLE"] != "worker":
     act()
     wait_for("done")
     sys.exit()
@@ -61,7 +62,8 @@ if ACTION == "early":
 wait_for("ready")
 if ACTION == "alone":
     time.sleep(600)
-report("met")
+number = int(ME.removeprefix("worker"))
+report(f"rank {WORKERS[-1] - number if ACTIONS.get('ranks') else number}")
 print(f"{ME} prints", flush=True)
 print(f"{ME} warns", file=sys.stderr, flush=True)
 (FOLDER / f"{ME}.met").touch()

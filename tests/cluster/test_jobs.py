@@ -12,6 +12,7 @@ from made_jobs import STAND_IN
 from d2lrnn.cluster import watch
 from d2lrnn.cluster.job import Checkpoint, JobError
 from d2lrnn.cluster.launcher import run_job
+from d2lrnn.cluster.output import JobOutput
 
 ENDED = "; all processes of the job have been ended"
 
@@ -49,16 +50,22 @@ def test_a_job_runs_to_its_end_and_shows_rank_0_as_it_is(job, run):
     assert err == ["worker 1: worker1 warns", "worker 2: worker2 warns", "worker0 warns"]
 
 
+def test_the_worker_of_rank_0_need_not_be_the_first(job, run):
+    result, _, out, err = run(job("ranks=other", num_workers=3))
+    assert (result, out[1:]) == (0, ["worker2 prints"])
+    assert err == ["worker 0: worker0 warns", "worker 1: worker1 warns", "worker2 warns"]
+
+
 @pytest.mark.parametrize(
     ("actions", "who"),
     [
         (["worker1=exit:3"], "worker 1 ended with status 3"),
         (["worker0=kill:9", "worker1=stay"], "worker 0 was killed by signal 9 (SIGKILL)"),
         (["worker1=early:2"], "worker 1 ended with status 2"),
-        (["server=kill:11"], "server 0 was killed by signal 11 (SIGSEGV)"),
-        (["scheduler=kill:9"], "the scheduler was killed by signal 9 (SIGKILL)"),
+        (["server0=kill:11", "worker1=stay"], "server 0 was killed by signal 11 (SIGSEGV)"),
+        (["scheduler0=kill:9", "worker1=stay"], "the scheduler was killed by signal 9 (SIGKILL)"),
         (["worker1=kill_keeper"], "the keeper of worker 1 was killed by signal 9 (SIGKILL)"),
-        (["scheduler=kill_keeper"], "the keeper of the scheduler was killed by signal 9 (SIGKILL)"),
+        (["scheduler0=kill_keeper", "worker1=stay"], "the keeper of the scheduler was killed by signal 9 (SIGKILL)"),
     ],
     ids=" ".join,
 )
@@ -68,7 +75,7 @@ def test_a_process_that_fails_ends_the_job(job, run, actions, who):
 
 def test_workers_are_not_left_without_a_server(job, run, monkeypatch):
     monkeypatch.setattr(watch, "CLOSING", 0.1)
-    assert run(job("server=exit:0", "worker1=stay"))[0] == "server 0 ended before the workers did" + ENDED
+    assert run(job("server0=exit:0", "worker1=stay"))[0] == "server 0 ended before the workers did" + ENDED
 
 
 class Clock:
@@ -86,7 +93,7 @@ class Clock:
     ("action", "what"),
     [
         ("hang", "worker 1 did not start within 60 seconds (--start-timeout)"),
-        ("alone", "the workers have started, but did not meet the scheduler and all servers within 60 seconds"),
+        ("alone", "the workers did not meet the scheduler and all servers within 60 seconds"),
     ],
 )
 def test_a_job_that_never_comes_up_is_given_up(job, run, monkeypatch, tmp_path, action, what):
@@ -97,7 +104,8 @@ def test_a_job_that_never_comes_up_is_given_up(job, run, monkeypatch, tmp_path, 
 def test_a_program_that_is_not_there(job, run, tmp_path):
     missing = str(tmp_path / "python")
     result, *_ = run(job(worker=(missing,)))
-    assert result == f"worker 0 cannot be started: [Errno 2] No such file or directory: '{missing}'" + ENDED
+    reason = f"cannot be started: [Errno 2] No such file or directory: '{missing}'"
+    assert result in [f"worker {number} {reason}{ENDED}" for number in (0, 1)]
 
 
 def test_a_port_in_use(job, run):
@@ -117,18 +125,22 @@ def test_rank_0_keeps_its_position_when_another_process_fails(job, run):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_job_and_rank_0_keeps_its_position(job, run, number, tmp_path):
-    asked = job("worker0=keep", "worker1=stay")
+def test_a_signal_ends_the_job_and_rank_0_keeps_its_position(job, run, monkeypatch, number):
+    class Interrupting(JobOutput):
+        """It sends the launcher the signal once it is known which worker has rank 0."""
 
-    def interrupt(line):  # once rank 0 has its handler
-        if line.startswith("job "):
-            while not (tmp_path / "shared" / "worker0.ready").exists():
-                time.sleep(0.01)
-            os.kill(os.getpid(), number)
+        sent = False
 
-    result, said, out, _ = run(asked, interrupt)
+        def note(self, kept, message):
+            super().note(kept, message)
+            if kept.rank == 0 and not self.sent:
+                self.sent = True
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(watch, "JobOutput", Interrupting)
+    result, said, out, _ = run(job("worker0=keep", "worker1=stay"))
     assert (result, said[1:]) == (128 + number, ["all processes of the job have been ended"])
-    assert not out or out == ["worker0 prints", "the position is kept"]
+    assert out[-1] == "the position is kept"
 
 
 def test_a_second_interrupt_ends_the_job_at_once(job, run):

@@ -10,7 +10,7 @@ import pytest
 from d2lrnn.cluster.job import Member
 from d2lrnn.cluster.kept import Kept
 from d2lrnn.cluster.output import JobOutput
-from d2lrnn.cluster.report import report_met, report_ready
+from d2lrnn.cluster.report import report_rank, report_ready
 
 WORKER = Member("worker", 1)
 
@@ -46,7 +46,7 @@ def read(kept, until):
     """Return the messages of a keeper, up to one of this event."""
     messages = []
     with selectors.DefaultSelector() as selector:
-        selector.register(kept.pipes["messages"], selectors.EVENT_READ)
+        selector.register(kept.sources["messages"], selectors.EVENT_READ)
         while not messages or messages[-1]["event"] != until:
             selector.select()
             messages += kept.read("messages")
@@ -104,10 +104,10 @@ def test_a_process_reports_to_its_keeper(monkeypatch):
     report_ready()  # nowhere
     monkeypatch.setenv("D2LRNN_KEEPER_FD", str(descriptor))
     report_ready()
-    report_met()
+    report_rank(3)
     os.close(descriptor)
     with open(end, "rb") as pipe:
-        assert pipe.read() == b"ready\nmet\n"
+        assert pipe.read() == b"ready\nrank 3\n"
 
 
 @pytest.mark.parametrize(
@@ -131,26 +131,49 @@ def test_which_command_a_keeper_starts(kept, tmp_path, mark, command, printed):
     assert (started["goes_on"], started["mark"]) == (printed == "goes on", found)
 
 
+def printed(output, kept, event, text=""):
+    """Let an output note what a process has printed, which comes with a character for each byte."""
+    output.note(kept, {"event": event, "text": text.encode().decode("latin-1")})
+
+
+class Printing:
+    """What an output has to know of a process."""
+
+    def __init__(self, *member, rank=None):
+        self.member, self.rank = Member(*member), rank
+
+
 def test_lines_of_others_stand_after_their_names(capsys):
-    output, first, lab = JobOutput(), Member("worker", 0), Member("server", 1, "lab2")
-
-    def note(member, event, text=""):
-        output.note(member, {"event": event, "text": text.encode().decode("latin-1")})
-
-    note(first, "out", "loss 1\rloss 2")
-    note(first, "err", "half a line")
-    note(WORKER, "out", "not shown\n")
-    note(WORKER, "err", "one\ntw")
-    note(lab, "err", "\x1b[2J\nrest")
-    note(WORKER, "err", "o\n")
-    note(lab, "ended")
+    output, server = JobOutput(), Printing("server", 1, "lab2")
+    first, second = Printing("worker", 0, rank=1), Printing("worker", 1, rank=0)
+    printed(output, second, "out", "loss 1\rloss 2")
+    printed(output, second, "err", "half a line")
+    printed(output, first, "out", "not shown\n")
+    printed(output, first, "err", "one\ntw")
+    printed(output, server, "err", "\x1b[2J\nrest")
+    printed(output, first, "err", "o\n")
+    printed(output, server, "ended")
     out, err = capsys.readouterr()
     assert out == "loss 1\rloss 2"
-    assert err == "half a lineworker 1: one\nserver 1 on lab2: \\x1b[2J\nworker 1: two\nserver 1 on lab2: rest\n"
+    assert err == "half a lineworker 0: one\nserver 1 on lab2: \\x1b[2J\nworker 0: two\nserver 1 on lab2: rest\n"
+
+
+def test_what_rank_0_has_printed_is_shown_once_it_is_known(capsys):
+    output, workers = JobOutput(), [Printing("worker", 0), Printing("worker", 1)]
+    for worker in workers:
+        printed(output, worker, "out", f"{worker.member.name} is ready\n")
+        printed(output, worker, "err", f"{worker.member.number}: half")
+    assert capsys.readouterr() == ("", "")
+    workers[0].rank, workers[1].rank = 1, 0
+    for worker in workers:
+        printed(output, worker, "report")
+    assert capsys.readouterr() == ("worker 1 is ready\n", "worker 1: 1: half\n")
+    printed(output, workers[0], "ended")
+    assert capsys.readouterr() == ("", "worker 0: 0: half\n")
 
 
 def test_a_character_may_come_in_two_parts(capsys):
-    output = JobOutput()
+    output, worker = JobOutput(), Printing("worker", 0, rank=0)
     for byte in "我们".encode():
-        output.note(Member("worker", 0), {"event": "out", "text": chr(byte)})
+        output.note(worker, {"event": "out", "text": chr(byte)})
     assert capsys.readouterr().out == "我们"
