@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from d2lrnn._runtime import mx
@@ -109,6 +110,33 @@ def data_and_grad(param, ctx: mx.Context | None) -> tuple:
 def device_of(param) -> mx.Context:
     """Return the device of a parameter, or the first one, where a Gluon parameter is on several."""
     return param.list_ctx()[0] if _is_gluons(param) else param.ctx
+
+
+def replica_of(model, ctx: mx.Context):
+    """Return a copy of a model on another device; it shares nothing with the model.
+
+    Raises:
+        D2lrnnError: for a model that is neither on Gluon nor has ``params`` and ``ctx``, as those from scratch have.
+    """
+    if is_on_gluon(model):
+        replica = copy.copy(model)
+        replica.collect_params().reset_ctx(ctx)
+        return replica
+    if not isinstance(getattr(model, "params", None), list) or not hasattr(model, "ctx"):
+        raise D2lrnnError(
+            f"a {type(model).__name__} cannot be copied to another device: expected a block of Gluon's, or a model "
+            "with a list params and a device ctx"
+        )
+    replica = copy.copy(model)
+    replica.params, replica.ctx = [_on_device(param, ctx) for param in replica.params], ctx
+    return replica
+
+
+def _on_device(array, ctx: mx.Context):
+    """Return an array with a gradient on another device."""
+    moved = array.as_in_ctx(ctx).detach()
+    moved.attach_grad()
+    return moved
 
 
 def numbers_of(params: dict[str, Any], gradients: bool = False) -> dict:

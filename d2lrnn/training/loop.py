@@ -17,6 +17,7 @@ from d2lrnn.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
+from d2lrnn.training.devices import Devices
 from d2lrnn.training.divergence import TrainingDivergedError, remedy, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
@@ -47,6 +48,7 @@ class Training:
         objective: the loss of a batch, and the number that the run is judged by.
         segment: batches of an epoch between two calls of ``on_segment``.
         line_period: seconds between two lines of a log file within an epoch.
+        devices: of the model, over which the rows of each batch are divided; None: the model's device alone.
 
     Attributes:
         history: the measures of the finished epochs.
@@ -69,6 +71,7 @@ class Training:
         objective: Objective,
         segment: int = SEGMENT,
         line_period: float = LINE_PERIOD,
+        devices: Devices | None = None,
     ) -> None:
         self.model, self.config, self.objective = model, config, objective
         self.segment = check_whole("segment", segment)
@@ -76,6 +79,7 @@ class Training:
         self.history = History(measure=objective.measure, less_is_better=objective.less_is_better)
         self.position = Position()
         self.carried: tuple | None = None
+        self.devices = devices or Devices(model)
         self.params = trainable_parameters(model)
         check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
@@ -255,15 +259,14 @@ class Training:
         if state is not None:
             # Gradients end where the batch begins.
             state = tuple(s.detach() for s in state) if config.carries_state else None
-        with mx.autograd.record():
-            loss, state, score = self.objective.loss(self.model, batch, state)
-        loss.backward()
+        loss, state, score = self.devices.backward(self.objective, batch, state)
         factor = self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0
         norm = factor * float(gradient_norm(self.params.values()))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0
             self.is_whole = False
             self.update(config.lr if lr is None else lr, factor * clip)
+            self.devices.share()
         return Step(as_np(loss.detach()), norm, state, as_np(score))
 
     def _maybe_average(self) -> None:
