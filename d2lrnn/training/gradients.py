@@ -55,7 +55,8 @@ def _flat_gradients(params: Iterable, ctx: ContextLike) -> list:
 
 
 def _norm(grads: list):
-    return mx.nd.add_n(*[mx.nd.dot(g, g) for g in grads]).sqrt()
+    device = grads[0].ctx
+    return mx.nd.add_n(*[mx.nd.dot(g, g).as_in_context(device) for g in grads]).sqrt()
 
 
 @takes_nd

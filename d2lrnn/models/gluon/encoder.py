@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 
 import numpy
 
@@ -81,6 +82,7 @@ class Encoder(WatchfulGraphs):
             self.embedding = nn.Embedding(inputs, embed_size) if embed_size else None
             self.rnn = rnn_layer
         self._packed: dict = {}  # by fused layer: its parameters in one array
+        self._places: list[mx.Context] = []  # the device of each layer; empty: all are where the embedding is
         for layer in self.layers:
             if is_fused(layer):
                 self._packed[layer] = Packed(layer, self.dropout.weights)
@@ -119,6 +121,29 @@ class Encoder(WatchfulGraphs):
     def state_sizes(self) -> list[tuple[int, int]]:
         """The first axis, which counts layers and directions, and the last axis of each array of the state."""
         return state_sizes_of(self.layers)
+
+    def place(self, contexts: Sequence[mx.Context]) -> None:
+        """Put the layers on devices, in order and as many on each as on the others, but for one.
+
+        What is not a recurrent layer stays on the first device, and so do inputs, outputs and state.  MXNet compiles no
+        graph over several devices, so whoever calls this takes care that ``hybridize`` is off for all but the layers.
+
+        Args:
+            contexts: the devices; the first is that of the parameters.
+
+        Raises:
+            D2lrnnError: if there are more devices than layers.
+        """
+        layers, own = self.layers, next(iter(self.collect_params().values())).list_ctx()[0]
+        if not 0 < len(contexts) <= len(layers) or contexts[0] != own:
+            raise D2lrnnError(
+                f"{len(layers)} layers were to be placed on {', '.join(map(str, contexts)) or 'no device'}: expected at "
+                f"most as many devices as layers, and first {own}, which the model is on"
+            )
+        self._places = [contexts[i * len(contexts) // len(layers)] for i in range(len(layers))]
+        for layer, ctx in zip(layers, self._places):
+            layer.collect_params().reset_ctx(ctx)
+            layer.hybridize(static_alloc=True, static_shape=True)
 
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
@@ -161,8 +186,10 @@ class Encoder(WatchfulGraphs):
 
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
-        one_array = self.one_array or counted is None
-        params = [packed.array(X.ctx) for packed in self._packed.values()] if one_array else None
+        places = dict(zip(self.layers, self._places))
+        params = None
+        if self.one_array or counted is None:
+            params = [packed.array(places.get(layer, X.ctx)) for layer, packed in self._packed.items()]
         with warnings.catch_warnings():  # the graph reads packed arrays; Gluon warns of parameters left out
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             return call(X, list(state), params, counted)
@@ -189,11 +216,14 @@ class Encoder(WatchfulGraphs):
             counted: as for :meth:`__call__`.
         """
         inputs = self._numbers(F, X) if self.input_size else self._of_ids(F, F.np.transpose(X))
-        layers = self._functions(F, params, counted)
+        layers, own = self._functions(F, params, counted), None if F is mx.sym else X.ctx
+        if self._places:
+            layers = [_at(ctx, own, layer) for ctx, layer in zip(self._places, layers)]
         if isinstance(self.rnn, RecurrentStack):
             outputs, state = self.rnn.run(F, inputs, state, layers)
         else:
             outputs, state = layers[0](inputs, list(state))  # (num_steps, batch_size, ...)
+        outputs = outputs.as_in_ctx(own) if self._places else outputs
         return drop(F, outputs, self.dropout.outputs, self.dropout.locked), state
 
     def _functions(self, F, params, counted) -> list:
@@ -202,7 +232,9 @@ class Encoder(WatchfulGraphs):
         if counted is not None:
             items = zip(self._packed.items(), params or [])
             parts = {layer: packed.parts(F, array) for (layer, packed), array in items}
-            return [unpadded(F, layer, counted, self.dropout.weights, parts.get(layer)) for layer in self.layers]
+            counts = [counted.as_in_ctx(ctx) for ctx in self._places] or [counted] * len(self.layers)
+            drops = self.dropout.weights
+            return [unpadded(F, layer, each, drops, parts.get(layer)) for layer, each in zip(self.layers, counts)]
         fused = {layer: packed.bind(F, array) for (layer, packed), array in zip(self._packed.items(), arrays)}
         return [fused.get(layer, layer) for layer in self.layers]
 
@@ -229,3 +261,13 @@ class Encoder(WatchfulGraphs):
             kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
             inputs = inputs * F.npx.embedding(ids, kept, input_dim=self.vocab_size, output_dim=1)
         return drop(F, inputs, self.dropout.inputs, self.dropout.locked)
+
+
+def _at(ctx: mx.Context, own: mx.Context, layer: Callable) -> Callable:
+    """Return a layer, a function of inputs and state, that computes on ``ctx`` and gives the new state to ``own``."""
+
+    def run(X, state: list) -> tuple:
+        outputs, state = layer(X.as_in_ctx(ctx), [array.as_in_ctx(ctx) for array in state])
+        return outputs, [array.as_in_ctx(own) for array in state]
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from d2lrnn._mxnet.threads import GRAPH_LOCK
@@ -84,6 +85,11 @@ class WithHead(WatchfulGraphs):
     def begin_state(self, batch_size: int, ctx: ContextLike = None) -> tuple:
         """Return the zero state for a batch, on ``ctx`` or else where the parameters are."""
         return self.encoder.begin_state(batch_size, ctx)
+
+    def place(self, contexts: Sequence[mx.Context]) -> None:
+        """Put the recurrent layers on devices, as :meth:`Encoder.place` does; the head stays on the first one."""
+        self.hybridize(False)
+        self.encoder.place(contexts)
 
     @takes_nd
     def run(self, X, state: tuple, counted=None, *more):
