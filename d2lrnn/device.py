@@ -84,6 +84,27 @@ def as_ctx(ctx: ContextLike = None) -> mx.Context:
     return mx.Context(kind, index)
 
 
+def as_contexts(devices: ContextLike) -> list[mx.Context]:
+    """Turn devices as the user writes them, such as ``"gpu:0,gpu:1"``, into contexts that work.
+
+    Args:
+        devices: as for :func:`as_ctx`, or several with commas between them.
+
+    Raises:
+        DeviceError: as :func:`as_ctx`; for ``auto`` among several, and for a device that comes twice.
+    """
+    if not isinstance(devices, str) or "," not in devices:
+        return [as_ctx(devices)]
+    names = [name.strip().lower() for name in devices.split(",")]
+    if "auto" in names:
+        raise DeviceError(f"the devices {shown(devices)}: auto is one device; expected names such as gpu:0,gpu:1")
+    contexts = [as_ctx(name) for name in names]
+    for i, ctx in enumerate(contexts):
+        if ctx in contexts[:i]:
+            raise DeviceError(f"the devices {shown(devices)}: {ctx} comes twice; expected different ones")
+    return contexts
+
+
 def _check_gpu(index: int) -> None:
     if index >= num_gpus():
         raise DeviceError(_no_gpu(index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import shlex
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.beginning import config_of, folder_of
+from d2lrnn.cli.devices import DeviceRequest
 from d2lrnn.cli.from_arguments import given_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
@@ -48,11 +50,12 @@ def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
     The first Ctrl-C, SIGTERM or SIGHUP stops the training after the present batch and keeps the position; a second one
     ends it at once.  Whatever else ends the training, the position is kept first, if that is possible.
     """
+    where = DeviceRequest.read(args)
     with lasting_output("the training goes on without it, and the log in the run's folder tells of it"):
-        return _go_on(args, pace) if args.resume else _begin(args, pace)
+        return _go_on(args, where, pace) if args.resume else _begin(args, where, pace)
 
 
-def _begin(args: argparse.Namespace, pace: Pace) -> int:
+def _begin(args: argparse.Namespace, where: DeviceRequest, pace: Pace) -> int:
     name, folder = config_of(args), folder_of(args)
     with naming(folder):
         present = [file for file in (LAST, BEST) if (folder / file).exists()]
@@ -63,7 +66,9 @@ def _begin(args: argparse.Namespace, pace: Pace) -> int:
     prepared = _task(CONFIGS[name].task).begin(args, CONFIGS[name])
     if args.vectors is not None and getattr(prepared.task.model, "embedding", None) is None:
         raise D2lrnnError("--vectors is for models that read words or characters, and this one reads numbers")
-    training = Training(prepared.task.model, prepared.task.config, prepared.task.objective, pace.segment)
+    training = _training(prepared.task, where, pace)
+    if not training.devices.is_first:
+        return _follow(training, prepared.task)
     run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
         print("\n".join(prepared.lines))
@@ -75,7 +80,31 @@ def _task(name: str) -> Any:
     return importlib.import_module(f"d2lrnn.cli.tasks.{name}")
 
 
-def _go_on(args: argparse.Namespace, pace: Pace) -> int:
+def _training(task: Task, where: DeviceRequest, pace: Pace) -> Training:
+    """Return the training of a task, on its devices; a worker that is not the first says nothing."""
+    devices = where.devices(task.model)
+    if not devices.is_first:
+        task.config = dataclasses.replace(task.config, verbose=False)
+    return Training(task.model, task.config, task.objective, pace.segment, devices=devices)
+
+
+def _follow(training: Training, task: Task) -> int:
+    """Train as a worker that is not the first, and return the exit status; the first one tells what happens."""
+    signals: list[int] = []
+
+    def halt(number: int) -> None:
+        signals.append(number)
+        training.halt()
+
+    with on_first(halt, *STOPPING):
+        try:
+            task.train(training)
+        except TrainingDivergedError:
+            return 1
+    return 128 + (signals[0] if signals else signal.SIGINT) if training.history.stopped else 0
+
+
+def _go_on(args: argparse.Namespace, where: DeviceRequest, pace: Pace) -> int:
     for what in ("config", "out", "vectors", "freeze_vectors", "unknown_vectors"):
         if getattr(args, what) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
@@ -91,13 +120,16 @@ def _go_on(args: argparse.Namespace, pace: Pace) -> int:
         raise RunError(f"{args.resume} holds a model but no position to go on from: that is in {LAST}")
     prepared = _task(checkpoint.task).go_on(args, checkpoint)
     task = prepared.task
-    training = Training(task.model, task.config, task.objective, pace.segment)
+    training = _training(task, where, pace)
     try:
         training.restore(checkpoint.training)
     except D2lrnnError as error:
         raise RunError(f"{checkpoint.path}: {error}") from error
     if not _changes_of_batches(task.config, checkpoint.train_config) and task.config.batches != "varied":
         check_position(checkpoint, task.batches().num_batches)
+    if not training.devices.is_first:
+        _settle_position(training, checkpoint.train_config)
+        return _follow(training, task)
     run = RunFolder(folder, training, prepared.about, pace)
     with contextlib.closing(run):
         print("\n".join(prepared.lines))

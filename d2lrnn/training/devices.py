@@ -1,43 +1,48 @@
-"""Data parallelism: a model on several devices, each of which takes its share of the rows of every batch."""
+"""Data parallelism: each device, and each worker of a job, takes a share of the rows of every batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+
+import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import data_and_grad, device_of, get_values, replica_of, trainable_parameters
 from d2lrnn.training.objective import Objective, Outcome
+from d2lrnn.training.workers import Workers
 
 
 class Devices:
     """The devices of a training: a replica of the model on each, and the sum of their gradients.
 
-    A batch's rows are divided among the devices in order, and so are those of the carried state.  Each replica's mean
-    loss counts as much as the share of the batch that it is over, so the sum of the gradients is the gradient of the
-    whole batch's mean loss.  MXNet's KVStore adds the gradients up.  The first replica is the model itself: it is
-    updated, and the others take its parameters.
+    A batch's rows are divided in order among all devices of all workers, and so are those of the carried state.  Each
+    replica's mean loss counts as much as the share of the batch that it is over, so the sum of the gradients is the
+    gradient of the whole batch's mean loss.  MXNet's KVStore adds the gradients up.  The first replica is the model
+    itself: it is updated, and the others take its parameters.
 
     Dropout draws other random numbers on each device.  Without dropout, several devices compute what one computes, but
     for rounding.
 
     Args:
         model: the model that is trained.
-        contexts: the devices, the model's own one first; none: that one alone.
+        contexts: the devices of this process, the model's own one first; none: that one alone.
+        workers: the job that this process is a worker of; None: it is alone.
 
     Attributes:
         models: the replicas, one for each device; the first is the model itself.
+        workers: as given.
 
     Raises:
         D2lrnnError: if the first device is not the model's, or one comes twice; for several devices and a model that
             cannot be copied.
     """
 
-    def __init__(self, model: Any, contexts: Sequence[mx.Context] = ()) -> None:
+    def __init__(self, model: Any, contexts: Sequence[mx.Context] = (), workers: Workers | None = None) -> None:
         params = trainable_parameters(model)
         own = device_of(next(iter(params.values()))) if params else None
-        self.contexts = list(contexts) or [own]
+        self.contexts, self.workers = list(contexts) or [own], workers
         if self.contexts[0] != own or len(set(map(str, self.contexts))) < len(self.contexts):
             raise D2lrnnError(
                 f"the devices are {', '.join(map(str, self.contexts))}: expected different ones, and first {own}, "
@@ -45,7 +50,27 @@ class Devices:
             )
         self.models = [model, *(replica_of(model, ctx) for ctx in self.contexts[1:])]
         self._params = [list(trainable_parameters(replica).values()) for replica in self.models]
-        self._store: Any = None
+        self._asked, self._halting = False, False
+        self._gathered: tuple[Any, Any] = None, None  # a state of this worker's rows, and that of all rows
+        values = [get_values(param).as_nd_ndarray() for param in self._params[0]]
+        if workers is not None:
+            self._keys = workers.begin(values)
+            self.share()
+        elif len(self.models) > 1:
+            on_gpu = any(ctx.device_type == "gpu" for ctx in self.contexts)
+            self._store = mx.kv.create("device" if on_gpu else "local")
+            for key, value in enumerate(values):
+                self._store.init(key, value)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files: it is alone, or the first worker."""
+        return self.workers is None or self.workers.rank == 0
+
+    @property
+    def may_halt(self) -> bool:
+        """Whether this process may stop after the present batch: it is alone, or all workers know of it."""
+        return self.workers is None or self._halting
 
     def backward(self, objective: Objective, batch: tuple, state: tuple | None) -> Outcome:
         """Compute the mean loss of a batch, and write its gradient into the model's parameters.
@@ -53,21 +78,28 @@ class Devices:
         Args:
             objective: what a batch asks of the model.
             batch: as the objective takes it, on any device; the first axis of each of its arrays counts its rows.
-            state: before the batch, without gradients; None: the zero state.  The rows are its last axis but one.
+            state: before the batch, without gradients; None: the zero state.  The rows are its last axis but one; a
+                worker has those of its own rows alone.
         """
-        if len(self.models) == 1:
+        if len(self.models) == 1 and self.workers is None:
             with mx.autograd.record():
                 outcome = objective.loss(self.models[0], batch, state)
             outcome.loss.backward()
             return outcome
-        parts = self._divided(objective, batch, state)
-        total, weighted = sum(part.count for part in parts), []
+        parts, total = list(self._divided(objective, batch, state)), objective.count(batch)
         with mx.autograd.record():
             found = [objective.loss(part.model, part.batch, part.state) for part in parts]
-            weighted = [one.loss * (part.count / total) for one, part in zip(found, parts)]
-        mx.autograd.backward(weighted)
+            losses = [one.loss * (part.count / total) for one, part in zip(found, parts)]
+        if losses:
+            mx.autograd.backward(losses)
         self._add_gradients([part.place for part in parts])
-        return self._whole(found, weighted)
+        return self._whole(found, losses)
+
+    def read(self, objective: Objective, batch: tuple) -> None:
+        """Draw the random numbers that :meth:`backward` draws, and change nothing."""
+        with mx.autograd.record():
+            for part in self._divided(objective, batch, None):
+                objective.loss(part.model, part.batch, None)
 
     def share(self) -> None:
         """Give the model's parameters to all replicas."""
@@ -75,37 +107,71 @@ class Devices:
             for source, target in zip(self._params[0], params):
                 get_values(source).copyto(get_values(target))
 
-    def _divided(self, objective: Objective, batch: tuple, state: tuple | None) -> list[_Part]:
-        """Return what each device is to compute; a device gets nothing if there are fewer rows than devices."""
-        num_rows, parts = len(batch[0]), []
-        for place, (model, ctx) in enumerate(zip(self.models, self.contexts)):
-            begin, end = (num_rows * i // len(self.models) for i in (place, place + 1))
+    def ask_to_halt(self) -> None:
+        """Let all workers stop after the next batch, whose numbers tell them."""
+        self._asked = True
+
+    def told(self, number: float) -> float:
+        """Return the first worker's number."""
+        return number if self.workers is None else float(self.workers.gathered(numpy.array(number, "float64"))[0])
+
+    def gather(self, state: tuple | None) -> None:
+        """Let each worker know the states of all rows, which :meth:`whole` then returns; all workers call this."""
+        if self.workers is not None and state:
+            found = [self._of_all_workers(array) for array in state]
+            self._gathered = state, tuple(found)
+
+    def whole(self, state: tuple | None) -> tuple | None:
+        """Return the state of all rows of a batch, of which ``state`` is the part that this process carries.
+
+        Raises:
+            D2lrnnError: for a worker's state that was not gathered.
+        """
+        if self.workers is None or not state:
+            return state
+        if self._gathered[0] is not state:
+            raise D2lrnnError("the carried state lies with several workers, and was not gathered after this batch")
+        return self._gathered[1]
+
+    def own(self, state: tuple | None) -> tuple | None:
+        """Return the part of a state that this process carries, of the state of all rows."""
+        if self.workers is None or not state:
+            return state
+        begin, end = (state[0].shape[-2] * (self.workers.rank + i) // self.workers.count for i in (0, 1))
+        part = tuple(array[..., begin:end, :] for array in state)
+        self._gathered = part, state
+        return part
+
+    def _divided(self, objective: Objective, batch: tuple, state: tuple | None) -> Iterator[_Part]:
+        """Yield what each device of this process is to compute.
+
+        A device gets nothing if there are fewer rows than devices, or all of its rows are padding.
+        """
+        here, num_rows = len(self.models), len(batch[0])
+        rank, count = (0, 1) if self.workers is None else (self.workers.rank, self.workers.count)
+        bounds = [num_rows * i // (count * here) for i in range(rank * here, (rank + 1) * here + 1)]
+        for place, (model, ctx, begin, end) in enumerate(zip(self.models, self.contexts, bounds, bounds[1:])):
             if begin == end:
                 continue
             rows = tuple(None if array is None else array[begin:end].as_in_ctx(ctx) for array in batch)
-            count = objective.count(rows)
-            if count:  # else all of it is padding
-                carried = None if state is None else tuple(array[..., begin:end, :].as_in_ctx(ctx) for array in state)
-                parts.append(_Part(place, model, rows, carried, count))
-        return parts
+            counted = objective.count(rows)
+            if counted:
+                first, last = begin - bounds[0], end - bounds[0]
+                carried = None if state is None else tuple(s[..., first:last, :].as_in_ctx(ctx) for s in state)
+                yield _Part(place, model, rows, carried, counted)
 
     def _add_gradients(self, places: list[int]) -> None:
-        """Write the sum of the gradients of some replicas into the model's."""
-        if self._store is None:
-            self._store = self._new_store()
+        """Write the sum of the gradients of some replicas, and of other workers, into the model's."""
         for key, params in enumerate(zip(*self._params)):
             grads = [data_and_grad(param, None)[1].as_nd_ndarray() for param in params]
-            self._store.push(key, [grads[place] for place in places], priority=-key)
-            self._store.pull(key, grads[0], priority=-key)
+            parts = [grads[place] for place in places] or [mx.nd.zeros_like(grads[0])]
+            if self.workers is not None:
+                self.workers.add(self._keys[key], parts, grads[0])
+            else:
+                self._store.push(key, parts, priority=-key)
+                self._store.pull(key, grads[0], priority=-key)
 
-    def _new_store(self) -> mx.kv.KVStore:
-        on_gpu = any(ctx.device_type == "gpu" for ctx in self.contexts)
-        store = mx.kv.create("device" if on_gpu else "local")
-        for key, param in enumerate(self._params[0]):
-            store.init(key, get_values(param).as_nd_ndarray())
-        return store
-
-    def _whole(self, found: list[Outcome], weighted: list) -> Outcome:
+    def _whole(self, found: list[Outcome], losses: list) -> Outcome:
         """Return the outcome of the batch whose parts have these outcomes and losses, on the model's device."""
         ctx = self.contexts[0]
 
@@ -114,7 +180,22 @@ class Devices:
 
         states = zip(*(one.state for one in found))
         state = tuple(mx.np.concatenate([here(array) for array in arrays], axis=-2) for arrays in states)
-        return Outcome(sum(map(here, weighted)), state, sum(here(one.score) for one in found))
+        loss, score = sum(map(here, losses)), sum(here(one.score) for one in found)
+        if self.workers is not None:
+            numbers = numpy.array([float(loss), float(score), self._asked], numpy.float64)
+            loss, score, asking = self.workers.gathered(numbers).sum(axis=0)
+            self._halting = asking > 0
+            loss, score = mx.np.array(loss, dtype=numpy.float64), float(score)
+        return Outcome(loss, state, score)
+
+    def _of_all_workers(self, array):
+        """Return the rows of all workers of an array whose rows are its last axis but one."""
+        numbers = numpy.moveaxis(array.asnumpy(), -2, 0)
+        counts = self.workers.gathered(numpy.array(len(numbers)))
+        padded = numpy.zeros((counts.max(), *numbers.shape[1:]), numbers.dtype)
+        padded[: len(numbers)] = numbers
+        found = numpy.concatenate([rows[:n] for rows, n in zip(self.workers.gathered(padded), counts)])
+        return mx.np.array(numpy.moveaxis(found, 0, -2), dtype=numbers.dtype, ctx=array.ctx)
 
 
 class _Part(NamedTuple):

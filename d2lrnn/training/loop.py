@@ -126,6 +126,7 @@ class Training:
             except (HaltError, KeyboardInterrupt) as error:
                 if self._halt and isinstance(error, KeyboardInterrupt):
                     raise  # the second one
+                self.devices.gather(self.carried)
                 history.stopped = f"{self._halt or 'interrupted'} after {len(history.epochs)} of {last} epochs"
                 say(self.config, f"{history.stopped}; the model keeps what it has learnt")
             finally:
@@ -138,10 +139,11 @@ class Training:
         The run then returns its history, whose ``stopped`` begins with ``how``.  It can go on from where it stands.
         """
         self._halt = self._halt or how
+        self.devices.ask_to_halt()
 
     def check_halt(self) -> None:
-        """Raise a HaltError, which :meth:`run` catches, if the run was asked to stop."""
-        if self._halt:
+        """Raise a HaltError, which :meth:`run` catches, if the run was asked to stop and may."""
+        if self.devices.may_halt and (self._halt or self.devices.workers):
             raise HaltError(self._halt)
 
     @property
@@ -172,10 +174,15 @@ class Training:
         self.check_validation()
         self._maybe_average()
         self.position, self.carried = Position(self.position.epoch + 1), None
-        if on_segment is not None:
-            on_segment()
+        self._meet(on_segment)
         if not self.over:
             self.check_halt()
+
+    def _meet(self, on_segment: Callable | None) -> None:
+        """Let the run be saved, here and in the other workers of a job."""
+        self.devices.gather(self.carried)
+        if on_segment is not None:
+            on_segment()
 
     def _run_epoch(self, make_batches: Callable, bar: ProgressBar, on_segment: Callable | None) -> None:
         """Take the steps of an epoch that are still to take, and add the epoch to the history."""
@@ -190,24 +197,18 @@ class Training:
                 if i > taken:
                     self._check(begun, self.objective.segment_limit)
                     begun = dataclasses.replace(position)
-                    if on_segment is not None:
-                        on_segment()
+                    self._meet(on_segment)
             if i >= taken:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
             elif i >= taken - taken % self.segment:
-                self._read_again(batch)
+                self.devices.read(self.objective, batch)  # draws the random numbers that its step has drawn
             self.check_halt()
         if not position.batch:
             raise D2lrnnError("make_batches() gave no batch: expected at least one")
         self._check(begun, self.objective.segment_limit)
-        found = self._check(Position(), self.objective.limit)
-        self.history.epochs.append(position.as_epoch(self.objective.measure, found, self.objective.unit))
-
-    def _read_again(self, batch: tuple) -> None:
-        """Draw the random numbers that a batch's step has drawn before the run was halted."""
-        with mx.autograd.record():
-            self.objective.loss(self.model, batch, None)
+        found, objective = self._check(Position(), self.objective.limit), self.objective
+        self.history.epochs.append(position.as_epoch(objective.measure, found, objective.unit))
 
     def _check(self, begun: Position, limit: float | None) -> float:
         """Return the measure over the batches since ``begun``, or end the run if the measure shows that it is lost."""
@@ -241,8 +242,7 @@ class Training:
         position.batch += 1
         if not math.isfinite(norm):
             self.diverged(f"the gradient's norm became {norm} in epoch {position.epoch}, batch {position.batch}")
-        if self.average.steps:
-            self.average.add()
+        self.average.add()
         position.add(float(loss), float(score), self.objective.count(batch), norm)
         position.seconds += time.perf_counter() - start
         self.is_whole = True

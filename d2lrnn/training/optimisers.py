@@ -144,7 +144,9 @@ class Average:
         self.steps, self.arrays = 1, [data_and_grad(param, None)[0].as_nd_ndarray().copy() for param in self._params]
 
     def add(self) -> None:
-        """Add the present parameters to the mean."""
+        """Add the present parameters to the mean; before :meth:`start`, do nothing."""
+        if not self.steps:
+            return
         self.steps += 1
         for param, mean in zip(self._params, self.arrays):
             mean += (data_and_grad(param, None)[0].as_nd_ndarray() - mean) / self.steps

@@ -36,7 +36,8 @@ class Snapshot:
 
         An epoch that still lacks its validation or its samples is not in the history: its sums are in the position.
         """
-        memory = {**_memory(training), "state": {str(i): array for i, array in enumerate(training.carried or ())}}
+        carried = training.devices.whole(training.carried) or ()
+        memory = {**_memory(training), "state": {str(i): array for i, array in enumerate(carried)}}
         arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
         position = dataclasses.replace(training.position)
         return cls(training.finished, position, training.update.steps, training.average.steps, arrays)
@@ -86,7 +87,8 @@ class Snapshot:
                 target[:] = mx.nd.array(kinds[kind][name], dtype=target.dtype)
         training.history = self.history.until(len(self.history.epochs))
         training.position = dataclasses.replace(self.position)
-        training.carried = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
+        state = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
+        training.carried = training.devices.own(state)
         training.update.steps, training.average.steps = self.update_steps, self.average_steps
 
 

@@ -75,10 +75,12 @@ class Task:
         def report(epoch: int, history: History) -> None:
             with training.average.in_place():
                 if self.validates and history.valid_measure not in history.epochs[-1]:
-                    history.epochs[-1][history.valid_measure] = self.validation(training.check_halt)
+                    found = self.validation(training.check_halt) if training.devices.is_first else 0.0
+                    history.epochs[-1][history.valid_measure] = training.devices.told(found)
                     training.check_validation()  # before the model is shown: it would fail
                 if epoch % self.config.pred_period == 0 or epoch == self.config.num_epochs:
-                    say(self.config, report_line(epoch, history))
-                    self.show(epoch, history, training.check_halt)
+                    say(training.config, report_line(epoch, history))
+                    if training.devices.is_first:
+                        self.show(epoch, history, training.check_halt)
 
         return training.run(self.batches, report, on_segment)

@@ -39,9 +39,24 @@ def add(commands) -> None:
     _add_vectors(train)
     add_settings(train, CONFIGS["lyrics"].model, given_only=True)
     add_settings(train, CONFIGS["lyrics"].training, given_only=True)
+    _add_devices(train)
     _add_classification(train)
     _add_forecasting(train)
     _add_translation(train)
+
+
+def _add_devices(train: argparse.ArgumentParser) -> None:
+    """Add the arguments of a training on several devices."""
+    group = train.add_argument_group("several devices, such as --ctx gpu:0,gpu:1, which divides each batch's rows")
+    group.add_argument(
+        "--layers-on", type=as_text, metavar="DEVICES", help="place the recurrent layers in turn on gpu:0,gpu:1 or more"
+    )
+    group.add_argument(
+        "--compression",
+        type=float,
+        metavar="T",
+        help="in a job of `launch`: send each number of a gradient as 0, T or -T, in two bits; the rest is sent later",
+    )
 
 
 def _add_classification(train: argparse.ArgumentParser) -> None:

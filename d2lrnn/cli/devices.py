@@ -1,0 +1,58 @@
+"""Where ``train`` computes: on one device or several, alone or as a worker of a job."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from d2lrnn._runtime import mx
+from d2lrnn.device import as_contexts
+from d2lrnn.errors import D2lrnnError
+from d2lrnn.training.devices import Devices
+from d2lrnn.training.workers import ROLE, Workers
+
+
+@dataclass(frozen=True)
+class DeviceRequest:
+    """The devices of a training.
+
+    Raises:
+        D2lrnnError: if both the rows of a batch and the layers are to be divided.
+    """
+
+    contexts: tuple[mx.Context, ...]  # each has a replica of the model
+    layers_on: tuple[mx.Context, ...] = ()  # devices of the recurrent layers, in turn; (): that of the model
+    compression: float | None = None  # the threshold of 2-bit gradient compression between workers; None: none
+
+    def __post_init__(self) -> None:
+        if self.layers_on and (len(self.contexts) > 1 or ROLE in os.environ):
+            raise D2lrnnError(
+                "--layers-on divides the layers, and several devices in --ctx, or workers, divide the rows of a batch: "
+                "expected one of the two"
+            )
+        if self.compression is not None and ROLE not in os.environ:
+            raise D2lrnnError("--compression is for the workers of a job, which `launch` starts: leave it out")
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> DeviceRequest:
+        """Return what the arguments ask for, and let ``args.ctx`` be the first device, where the model is made."""
+        layers_on = () if args.layers_on is None else tuple(as_contexts(args.layers_on))
+        ctx = layers_on[0] if layers_on and args.ctx == "auto" else args.ctx
+        contexts = tuple(as_contexts(ctx))
+        args.ctx = contexts[0]
+        return cls(contexts, layers_on, args.compression)
+
+    def devices(self, model: Any) -> Devices:
+        """Return the devices of a model's training; a worker joins the others of its job.
+
+        Raises:
+            D2lrnnError: for layers that cannot be placed; as :class:`Devices` and :class:`Workers`.
+        """
+        if self.layers_on:
+            if not hasattr(model, "place"):
+                raise D2lrnnError("--layers-on is for models on Gluon: take --kind gluon")
+            model.place(self.layers_on)
+        workers = Workers(self.compression) if ROLE in os.environ else None
+        return Devices(model, self.contexts, workers)

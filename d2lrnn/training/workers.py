@@ -1,0 +1,90 @@
+"""A worker of a job of several processes, on one machine or on several: what it adds up with the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from d2lrnn._runtime import mx
+from d2lrnn.checks import check_number
+from d2lrnn.errors import D2lrnnError
+
+ROLE = "DMLC_ROLE"  # the variable by which MXNet tells a process its role
+NEEDED = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
+
+
+class Workers:
+    """This process among the workers of a job, for which MXNet's servers add up (KVStore ``dist_sync``).
+
+    ``python -m d2lrnn launch`` starts the processes with the environment variables that :data:`NEEDED` names.  All
+    workers call the same methods in the same order; each call waits for all of them.
+
+    The servers add in float32 alone, and with compression they get each number as 0 or as plus or minus the threshold.
+    So what has to be exact goes as a message (:meth:`gathered`): its bytes, each as a whole number, or, with
+    compression, its bits, each as 0 or the threshold.
+
+    Args:
+        compression: the threshold of 2-bit gradient compression; None: gradients are sent as they are.
+
+    Attributes:
+        rank: the number of this worker, from 0; worker 0 alone writes files.
+        count: how many workers there are.
+
+    Raises:
+        D2lrnnError: if the environment names no job.
+    """
+
+    def __init__(self, compression: float | None = None) -> None:
+        missing = [name for name in NEEDED if not os.environ.get(name)]
+        if os.environ.get(ROLE) != "worker" or missing:
+            raise D2lrnnError(
+                f"this process is no worker of a job: its environment lacks {', '.join(missing) or ROLE}; expected the "
+                "variables that `python -m d2lrnn launch --print` prints"
+            )
+        self._unit = 1.0 if compression is None else check_number("compression", compression, above=0)
+        self._store = mx.kv.create("dist_sync")
+        self.rank, self.count = self._store.rank, self._store.num_workers
+        if compression is not None:
+            self._store.set_gradient_compression({"type": "2bit", "threshold": self._unit})
+        self._in_bits = compression is not None
+        self._num_keys = 0
+        self._messages: dict[int, int] = {}  # keys by the number of units of a worker's message
+
+    def begin(self, arrays: Sequence[Any]) -> list[int]:
+        """Let arrays be those of the first worker, and return a key for each, by which :meth:`add` adds its like."""
+        for array in arrays:
+            array[:] = mx.nd.array(self.gathered(array.asnumpy())[0], dtype=array.dtype)
+        return [self._new_key(array.shape) for array in arrays]
+
+    def add(self, key: int, parts: list[Any], total: Any) -> None:
+        """Write the sum of the nd arrays of all workers into ``total``."""
+        if total.dtype == numpy.float32:
+            self._store.push(key, parts, priority=-key)
+            self._store.pull(key, total, priority=-key)
+        else:
+            total[:] = mx.nd.array(self.gathered(sum(part.asnumpy() for part in parts)).sum(axis=0), dtype=total.dtype)
+
+    def gathered(self, numbers: numpy.ndarray) -> numpy.ndarray:
+        """Return the arrays of all workers, which have one shape, bit for bit: (count, ...)."""
+        units = numpy.frombuffer(numbers.tobytes(), numpy.uint8)
+        units = numpy.unpackbits(units) if self._in_bits else units
+        if units.size not in self._messages:
+            self._messages[units.size] = self._new_key((self.count, units.size))
+        slots = numpy.zeros((self.count, units.size), numpy.float32)
+        slots[self.rank] = units * self._unit
+        whole = mx.nd.array(slots)
+        self.add(self._messages[units.size], [whole], whole)
+        units = numpy.rint(whole.asnumpy() / self._unit).astype(numpy.uint8)
+        units = numpy.packbits(units, axis=1) if self._in_bits else units
+        return numpy.frombuffer(units.tobytes(), numbers.dtype).reshape(self.count, *numbers.shape)
+
+    def _new_key(self, shape: tuple[int, ...]) -> int:
+        """Make a key for float32 numbers of a shape."""
+        key, self._num_keys = self._num_keys, self._num_keys + 1
+        self._store.init(key, mx.nd.zeros(shape))
+        mx.nd.waitall()
+        self._store._barrier()  # a push that comes before all servers know the key would be lost
+        return key
