@@ -89,7 +89,7 @@ class Devices:
         parts, total = list(self._divided(objective, batch, state)), objective.count(batch)
         with mx.autograd.record():
             found = [objective.loss(part.model, part.batch, part.state) for part in parts]
-            losses = [one.loss * (part.count / total) for one, part in zip(found, parts)]
+            losses = [one.loss * (part.counted / total) for one, part in zip(found, parts)]
         if losses:
             mx.autograd.backward(losses)
         self._add_gradients([part.place for part in parts])
@@ -205,4 +205,4 @@ class _Part(NamedTuple):
     model: Any
     batch: tuple
     state: tuple | None
-    count: int  # as Objective.count
+    counted: int  # as Objective.count

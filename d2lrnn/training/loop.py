@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from d2lrnn._runtime import mx
 from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
