@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -77,8 +80,23 @@ def program() -> int:
     """Run the command line as a process of its own, which then ends with the status that this function returns.
 
     From then on Ctrl-C ends the process at once.  While Python and MXNet end, they would answer it by a traceback.
+
+    A worker of a job (:mod:`d2lrnn.training.workers`) that fails ends at once.  MXNet would have it wait, without end,
+    for the others to come to their end.
     """
-    status = main()
+    is_worker = os.environ.get("DMLC_ROLE") == "worker"
+    try:
+        status = main()
+    except Exception:
+        if not is_worker:
+            raise
+        traceback.print_exc()
+        status = 1
+    if status and is_worker:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return status
