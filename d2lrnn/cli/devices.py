@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from d2lrnn._runtime import mx
+from d2lrnn.cluster.report import report_met, report_ready
 from d2lrnn.device import as_contexts
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.devices import Devices
@@ -25,6 +29,7 @@ class DeviceRequest:
     contexts: tuple[mx.Context, ...]  # each has a replica of the model
     layers_on: tuple[mx.Context, ...] = ()  # devices of the recurrent layers, in turn; (): that of the model
     compression: float | None = None  # the threshold of 2-bit gradient compression between workers; None: none
+    workers: Workers | None = None  # of the job that this process is of
 
     def __post_init__(self) -> None:
         if self.layers_on and (len(self.contexts) > 1 or ROLE in os.environ):
@@ -37,22 +42,43 @@ class DeviceRequest:
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> DeviceRequest:
-        """Return what the arguments ask for, and let ``args.ctx`` be the first device, where the model is made."""
+        """Return what the arguments ask for, and let ``args.ctx`` be the first device, where the model is made.
+
+        A worker of a job meets the other workers here, before it loads anything.
+        """
         layers_on = () if args.layers_on is None else tuple(as_contexts(args.layers_on))
         ctx = layers_on[0] if layers_on and args.ctx == "auto" else args.ctx
         contexts = tuple(as_contexts(ctx))
         args.ctx = contexts[0]
-        return cls(contexts, layers_on, args.compression)
+        return dataclasses.replace(cls(contexts, layers_on, args.compression), workers=_meet(args.compression))
+
+    @contextlib.contextmanager
+    def voice(self) -> Iterator[None]:
+        """Within the block, let a worker that is not the first print nothing: the first one tells what happens."""
+        if self.workers is None or self.workers.rank == 0:
+            yield
+            return
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            yield
 
     def devices(self, model: Any) -> Devices:
-        """Return the devices of a model's training; a worker joins the others of its job.
+        """Return the devices of a model's training.
 
         Raises:
-            D2lrnnError: for layers that cannot be placed; as :class:`Devices` and :class:`Workers`.
+            D2lrnnError: for layers that cannot be placed; as :class:`Devices`.
         """
         if self.layers_on:
             if not hasattr(model, "place"):
-                raise D2lrnnError("--layers-on is for models on Gluon: take --kind gluon")
+                raise D2lrnnError("--layers-on is for models on Gluon that read one sequence: take --kind gluon")
             model.place(self.layers_on)
-        workers = Workers(self.compression) if ROLE in os.environ else None
-        return Devices(model, self.contexts, workers)
+        return Devices(model, self.contexts, self.workers)
+
+
+def _meet(compression: float | None) -> Workers | None:
+    """Let this process meet the other workers of its job; None: it is of no job."""
+    if ROLE not in os.environ:
+        return None
+    report_ready()
+    workers = Workers(compression)
+    report_met()
+    return workers

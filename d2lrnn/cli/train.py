@@ -51,7 +51,7 @@ def train(args: argparse.Namespace, pace: Pace = USUAL_PACE) -> int:
     ends it at once.  Whatever else ends the training, the position is kept first, if that is possible.
     """
     where = DeviceRequest.read(args)
-    with lasting_output("the training goes on without it, and the log in the run's folder tells of it"):
+    with lasting_output("the training goes on without it, and the log in the run's folder tells of it"), where.voice():
         return _go_on(args, where, pace) if args.resume else _begin(args, where, pace)
 
 
