@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from d2lrnn._runtime import mx
-from d2lrnn.cluster.report import report_met, report_ready
+from d2lrnn.cluster.report import report_rank, report_ready
 from d2lrnn.device import as_contexts
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.devices import Devices
@@ -80,5 +80,5 @@ def _meet(compression: float | None) -> Workers | None:
         return None
     report_ready()
     workers = Workers(compression)
-    report_met()
+    report_rank(workers.rank)
     return workers
