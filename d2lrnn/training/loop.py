@@ -153,8 +153,7 @@ class Training:
     @property
     def exhausted(self) -> bool:
         """Whether validation has not improved for ``patience`` epochs."""
-        history, patience = self.history, self.config.patience
-        return 0 < patience <= max(history.validated, default=0) - history.best_epoch
+        return 0 < self.config.patience <= max(self.history.validated, default=0) - self.history.best_epoch
 
     @property
     def finished(self) -> History:

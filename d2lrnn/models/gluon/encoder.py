@@ -137,8 +137,8 @@ class Encoder(WatchfulGraphs):
         layers, own = self.layers, next(iter(self.collect_params().values())).list_ctx()[0]
         if not 0 < len(contexts) <= len(layers) or contexts[0] != own:
             raise D2lrnnError(
-                f"{len(layers)} layers were to be placed on {', '.join(map(str, contexts)) or 'no device'}: expected at "
-                f"most as many devices as layers, and first {own}, which the model is on"
+                f"{len(layers)} layers were to be placed on {', '.join(map(str, contexts)) or 'no device'}: expected "
+                f"at most as many devices as layers, and first {own}, which the model is on"
             )
         self._places = [contexts[i * len(contexts) // len(layers)] for i in range(len(layers))]
         for layer, ctx in zip(layers, self._places):

@@ -1,0 +1,74 @@
+"""Several workers, processes that MXNet's KVStore joins on this machine, compute what one process computes."""
+
+import os
+import sys
+from pathlib import Path
+
+import fifty_steps
+import numpy
+import pytest
+
+from d2lrnn import D2lrnnError
+from d2lrnn.cluster.job import Job
+from d2lrnn.cluster.launcher import run_job
+from d2lrnn.models.parameters import numbers_of
+from d2lrnn.training.workers import Workers
+
+TESTS = Path(__file__).parents[1]
+SERVER = (sys.executable, "-c", "import d2lrnn._runtime")
+TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one process gives, which is no worker: losses and parameters by precision."""
+    found = {}
+    for dtype in TOLERANCES:
+        training = fifty_steps.training(dtype)
+        found[dtype] = fifty_steps.losses(training), numbers_of(training.params)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """What jobs of one, two and three workers wrote, by their number; the last two go on from the one before."""
+    folders = {}
+    for count in (1, 2, 3):
+        folders[count] = tmp_path_factory.mktemp(f"workers{count}")
+        others = [str(folders[count - 1])] if count > 1 else []
+        command = (sys.executable, fifty_steps.__file__, str(folders[count]), *others)
+        path = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        job = Job(command, SERVER, count, start_timeout=120.0, environment=environment)
+        said = []
+        assert run_job(job, said.append, said.append) == 0, said
+    return folders
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_workers_train_as_one_process(alone, folders, count, dtype):
+    losses, params = alone[dtype]
+    tolerance = TOLERANCES[dtype]
+    assert len(losses) == 50 and losses[-1] < 0.8 * losses[0]
+    with numpy.load(folders[count] / f"{dtype}.npz") as found:
+        assert found["losses"] == pytest.approx(losses, rel=tolerance)
+        for name, values in params.items():
+            assert found[f"last.{name}"] == pytest.approx(values, rel=tolerance, abs=10 * tolerance), name
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_job_goes_on_where_a_job_of_other_workers_stood(alone, folders, count, dtype):
+    losses, _ = alone[dtype]
+    with numpy.load(folders[count] / f"{dtype}.npz") as found:
+        assert found["resumed"] == pytest.approx(losses[25:], rel=TOLERANCES[dtype])
+
+
+def test_a_process_without_a_job_is_no_worker(monkeypatch):
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    with pytest.raises(D2lrnnError, match="lacks DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT"):
+        Workers()
+    monkeypatch.delenv("DMLC_ROLE")
+    with pytest.raises(D2lrnnError, match="this process is no worker of a job"):
+        Workers()
