@@ -68,6 +68,10 @@ class Devices:
         return self.workers is None or self.workers.rank == 0
 
     @property
+    def _is_alone(self) -> bool:
+        return self.workers is None and len(self.models) == 1
+
+    @property
     def may_halt(self) -> bool:
         """Whether this process may stop after the present batch: it is alone, or all workers know of it."""
         return self.workers is None or self._halting
@@ -81,7 +85,7 @@ class Devices:
             state: before the batch, without gradients; None: the zero state.  The rows are its last axis but one; a
                 worker has those of its own rows alone.
         """
-        if len(self.models) == 1 and self.workers is None:
+        if self._is_alone:
             with mx.autograd.record():
                 outcome = objective.loss(self.models[0], batch, state)
             outcome.loss.backward()
@@ -98,6 +102,9 @@ class Devices:
     def read(self, objective: Objective, batch: tuple) -> None:
         """Draw the random numbers that :meth:`backward` draws, and change nothing."""
         with mx.autograd.record():
+            if self._is_alone:
+                objective.loss(self.models[0], batch, None)
+                return
             for part in self._divided(objective, batch, None):
                 objective.loss(part.model, part.batch, None)
 
