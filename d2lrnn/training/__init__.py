@@ -7,6 +7,7 @@ from d2lrnn.training.comparison import compare as compare
 from d2lrnn.training.comparison import comparison_table as comparison_table
 from d2lrnn.training.comparison import largest_difference as largest_difference
 from d2lrnn.training.comparison import train_side_by_side as train_side_by_side
+from d2lrnn.training.devices import Devices as Devices
 from d2lrnn.training.divergence import TrainingDivergedError as TrainingDivergedError
 from d2lrnn.training.forecasting import Forecasting as Forecasting
 from d2lrnn.training.forecasting import NextValues as NextValues
