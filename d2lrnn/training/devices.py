@@ -168,10 +168,13 @@ class Devices:
                 yield _Part(place, model, rows, carried, counted)
 
     def _add_gradients(self, places: list[int]) -> None:
-        """Write the sum of the gradients of some replicas, and of other workers, into the model's."""
+        """Write the sum of the gradients of some replicas, and of other workers, into the model's.
+
+        A replica that computed nothing adds zeros: MXNet 1.9.1 crashes if a push brings more arrays than those before.
+        """
         for key, params in enumerate(zip(*self._params)):
             grads = [data_and_grad(param, None)[1].as_nd_ndarray() for param in params]
-            parts = [grads[place] for place in places] or [mx.nd.zeros_like(grads[0])]
+            parts = [grad if place in places else mx.nd.zeros_like(grad) for place, grad in enumerate(grads)]
             if self.workers is not None:
                 self.workers.add(self._keys[key], parts, grads[0])
             else:

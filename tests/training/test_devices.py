@@ -167,6 +167,11 @@ def test_fewer_rows_than_devices():
     check_same(language_model(MODELS["gluon"], batches="random", **ADAM), batches, 3)
 
 
+def test_more_rows_after_fewer_rows_than_devices():
+    batches = [next(data_iter_random(CORPUS.train, rows, 6)) for rows in (2, 6, 1, 6)]
+    check_same(language_model(MODELS["gluon"], batches="random", **SGD), batches * 3, 3)
+
+
 def test_dropout_of_weights_and_averaging_train_on_several_devices():
     model = tiny_model(VOCAB, kind="gluon", cell="lstm", embed_size=6, dropout=Dropout(weights=0.3, inputs=0.2))
     training = training_of(model, quiet(batches="random", **SGD), devices=Devices(model, contexts(2)))
