@@ -305,8 +305,8 @@ print(f"of the parameters after 50 steps {gap:.0e}")
 
 # %% [markdown]
 # The module computes the norm and the step by other operations than the lines above, and rounds in other places. Its
-# norm is the root of a scalar product in float32. With millions of parameters that is off by a millionth, and so each
-# step is longer or shorter by a millionth.
+# norm is the root of a scalar product in float32. With a million parameters it can be off by a millionth, and each step
+# is then longer or shorter by as much.
 #
 # ## Rows of different lengths
 #
@@ -442,7 +442,8 @@ common.save_figure(figure, lesson.picture("data_parallelism"))
 # receive from all of them, which makes it dearer. A device that computes faster has a smaller $T$ and gains less from
 # others.
 #
-# Two contexts of one CPU share its cores and are no faster than one. They show that the numbers are right, and no more.
+# Two contexts of one CPU share its cores, so they are not meant to be faster than one. They show that the numbers are
+# right, and no more.
 #
 # For several machines, `d2lrnn launch` starts the processes, and the KVStore adds up on servers. Dean et al. let each
 # worker push and pull in its own time, without waiting for the others. A gradient is then of parameters that others
