@@ -208,7 +208,7 @@ print(f"theta is {theta:g}")
 show("clipped once", once)
 show("each part by itself", each)
 print(f"norms after clipping: once {norm(once):.6f}, each part by itself {norm(each):.6f}", end="; ")
-print(f"the cosine of the angle between the two is {cosine:.4f}")
+print(f"the cosine of the angle between the two is {cosine:.6f}")
 
 # %% [markdown]
 # As long as $\theta$ is below both norms, the clipped parts have the norm $\theta$ each. Their weighted sum is shorter,
