@@ -6,6 +6,7 @@ import math
 import selectors
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from d2lrnn.cluster.job import HERE, SCHEDULER, SERVER, WORKER, Job, JobError
 from d2lrnn.cluster.kept import Kept
@@ -105,8 +106,12 @@ class Watch:
                 "checkpoint": self.job.checkpoint_of(kept.member, self._begins, self.mark),
             }
             kept.start(spec)
-        if not self._until(lambda: all(kept.started for kept in self._all), self._time_left):
-            raise self._too_late([kept for kept in self._all if not kept.started])
+        # A process that fails at once is told after the line that says what has been started.
+        self._quietly_until(lambda: self._signals or all(k.started or k.failure for k in self._all), self._time_left)
+        late = [kept for kept in self._all if not kept.started]
+        if late:
+            self._check()
+            raise self._too_late(late)
         self._agree_on_the_checkpoint()
 
     def _check_addresses(self) -> None:
@@ -229,7 +234,7 @@ class Watch:
         for kept in self._all:
             kept.close()
 
-    def _quietly_until(self, done: Callable[[], bool], seconds: float) -> None:
+    def _quietly_until(self, done: Callable[[], Any], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not done() and time.monotonic() < deadline:
             self._tick()
