@@ -27,7 +27,7 @@ class Devices:
 
     Args:
         model: the model that is trained.
-        contexts: the devices of this process, the model's own one first; none: that one alone.
+        contexts: the devices of this process, the model's own one first; none: that one alone, whichever it is.
         workers: the job that this process is a worker of; None: it is alone.
 
     Attributes:
@@ -40,21 +40,30 @@ class Devices:
     """
 
     def __init__(self, model: Any, contexts: Sequence[mx.Context] = (), workers: Workers | None = None) -> None:
-        params = trainable_parameters(model)
-        own = device_of(next(iter(params.values()))) if params else None
-        self.contexts, self.workers = list(contexts) or [own], workers
+        self.workers = workers
+        self.contexts = list(contexts) or ([] if workers is None else [_device_of(model)])
+        self.models, self._params = [model], [list(trainable_parameters(model).values())]
+        self._asked, self._halting = False, False
+        self._gathered: tuple[Any, Any] = None, None  # a state of this worker's rows, and that of all rows
+        if self.contexts:
+            self._check_contexts(_device_of(model))
+            self._join()
+
+    def _check_contexts(self, own: mx.Context) -> None:
         if self.contexts[0] != own or len(set(map(str, self.contexts))) < len(self.contexts):
             raise D2lrnnError(
                 f"the devices are {', '.join(map(str, self.contexts))}: expected different ones, and first {own}, "
                 "which the model is on"
             )
-        self.models = [model, *(replica_of(model, ctx) for ctx in self.contexts[1:])]
-        self._params = [list(trainable_parameters(replica).values()) for replica in self.models]
-        self._asked, self._halting = False, False
-        self._gathered: tuple[Any, Any] = None, None  # a state of this worker's rows, and that of all rows
+
+    def _join(self) -> None:
+        """Make the replicas, and what adds their gradients up."""
+        for ctx in self.contexts[1:]:
+            self.models.append(replica_of(self.models[0], ctx))
+            self._params.append(list(trainable_parameters(self.models[-1]).values()))
         values = [get_values(param).as_nd_ndarray() for param in self._params[0]]
-        if workers is not None:
-            self._keys = workers.begin(values)
+        if self.workers is not None:
+            self._keys = self.workers.begin(values)
             self.share()
         elif len(self.models) > 1:
             on_gpu = any(ctx.device_type == "gpu" for ctx in self.contexts)
@@ -206,6 +215,11 @@ class Devices:
         padded[: len(numbers)] = numbers
         found = numpy.concatenate([rows[:n] for rows, n in zip(self.workers.gathered(padded), counts)])
         return mx.np.array(numpy.moveaxis(found, 0, -2), dtype=numbers.dtype, ctx=array.ctx)
+
+
+def _device_of(model: Any) -> mx.Context:
+    """Return the device of a model."""
+    return device_of(next(iter(trainable_parameters(model).values())))
 
 
 class _Part(NamedTuple):

@@ -12,7 +12,7 @@ def add(commands) -> None:
     launch = commands.add_parser(
         "launch",
         help="train with several processes, on this machine or on several ones",
-        usage="python -m d2lrnn launch [options] -- train ...",
+        usage="python -m d2lrnn launch [-h] [options] -- train ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train one model with several processes, each of which computes its share of every batch. All of\n"
         "them run on this machine, or are started by ssh on the hosts of --hosts. If one of them fails, all are\n"
