@@ -55,9 +55,16 @@ class Workers:
 
     def begin(self, arrays: Sequence[Any]) -> list[int]:
         """Let arrays be those of the first worker, and return a key for each, by which :meth:`add` adds its like."""
+        keys = []
         for array in arrays:
-            array[:] = mx.nd.array(self.gathered(array.asnumpy())[0], dtype=array.dtype)
-        return [self._new_key(array.shape) for array in arrays]
+            if array.dtype == numpy.float32:
+                keys.append(self._new_key(array))  # the servers take the first worker's, and compress nothing here
+                self._store.pull(keys[-1], array)
+            else:
+                keys.append(-1)  # :meth:`add` sends messages
+                array[:] = mx.nd.array(self.gathered(array.asnumpy())[0], dtype=array.dtype)
+        mx.nd.waitall()
+        return keys
 
     def add(self, key: int, parts: list[Any], total: Any) -> None:
         """Write the sum of the nd arrays of all workers into ``total``."""
@@ -72,7 +79,7 @@ class Workers:
         units = numpy.frombuffer(numbers.tobytes(), numpy.uint8)
         units = numpy.unpackbits(units) if self._in_bits else units
         if units.size not in self._messages:
-            self._messages[units.size] = self._new_key((self.count, units.size))
+            self._messages[units.size] = self._new_key(mx.nd.zeros((self.count, units.size)))
         slots = numpy.zeros((self.count, units.size), numpy.float32)
         slots[self.rank] = units * self._unit
         whole = mx.nd.array(slots)
@@ -81,10 +88,10 @@ class Workers:
         units = numpy.packbits(units, axis=1) if self._in_bits else units
         return numpy.frombuffer(units.tobytes(), numbers.dtype).reshape(self.count, *numbers.shape)
 
-    def _new_key(self, shape: tuple[int, ...]) -> int:
-        """Make a key for float32 numbers of a shape."""
+    def _new_key(self, value: Any) -> int:
+        """Make a key for float32 numbers of the shape of ``value``, an nd array with which the key begins."""
         key, self._num_keys = self._num_keys, self._num_keys + 1
-        self._store.init(key, mx.nd.zeros(shape))
+        self._store.init(key, value)
         mx.nd.waitall()
         self._store._barrier()  # a push that comes before all servers know the key would be lost
         return key
