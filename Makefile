@@ -131,6 +131,6 @@ lock: venv
 	$(LOCK) --output-file requirements-dev.txt --extra dev --constraints requirements.txt --no-annotate
 
 clean:
-	rm -rf .venv benchmarks/.venv-peers build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv benchmarks/.venv-peers benchmarks/.venv-jax build dist figures .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf notebooks docs/_build docs/lessons $(filter-out docs/api/index.md,$(wildcard docs/api/*.md))
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,6 +39,7 @@ FAMILIES = {
     **dict.fromkeys(OURS, "ours"),
     **dict.fromkeys(("book scratch", "book gluon", "plain gluon"), "book"),
     "torch": "torch",
+    "jax": "jax",
 }
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
@@ -83,10 +84,10 @@ def training_flops(params: dict) -> float:
 def _lyrics() -> Iterator[Case]:
     for cell in GATES:
         params = {**LYRICS, "cell": cell}
-        yield Case("lyrics", f"{cell} one-hot", (*OURS, "book scratch", "book gluon", "torch"), params)
+        yield Case("lyrics", f"{cell} one-hot", (*OURS, "book scratch", "book gluon", "torch", "jax"), params)
     for cell in GATES:
         params = {**LYRICS, "cell": cell, "embed_size": 256}
-        yield Case("lyrics", f"{cell} embedding", ("ours gluon", "torch"), params)
+        yield Case("lyrics", f"{cell} embedding", ("ours gluon", "torch", "jax"), params)
 
 
 def _ptb(size: str) -> dict:
@@ -103,21 +104,22 @@ def _scaling() -> Iterator[Case]:
             if shape not in seen:
                 seen.add(shape)
                 name_of = "H {} steps {} batch {} V {}".format(*shape)
-                yield Case("scaling", name_of, (*OURS, "torch"), params)
+                yield Case("scaling", name_of, (*OURS, "torch", "jax"), params)
 
 
 def all_cases() -> list[Case]:
     """Return every case, in the order in which they run."""
-    gluon = ("ours gluon", "plain gluon", "torch")
-    writers = (*OURS, "book scratch", "book gluon", "torch")
-    startup = ("ours: import d2lrnn", "ours: d2lrnn --help", "import mxnet", "from d2l import mxnet", "import torch")
+    gluon = ("ours gluon", "plain gluon", "torch", "jax")
+    writers = (*OURS, "book scratch", "book gluon", "torch", "jax")
+    ours = ("ours: import d2lrnn", "ours: d2lrnn --help")
+    startup = (*ours, "import mxnet", "from d2l import mxnet", "import torch", "import jax")
     return [
         *_lyrics(),
         *(Case("ptb", size, gluon, _ptb(size)) for size in PTB),
         Case("generation", "1 prefix", writers, {**GENERATION, "num_prefixes": 1}, "generation"),
         Case("generation", "64 prefixes", writers, {**GENERATION, "num_prefixes": 64}, "generation"),
         Case("startup", "fresh process", startup, task="startup"),
-        Case("memory", "lyrics lstm", (*OURS, "book scratch", "book gluon", "torch"), LYRICS),
+        Case("memory", "lyrics lstm", (*OURS, "book scratch", "book gluon", "torch", "jax"), LYRICS),
         *(Case("memory", f"ptb {size}", gluon, _ptb(size)) for size in ("small", "medium")),
         *_scaling(),
     ]

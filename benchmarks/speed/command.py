@@ -75,8 +75,7 @@ def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> di
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-    peers = make_peers()
-    pythons = {"ours": sys.executable, "book": peers, "torch": peers}
+    pythons = {"ours": sys.executable, **make_peers()}
     results: dict = {
         "environment": describe(threads),
         "options": asdict(options),

@@ -6,16 +6,20 @@ import dataclasses
 import statistics
 import time
 
+import numpy
+
 import d2lrnn
 from d2lrnn._runtime import mx
 from d2lrnn.config.presets import CONFIGS
+from d2lrnn.models.twins import write_parameters
 from d2lrnn.training.loop import Training  # its step is that of the module's own training loop, not a copy of it
 from d2lrnn.training.objective import NextToken
 from d2lrnn.training.translation import NextTargetToken
-from speed.work import SkippedError, Work, alphabet, in_turn, pair_batches, prefixes, zipf_batch
+from speed.work import SkippedError, Work, alphabet, in_turn, pair_batches, prefixes, start, zipf_batch
 
 PACKAGES = ("d2lrnn", "mxnet", "numpy")
 LIMIT_SHAPE = (1120, 1024, 1024)  # rows, inputs, outputs: all 35 steps of a batch of 32 at once, four gates of 256
+GATE_NAMES = {"rnn": "h", "gru": "rzh", "lstm": "ifco"}  # in the order of Gluon and PyTorch
 
 wait = mx.nd.waitall
 
@@ -25,7 +29,10 @@ def prepare(implementation: str, task: str, params: dict) -> Work:
     d2lrnn.set_seed(0)
     if task == "translation":
         return _translation(params)
-    model = d2lrnn.build_model(_config(implementation.split()[1], params), params["vocab_size"])
+    kind = implementation.split()[1]
+    model = d2lrnn.build_model(_config(kind, params), params["vocab_size"])
+    if kind == "gluon":
+        _set_start(model, params)
     return {"training": _training, "generation": _generation}[task](model, params)
 
 
@@ -35,6 +42,20 @@ def _config(kind: str, params: dict) -> d2lrnn.ModelConfig:
         return d2lrnn.ModelConfig(kind, **options)
     except ValueError as error:
         raise SkippedError(str(error)) from error
+
+
+def _set_start(model, params: dict) -> None:
+    """Give a model on Gluon the parameters from which PyTorch and JAX start."""
+    found, gates = start(params), GATE_NAMES[params["cell"]]
+    values = {"W_hq": found["dense.weight"].T, "b_q": found["dense.bias"]}
+    for layer in range(params["num_layers"]):
+        prefix = f"l{layer}." if params["num_layers"] > 1 else ""
+        for ours, theirs in {"W_x": "weight_ih", "W_h": "weight_hh", "b_": "bias_ih", "c_": "bias_hh"}.items():
+            parts = numpy.split(found[f"rnn.{theirs}_l{layer}"], len(gates))
+            values |= {f"{prefix}{ours}{gate}": part.T for gate, part in zip(gates, parts)}
+    write_parameters(model, values)
+    if params["embed_size"]:
+        model.embedding.weight.set_data(mx.np.array(found["embedding.weight"]))
 
 
 def _training(model, params: dict) -> Work:

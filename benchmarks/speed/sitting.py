@@ -14,6 +14,9 @@ from speed.work import SkippedError
 from speed.workers import BENCHMARKS, PAUSE, WorkerProcess
 
 STEPS_FOR_MEMORY = 10
+# These start from the same parameters and, without dropout, have the same losses. Ours is the first.
+SAME_START = ("ours gluon", "torch", "jax")
+LARGEST_DIFFERENCE = 1e-4  # of a loss, relative; float32 differs by 1e-5 after a few steps
 ROUNDS_FOR_MEMORY = 2  # two are enough: each is a fresh process, and they hardly differ
 
 
@@ -61,7 +64,7 @@ class Sitting:
     def _rounds(self, case: Case, result: dict, measure: Callable[[str], list], rounds: int) -> None:
         """Give every implementation a turn in each round; each round begins with another implementation."""
         for i in range(rounds):
-            here = [name for name in case.implementations if name not in result["skipped"]]
+            here = self._taking_part(case, result)
             if not here:
                 return
             order = here[i % len(here) :] + here[: i % len(here)]
@@ -103,10 +106,30 @@ class Sitting:
                 _skip(result, case, name, reason)
                 continue
             counts[name] = num_steps_for(milliseconds, self.options.seconds, self.options.least_steps)
+        self._compare_losses(case, result)
         self._rounds(case, result, lambda name: self._ask(name, "round", count=counts[name]), self.options.rounds)
         for worker in self.workers.values():
             if worker.process is not None:
                 worker.ask("forget")
+
+    def _compare_losses(self, case: Case, result: dict) -> None:
+        """Leave out a peer whose first losses are not ours: it would not do the same work.
+
+        Only those are compared that start from the same parameters, and only without dropout, which draws at random.
+        """
+        if case.task != "training" or case.params["dropout"]:
+            return
+        ours, *peers = (name for name in SAME_START if name in self._taking_part(case, result))
+        expected = self._ask(ours, "losses")
+        for name in peers:
+            losses = self._ask(name, "losses")
+            difference = max(abs(theirs / own - 1) for theirs, own in zip(losses, expected))
+            result["differences"][name] = difference
+            if not difference <= LARGEST_DIFFERENCE:
+                _skip(result, case, name, SkippedError(f"its first losses are {losses}, those of {ours} {expected}"))
+
+    def _taking_part(self, case: Case, result: dict) -> list[str]:
+        return [name for name in case.implementations if name not in result["skipped"]]
 
     def _ask(self, name: str, do: str, **request):
         return self.workers[FAMILIES[name]].ask(do, implementation=name, **request)
@@ -130,6 +153,7 @@ class Sitting:
             "import mxnet": (sys.executable, "-c", alias + "import mxnet"),
             "from d2l import mxnet": (sys.executable, "-c", alias + "from d2l import mxnet"),
             "import torch": (self.pythons["torch"], "-c", "import torch"),
+            "import jax": (self.pythons["jax"], "-c", "import jax"),
         }
         command = commands[name]
         if command[0] is None:
@@ -155,7 +179,7 @@ class Sitting:
 def new_result(case: Case) -> dict:
     """Return what is kept of a case, still without a round."""
     about = {"group": case.group, "name": case.name, "params": case.params, "unit": case.unit, "flops": case.flops}
-    return {**about, "skipped": {}, "rounds": []}
+    return {**about, "skipped": {}, "differences": {}, "rounds": []}
 
 
 def _skip(result: dict, case: Case, name: str, reason: SkippedError) -> None:

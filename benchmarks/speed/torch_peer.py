@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from speed.torch_translator import TorchTraining, TorchTranslator, to_torch
-from speed.work import Work, alphabet, in_turn, pair_batches, prefixes, zipf_batch
+from speed.work import Work, alphabet, in_turn, pair_batches, prefixes, start, zipf_batch
 
 PACKAGES = ("torch", "numpy")
 
@@ -28,8 +28,7 @@ class Model(nn.Module):
         self.rnn = layer(width or self.vocab_size, size, layers, dropout=between)
         self.drop = nn.Dropout(params["dropout"])
         self.dense = nn.Linear(size, self.vocab_size)
-        for parameter in self.parameters():  # the book's start
-            nn.init.normal_(parameter, std=0.01) if parameter.dim() > 1 else nn.init.zeros_(parameter)
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in start(params).items()})
 
     def forward(self, ids, state=None):
         """Compute logits (num_steps, batch_size, vocab_size)."""

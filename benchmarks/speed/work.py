@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy
+
+from speed.cases import GATES
 
 
 class SkippedError(Exception):
@@ -27,6 +30,26 @@ def zipf_batch(params: dict) -> tuple:
     random = numpy.random.RandomState(0)
     ids = random.choice(len(weights), shape, p=weights / weights.sum()).astype("int32")
     return ids[:, :-1].copy(), ids[:, 1:].copy()
+
+
+def start(params: dict) -> dict:
+    """Return the parameters from which ours on Gluon, PyTorch and JAX start, float32, so that their losses are equal.
+
+    The names are PyTorch's.  As in PyTorch and in Gluon, the rows of a weight are its outputs, a layer has two biases,
+    and the gates lie in the order r, z, h (GRU) and i, f, c, o (LSTM).  The values are the book's: a normal
+    distribution of standard deviation 0.01, and biases of 0.
+    """
+    size, width, vocab_size = params["num_hiddens"], params["embed_size"], params["vocab_size"]
+    shapes = {} if width is None else {"embedding.weight": (vocab_size, width)}
+    for layer in range(params["num_layers"]):
+        num_inputs = size if layer else width or vocab_size
+        shapes[f"rnn.weight_ih_l{layer}"] = (GATES[params["cell"]] * size, num_inputs)
+        shapes[f"rnn.weight_hh_l{layer}"] = (GATES[params["cell"]] * size, size)
+        shapes[f"rnn.bias_ih_l{layer}"] = shapes[f"rnn.bias_hh_l{layer}"] = (GATES[params["cell"]] * size,)
+    shapes |= {"dense.weight": (vocab_size, size), "dense.bias": (vocab_size,)}
+    random = numpy.random.default_rng(0)
+    normal = functools.partial(random.standard_normal, dtype="float32")
+    return {name: 0.01 * normal(of) if "weight" in name else numpy.zeros(of, "float32") for name, of in shapes.items()}
 
 
 def pair_batches(params: dict) -> list[tuple]:

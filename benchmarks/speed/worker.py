@@ -1,6 +1,6 @@
 """A worker process: runs one family of implementations; JSON lines on stdin are requests, lines on stdout answers.
 
-    python -m speed.worker ours|book|torch
+    python -m speed.worker ours|book|torch|jax
 
 It computes only between a request and its answer. So the driver decides whose turn it is.
 """
@@ -19,7 +19,7 @@ import time
 
 from speed.work import SkippedError, Work
 
-MODULES = {"ours": "speed.ours", "book": "speed.book", "torch": "speed.torch_peer"}
+MODULES = {"ours": "speed.ours", "book": "speed.book", "torch": "speed.torch_peer", "jax": "speed.jax_peer"}
 
 
 class Worker:
@@ -28,6 +28,7 @@ class Worker:
     def __init__(self, family: str) -> None:
         self.module = importlib.import_module(MODULES[family])
         self.works: dict[str, Work] = {}
+        self.first: dict[str, list] = {}  # what the runs that warmed up returned
 
     def hello(self) -> dict:
         """Say what this process runs on."""
@@ -40,13 +41,17 @@ class Worker:
     def prepare(self, implementation: str, task: str, params: dict, warm_up: int) -> float:
         """Make the work of a case and warm up; return the milliseconds of the last run."""
         work = self.works[implementation] = self.module.prepare(implementation, task, params)
-        milliseconds = 0.0
+        self.first[implementation], milliseconds = [], 0.0
         for _ in range(warm_up):
             start = time.perf_counter()
-            work.run()
+            self.first[implementation].append(work.run())
             self.module.wait()
             milliseconds = (time.perf_counter() - start) * 1e3
         return milliseconds
+
+    def losses(self, implementation: str) -> list[float]:
+        """Return the losses of the training steps that warmed up, the first ones from the start."""
+        return self.first[implementation]
 
     def round(self, implementation: str, count: int) -> list[float]:
         """Run some steps and return the milliseconds of each.
@@ -76,6 +81,7 @@ class Worker:
     def forget(self) -> None:
         """Let go of the models of the last case."""
         self.works.clear()
+        self.first.clear()
         gc.collect()
 
 
