@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import signal
 import sys
@@ -13,10 +12,14 @@ from pathlib import Path
 
 from speed.cases import Case, all_cases
 from speed.environment import ROOT, describe, make_peers, usable_cores, worker_environment
-from speed.report import markdown, rows, write_json
+from speed.figures import rows
+from speed.quoted import put_into
+from speed.report import markdown
 from speed.sitting import Options, Sitting, new_result, say
+from speed.sittings import path_of, read_sittings, write_json
 
 RESULTS, TRIAL = ROOT / "benchmarks" / "results", ROOT / "runs" / "speed"
+PAGE = ROOT / "docs" / "results.md"  # has the figures of RESULTS in its tables
 
 
 def main() -> None:
@@ -31,19 +34,21 @@ def main() -> None:
     out = args.out or (TRIAL if args.only or args.quick else RESULTS)
     out.mkdir(parents=True, exist_ok=True)
     if args.redraw:
-        found = json.loads((out / "speed.json").read_text())
-        _write_report(found, out)
+        _write_report(out)
         return
     options = Options(2, 0.2, 2, 2) if args.quick else Options()
     options = Options(args.rounds or options.rounds, options.seconds, options.least_steps, options.warm_up)
     results = _measure(cases, options, args.threads, out)
-    _write_report(results, out)
+    _write_report(out)
     if results["stopped"]:
         sys.exit(130)
 
 
 def _arguments() -> argparse.Namespace:
-    description = "Run ours, the book's code, plain Gluon and PyTorch in turns, and write speed.json, .md and .png."
+    description = (
+        "Run ours, the book's code, plain Gluon, PyTorch, JAX in turns. Write the times to speed_PROCESSOR.json, and "
+        "the sittings of all processors to speed.md and .png."
+    )
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--only", type=_pattern, metavar="GROUP/REGEX", help="only the cases whose name matches")
     parser.add_argument("--rounds", type=_positive, help="rounds of a case (5; with --quick 2)")
@@ -51,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=_positive, default=usable_cores(), help="of every worker (all usable cores)")
     parser.add_argument("--out", type=Path, help=f"folder (the results; with --only or --quick {TRIAL.name} in runs)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
-    parser.add_argument("--redraw", action="store_true", help="write table and pictures again from speed.json")
+    parser.add_argument("--redraw", action="store_true", help="write tables and pictures again from the files")
     return parser.parse_args()
 
 
@@ -83,6 +88,7 @@ def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> di
         "workers": {},
         "cases": {},
     }
+    path = path_of(results, out)
     sitting = Sitting(pythons, worker_environment(threads), options)
     start = time.perf_counter()
     try:
@@ -90,14 +96,14 @@ def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> di
         for i, case in enumerate(cases, 1):
             result = results["cases"][case.key] = new_result(case)
             sitting.run(case, result)
-            write_json(results, out / "speed.json")
+            write_json(results, path)
             say(f"{_clock(start)}  {i} of {len(cases)}  {_line(case.key, result)}")
     except KeyboardInterrupt:
         results["stopped"] = f"interrupted after {_clock(start)}"
         say(f"{results['stopped']}; what was found is kept")
     finally:
         sitting.stop()
-        write_json(results, out / "speed.json")
+        write_json(results, path)
     return results
 
 
@@ -114,13 +120,17 @@ def _line(key: str, result: dict) -> str:
     return f"{key}, {result['unit']}: {', '.join(figures) or 'nothing'}{disturbed}"
 
 
-def _write_report(results: dict, out: Path) -> None:
-    """Write table and pictures, and print the table."""
+def _write_report(out: Path) -> None:
+    """Write tables and pictures of all sittings, and print the page."""
     from speed.picture import draw_bars, draw_scaling  # imported late, so that the driver stays small
 
-    page = markdown(results)
+    sittings = read_sittings(out)
+    page = markdown(sittings)
     (out / "speed.md").write_text(page)
+    if out == RESULTS:
+        put_into(PAGE, sittings)
     print(f"\n{page}")
     drawn = {"speed.png": draw_bars, "speed_scaling.png": draw_scaling}
-    pictures = [name for name, draw in drawn.items() if draw(results, out / name)]
-    print("\n".join(str(out / name) for name in ("speed.json", "speed.md", *pictures)))
+    pictures = [name for name, draw in drawn.items() if draw(sittings, out / name)]
+    files = [path_of(results, out).name for results in sittings]
+    print("\n".join(str(out / name) for name in (*files, "speed.md", *pictures)))

@@ -1,15 +1,12 @@
-"""From raw times to figures, and from figures to a page of markdown."""
+"""The page of markdown: a column for each processor, and what its sitting ran on."""
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from speed.cases import characters
+from speed.figures import Row, digits, is_ours, quartiles, row_of, rows, shown, unit
+from speed.sittings import day, processor
 
 TITLES = {
     "lyrics": "Lyrics: one training step (V 1027, H 256, 35 steps, batch 32)",
@@ -20,8 +17,9 @@ TITLES = {
     "scaling": "Scaling: one training step of the lyrics LSTM",
 }
 CAPTION = """\
-All implementations are measured in one sitting. They take turns, round by round, and only one process computes at a
-time. A turn is a row of steps.
+Each processor has a sitting of its own, with its own date. In a sitting, all implementations take turns, round by
+round, and only one process computes at a time. A turn is a row of steps. The next sitting on a processor replaces its
+columns.
 
 - *Median* and *quartiles* are over all steps of all rounds.
 - *Times as fast*: in each round, the other's median divided by ours; then the median over the rounds. What slows the
@@ -37,6 +35,10 @@ NOTES = """\
 - *plain gluon*: embedding, fused LSTM and dense, all hybridised with the loss; `clip_global_norm`, Trainer. The dropout
   between its layers does nothing on the CPU.
 - *torch*: `nn.RNN`, `nn.GRU`, `nn.LSTM`, `clip_grad_norm_`, SGD.
+- *jax*: pure functions under `jax.jit`, the time steps by `lax.scan`, the buffers donated. A look-up replaces the
+  one-hot product. A whole generation is one compiled scan. JAX compiles anew for each shape, which takes seconds; that
+  is not timed.
+- Keras 3 on JAX is not measured apart: its `LSTM` is a `lax.scan` too, which the same XLA compiles.
 - The GRU of *ours scratch* and *book scratch* multiplies by the reset gate before the product. The others multiply
   after it.
 - The book writes one prefix after another. So two of 64 prefixes are measured, and their time counts 32 times.
@@ -44,91 +46,94 @@ NOTES = """\
 """
 
 
-class Row(NamedTuple):
-    """What one implementation did in one case."""
-
-    name: str
-    median: float
-    quartiles: tuple[float, float]
-    share: float | None  # of the limit
-    ratios: dict[str, float]  # for ours: the time of each other implementation, by its name, divided by this time
-
-
-def is_ours(name: str) -> bool:
-    """Return whether an implementation is this module's."""
-    return name.startswith("ours")
-
-
-def rows(result: dict) -> list[Row]:
-    """Return the figures of one case: a row for each implementation that finished a round."""
-    names = list(dict.fromkeys(name for entry in result["rounds"] for name in entry["times"]))
-    return [_row(result, name, [other for other in names if not is_ours(other)]) for name in sorted(names, key=_order)]
-
-
-def _order(name: str) -> tuple:
-    return (not is_ours(name), name == "torch")
-
-
-def _row(result: dict, name: str, peers: list[str]) -> Row:
-    rounds = [entry for entry in result["rounds"] if name in entry["times"]]
-    times = [time for entry in rounds for time in entry["times"][name]]
-    ratios = {}
-    for peer in peers if is_ours(name) else ():
-        both = [entry["times"] for entry in rounds if peer in entry["times"]]
-        if both:
-            ratios[peer] = statistics.median(
-                statistics.median(each[peer]) / statistics.median(each[name]) for each in both
-            )
-    shares = [
-        result["flops"] / entry["limit"] / statistics.median(entry["times"][name]) * 1e3
-        for entry in rounds
-        if entry.get("limit")
-    ]
-    quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
-    share = statistics.median(shares) if shares else None
-    return Row(name, statistics.median(times), (quartiles[0], quartiles[2]), share, ratios)
-
-
-def shown(result: dict, value: float) -> float:
-    """Turn the milliseconds of a generation into characters a second; return every other figure as it is."""
-    return characters(result["params"]) / value * 1e3 if result["group"] == "generation" else value
-
-
-def unit(result: dict) -> str:
-    """Return the unit of what :func:`shown` returns."""
-    return "characters/s" if result["group"] == "generation" else result["unit"]
-
-
-def digits(value: float) -> str:
-    """Write a number with three digits or more."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def markdown(results: dict) -> str:
+def markdown(sittings: Sequence[dict]) -> str:
     """Return the whole page."""
     parts = ["# Speed beside the peers\n", "Written by `make bench` (benchmarks/speed.py).\n", CAPTION]
     for group, title in TITLES.items():
-        cases = [case for case in results["cases"].values() if case["group"] == group and case["rounds"]]
+        cases = cases_of(sittings, group)
         if cases:
-            parts.append(f"## {title}\n")
-            parts.append(_table(group, cases))
-    parts += [NOTES, _skipped(results), _sitting(results)]
+            parts += [f"## {title}\n", *tables(sittings, cases)]
+    parts.append(NOTES)
+    for results in sittings:
+        parts += [_sitting(results), _skipped(results)]
     return "\n".join(part for part in parts if part)
 
 
-def _table(group: str, cases: list[dict]) -> str:
-    compared = {"memory": "times as lean as", "startup": "times as fast as"}.get(group, "times as fast as")
-    with_share = any(row.share for case in cases for row in rows(case))
-    head = ["case", "who", f"median, {unit(cases[0])}", "quartiles", *(["of the limit"] * with_share), compared]
-    lines = [head, ["---", "---", "---:", "---:", *(["---:"] * with_share), "---"]]
-    for case in cases:
-        for i, row in enumerate(rows(case)):
-            low, high = sorted(shown(case, value) for value in row.quartiles)
-            share = [f"{row.share:.0%}" if row.share else ""] * with_share
-            ratios = ", ".join(f"{peer} **{ratio:.2f}**" for peer, ratio in row.ratios.items())
-            spread = f"{digits(low)} to {digits(high)}"
-            median = digits(shown(case, row.median))
-            lines.append(["" if i else case["name"], row.name, median, spread, *share, ratios])
+def cases_of(sittings: Sequence[dict], group: str) -> dict[str, list[dict | None]]:
+    """Return a group's cases that were measured anywhere, each with its results: one a sitting, or None."""
+    keys = dict.fromkeys(key for each in sittings for key, case in each["cases"].items() if case["group"] == group)
+    found = {key: [_measured(each["cases"].get(key)) for each in sittings] for key in keys}
+    return {key: results for key, results in found.items() if any(results)}
+
+
+def _measured(result: dict | None) -> dict | None:
+    return result if result and rows(result) else None
+
+
+def names_in(results: Sequence[dict | None]) -> list[str]:
+    """Return who took part in a case in any of the sittings, in the order of a table."""
+    names = dict.fromkeys(row.name for result in results if result for row in rows(result))
+    return sorted(names, key=lambda name: not is_ours(name))
+
+
+def tables(sittings: Sequence[dict], cases: dict[str, list[dict | None]]) -> tuple[str, str]:
+    """Return the two tables of a group: the times, and how many times as fast as the peers ours are."""
+    return _times(sittings, cases), _ratios(sittings, cases)
+
+
+def _times(sittings: Sequence[dict], cases: dict[str, list[dict | None]]) -> str:
+    """Return the table of medians, quartiles and shares of the limit."""
+    first = next(result for results in cases.values() for result in results if result)
+    with_share = any(row.share for results in cases.values() for result in results if result for row in rows(result))
+    head, line = ["case", "who"], ["---", "---"]
+    for each in sittings:
+        columns = [
+            f"{processor(each)}, {day(each)}: median, {unit(first)}",
+            "quartiles",
+            *["of the limit"] * with_share,
+        ]
+        head, line = head + columns, line + ["---:"] * len(columns)
+    lines = [head, line]
+    for results in cases.values():
+        name_of = next(result["name"] for result in results if result)
+        for i, name in enumerate(names_in(results)):
+            cells = [cell for result in results for cell in _cells(result, row_of(result, name), with_share)]
+            lines.append(["" if i else name_of, name, *cells])
+    return _table(lines)
+
+
+def _cells(result: dict | None, row: Row | None, with_share: bool) -> list[str]:
+    if result is None or row is None:
+        return [""] * (2 + with_share)
+    low, high = sorted(shown(result, value) for value in row.quartiles)
+    share = [f"{row.share:.0%}" if row.share else ""] * with_share
+    return [digits(shown(result, row.median)), f"{digits(low)} to {digits(high)}", *share]
+
+
+def _ratios(sittings: Sequence[dict], cases: dict[str, list[dict | None]]) -> str:
+    """Return the table that says how many times as fast as each peer ours are."""
+    peers = dict.fromkeys(name for results in cases.values() for name in names_in(results) if not is_ours(name))
+    measured = [(peer, i) for peer in peers for i in range(len(sittings)) if _compared(cases, peer, i)]
+    first = next(result for results in cases.values() for result in results if result)
+    compared = "times as lean as" if first["group"] == "memory" else "times as fast as"
+    head = ["case", compared, *(f"{peer}, {processor(sittings[i])}" for peer, i in measured)]
+    lines = [head, ["---", "---", *["---:"] * len(measured)]]
+    for results in cases.values():
+        name_of = next(result["name"] for result in results if result)
+        for j, name in enumerate(filter(is_ours, names_in(results))):
+            found = [row_of(result, name) for result in results]
+            cells = [
+                digits(found[i].ratios[peer]) if found[i] and peer in found[i].ratios else "" for peer, i in measured
+            ]
+            lines.append(["" if j else name_of, name, *cells])
+    return _table(lines)
+
+
+def _compared(cases: dict[str, list[dict | None]], peer: str, i: int) -> bool:
+    return any(row_of(results[i], peer) for results in cases.values())
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -138,19 +143,19 @@ def _skipped(results: dict) -> str:
         for name, reason in case["skipped"].items():
             reasons.setdefault(f"{name}: {reason}", []).append(key)
     lines = [f"- {reason} ({len(keys)} cases: {', '.join(keys)})" for reason, keys in reasons.items()]
-    return "\n".join(["Left out:\n", *lines, ""]) if lines else ""
+    return "\n".join(["Left out there:\n", *lines, ""]) if lines else ""
 
 
 def _sitting(results: dict) -> str:
-    about, workers = results["environment"], results["workers"]
+    about, limits = results["environment"], []
+    for case in results["cases"].values():
+        limits += [entry["limit"] for entry in case["rounds"] if entry.get("limit")]
+    workers = {family: said for family, said in results["workers"].items() if "versions" in said}
+    python = {said["python"] for said in workers.values()}
     versions = [
-        f"{family}: " + ", ".join(f"{name} {number}" for name, number in said["versions"].items())
-        if "versions" in said
-        else f"{family}: not there ({said['skipped']})"
+        f"{family}: {', '.join(f'{name} {version}' for name, version in said['versions'].items())}"
         for family, said in workers.items()
     ]
-    python = {said["python"] for said in workers.values() if "python" in said}
-    limits = [entry["limit"] for case in results["cases"].values() for entry in case["rounds"] if entry.get("limit")]
     dirty = f" with {about['changed_files']} changed files" if about["changed_files"] else ""
     lines = [
         f"`{about['command']}`, {about['date']}, commit {about['commit']}{dirty}{_end(results)}",
@@ -160,8 +165,9 @@ def _sitting(results: dict) -> str:
         f"{results['options']['rounds']} rounds",
     ]
     if limits:
-        low, middle, high = (q / 1e9 for q in _spread(limits))
+        low, middle, high = (q / 1e9 for q in quartiles(limits))
         lines.append(f"the limit: {middle:.0f} GFLOP/s, quartiles {low:.0f} to {high:.0f}")
+    lines += _losses(results)
     others = [entry["others"] for case in results["cases"].values() for entry in case["rounds"] if "others" in entry]
     others = [share for share in others if share is not None]
     if others:
@@ -169,37 +175,19 @@ def _sitting(results: dict) -> str:
             f"other programs used {statistics.median(others):.0%} of the machine meanwhile (median of the rounds; "
             f"{max(others):.0%} in the worst)"
         )
-    return "\n".join(["The sitting:\n", *(f"- {line}" for line in lines), ""])
+    return "\n".join([f"The sitting on {processor(results)}, {day(results)}:\n", *(f"- {line}" for line in lines), ""])
 
 
 def _end(results: dict) -> str:
     return f"; ended early ({results['stopped']})" if results["stopped"] else ""
 
 
-def _spread(values: list[float]) -> list[float]:
-    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-
-
-def write_json(results: dict, path: Path) -> None:
-    """Replace the file in one step, so that it is whole even if the command is killed."""
-    part = path.with_suffix(".part")
-    part.write_text("\n".join(_lines(results)) + "\n")
-    os.replace(part, path)
-
-
-def _lines(results: dict) -> Iterator[str]:
-    """Yield the JSON with one round a line, times to the microsecond."""
-    yield "{"
-    for key, value in results.items():
-        if key != "cases":
-            yield f"{json.dumps(key)}: {json.dumps(value, indent=1)},"
-    yield '"cases": {'
-    for i, (key, case) in enumerate(results["cases"].items()):
-        about = json.dumps({**case, "rounds": None})
-        before, after = about.split('"rounds": null')
-        yield f'{", " * (i > 0)}{json.dumps(key)}: {before}"rounds": ['
-        for j, entry in enumerate(case["rounds"]):
-            times = {name: [round(time, 3) for time in each] for name, each in entry["times"].items()}
-            yield f"{', ' * (j > 0)}{json.dumps({**entry, 'times': times})}"
-        yield f"]{after}"
-    yield "}}"
+def _losses(results: dict) -> list[str]:
+    """Return how far the first losses of those that start alike differ at most, if that was compared."""
+    found = [case["differences"] for case in results["cases"].values() if case.get("differences")]
+    largest = max((difference for each in found for difference in each.values()), default=0.0)
+    peers = sorted({name for each in found for name in each})
+    return [
+        f"from equal parameters and without dropout, the losses of the first {results['options']['warm_up']} steps of "
+        f"{' and '.join(peers)} differ from those of ours gluon by {largest:.0e} at most, relative ({len(found)} cases)"
+    ] * bool(found)
