@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from speed.cases import all_cases
 from speed.figures import Row, digits, is_ours, rows, shown
 from speed.sittings import processor
 
@@ -80,7 +81,7 @@ def tables(sittings: Sequence[dict]) -> dict[str, list[str]]:
 
 def _table(title: str, sittings: Sequence[dict], names: dict[str, str]) -> list[str]:
     quoted = {name: found for key, name in names.items() if (found := worse(sittings, key))}
-    present = {row.name for each in quoted.values() for row in each.rows}
+    present = {name for case in all_cases() if case.key in names for name in case.implementations}
     columns = [name for name in COLUMNS if name in present]
     peers = [name for name in columns if "torch" in name or "jax" in name]
     compared = [f"times as fast as {COLUMNS[name]}" for name in peers]

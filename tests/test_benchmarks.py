@@ -1,0 +1,96 @@
+"""The benchmarks beside the peers: they compute the same, and the pages have the figures of the sittings."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+TINY = {
+    "vocab_size": 11,
+    "num_hiddens": 5,
+    "num_layers": 2,
+    "num_steps": 4,
+    "batch_size": 3,
+    "dropout": 0.0,
+    "theta": 0.05,
+    "lr": 3.0,
+}
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    """Import a module of benchmarks/speed by its name."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return lambda name: importlib.import_module(f"speed.{name}")
+
+
+@pytest.mark.parametrize("embed_size", [None, 6], ids=["one-hot", "embedding"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize(("library", "peer"), [("torch", "torch_peer"), ("jax", "jax_peer")], ids=["torch", "jax"])
+def test_a_peer_has_our_losses(speed, library, peer, cell, embed_size):
+    pytest.importorskip(library)
+    params = {**TINY, "cell": cell, "embed_size": embed_size}
+    ours, theirs = (speed(name).prepare("ours gluon", "training", params) for name in ("ours", peer))
+    expected = [ours.run() for _ in range(6)]
+    assert [theirs.run() for _ in range(6)] == pytest.approx(expected, rel=1e-5)
+    assert expected[-1] < 0.999 * expected[0]
+
+
+def sitting(cpu, ours, torch, date="2026-01-02 03:04 +0000"):
+    """A sitting of one case and one round."""
+    times = {"ours fast": [ours], "ours gluon": [2 * ours], "torch": [torch]}
+    case = {"group": "lyrics", "name": "lstm one-hot", "unit": "ms", "flops": 1e9, "rounds": [{"times": times}]}
+    return {"environment": {"cpu": cpu, "date": date}, "cases": {"lyrics/lstm one-hot": case}}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "name", "file"),
+    [
+        ("AMD EPYC", "AMD EPYC", "speed_amd_epyc.json"),
+        ("Intel(R) Xeon(R) Processor, family 6 model 207", "Intel Xeon", "speed_intel_xeon.json"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz, family 6 model 79", "Intel Xeon", "speed_intel_xeon.json"),
+        ("AMD EPYC 7B13, family 25 model 1", "AMD EPYC 7B13", "speed_amd_epyc_7b13.json"),
+    ],
+)
+def test_a_sitting_is_kept_by_its_processor(speed, cpu, name, file):
+    results = sitting(cpu, 10, 20)
+    assert speed("sittings").processor(results) == name
+    assert speed("sittings").path_of(results, Path("there")) == Path("there") / file
+
+
+def test_the_worse_processor_is_quoted(speed, tmp_path):
+    sittings = [sitting("AMD EPYC", 10, 20), sitting("Intel(R) Xeon(R) Processor, family 6 model 207", 30, 45)]
+    page = tmp_path / "page.md"
+    page.write_text("Before.\n\n| a training step, ms | old |\n|---|---|\n| old | 1 |\n\nAfter.\n")
+    speed("quoted").put_into(page, sittings)
+    assert page.read_text().splitlines() == [
+        "Before.",
+        "",
+        "| a training step, ms | on | from scratch | compiled (`fast`) | on Gluon | book, scratch | book, Gluon "
+        "| plain Gluon | PyTorch | JAX | times as fast as PyTorch | times as fast as JAX |",
+        f"|{' --- |' * 12}",
+        "| lyrics, lstm, one-hot | Intel Xeon |  | 30.0 | 60.0 |  |  |  | 45.0 |  | 1.50 |  |",
+        "",
+        "After.",
+    ]
+
+
+def test_the_processors_stand_side_by_side(speed):
+    sittings = [sitting("AMD EPYC", 10, 20), sitting("Intel(R) Xeon(R) Processor, family 6 model 207", 30, 45)]
+    report = speed("report")
+    times, ratios = report.tables(sittings, report.cases_of(sittings, "lyrics"))
+    assert times.splitlines()[0].count("2026-01-02") == 2
+    assert "| lstm one-hot | ours fast | 10.0 | 10.0 to 10.0 | 30.0 | 30.0 to 30.0 |" in times
+    assert "|  | torch | 20.0 | 20.0 to 20.0 | 45.0 | 45.0 to 45.0 |" in times
+    assert "| lstm one-hot | ours fast | 2.00 | 1.50 |" in ratios
+
+
+def test_the_pages_have_the_figures_of_the_sittings(speed):
+    sittings = speed("sittings").read_sittings(RESULTS)
+    assert (RESULTS / "speed.md").read_text() == speed("report").markdown(sittings), "benchmarks/speed.py --redraw"
+    page = (ROOT / "docs" / "results.md").read_text()
+    for title, lines in speed("quoted").tables(sittings).items():
+        assert re.search(re.escape("\n".join(["", *lines, ""])), page), f"benchmarks/speed.py --redraw: {title}"
