@@ -6,7 +6,7 @@
 #                make book QUICK=1 runs the lessons at small sizes, in minutes
 # make notebooks makes the lessons' notebooks, as executed for the book, in notebooks/; QUICK=1 and LANGUAGE likewise
 # make messages  brings the Chinese catalogues in docs/locale up to date with the pages and the lessons
-# make bench     measures the speed beside the book's code, plain Gluon, PyTorch and JAX; twenty minutes, on an idle
+# make bench     measures the speed beside the book's code, plain Gluon, PyTorch and JAX; half an hour, on an idle
 #                machine
 # make venv      makes .venv with the pins of requirements.txt and this checkout
 # make dev       makes .venv with the tools of test and check too

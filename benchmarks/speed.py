@@ -1,6 +1,6 @@
 """Time d2lrnn, the book's own code, plain Gluon, PyTorch and JAX side by side in one sitting; `make bench` runs this.
 
-    .venv/bin/python benchmarks/speed.py                        # everything, about twenty minutes
+    .venv/bin/python benchmarks/speed.py                        # everything, about half an hour
     .venv/bin/python benchmarks/speed.py --only 'lyrics/lstm' --quick
     .venv/bin/python benchmarks/speed.py --list
 

@@ -94,3 +94,12 @@ def test_the_pages_have_the_figures_of_the_sittings(speed):
     page = (ROOT / "docs" / "results.md").read_text()
     for title, lines in speed("quoted").tables(sittings).items():
         assert re.search(re.escape("\n".join(["", *lines, ""])), page), f"benchmarks/speed.py --redraw: {title}"
+
+
+@pytest.mark.parametrize(("page", "row"), [("README.md", r"\| \[speed\]"), ("README.zh.md", r"\| \[速度\]")])
+def test_readme_quotes_what_the_results_quote(speed, page, row):
+    quoted = speed("quoted").tables(speed("sittings").read_sittings(RESULTS))
+    figures = {cell.strip() for lines in quoted.values() for line in lines for cell in line.split("|")}
+    (found,) = re.findall(rf"^{row}[^|]*\|(.*)\|$", (ROOT / page).read_text(), re.MULTILINE)
+    numbers = re.findall(r"\d[\d,.]*\d", found)
+    assert numbers and {*numbers} <= figures
