@@ -28,6 +28,7 @@ from d2lrnn._mxnet.threads import (
     np_mode_in_every_thread,
     one_graph_at_a_time,
 )
+from d2lrnn._mxnet.tiny_numbers import new_threads_take_them_for_zero
 from d2lrnn._mxnet.waiting import VARIABLES, start_watch
 from d2lrnn.cores import usable_cores
 from d2lrnn.neighbours import Neighbours
@@ -160,7 +161,10 @@ def _import_mxnet():
 
     numpy.bool = numpy.bool_  # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 removed
     try:
-        import mxnet
+        with new_threads_take_them_for_zero():
+            import mxnet
+
+            mxnet.nd.zeros((1,)).wait_to_read()  # begins the thread that computes on the CPU
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
     _leave_openmp_to_the_engine()
