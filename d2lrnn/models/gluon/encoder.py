@@ -24,8 +24,9 @@ from d2lrnn.models.gluon.facts import (
     state_sizes_of,
 )
 from d2lrnn.models.gluon.fused import Packed
-from d2lrnn.models.gluon.graphs import WatchfulGraphs
+from d2lrnn.models.gluon.graphs import WatchfulGraphs, one_hot_width, with_one_hot_width
 from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
+from d2lrnn.models.gluon.used_ids import LEAST_VOCAB_SIZE, used_ids
 from d2lrnn.nd_arrays import takes_nd
 
 nn = mx.gluon.nn
@@ -187,12 +188,28 @@ class Encoder(WatchfulGraphs):
     def call_graph(self, call, X, state: tuple, counted):
         """Call a graph that :meth:`encode` is part of; ``call`` takes ``X, state, params, counted``."""
         places = dict(zip(self.layers, self._places))
-        params = None
+        params: list | None = None
+        width = None
         if self.one_array or counted is None:
             params = [packed.array(places.get(layer, X.ctx)) for layer, packed in self._packed.items()]
-        with warnings.catch_warnings():  # the graph reads packed arrays; Gluon warns of parameters left out
+            if self._looks_up:
+                X, used = used_ids(X, self.vocab_size or 0)
+                params[0], width = [*self._packed[self.layers[0]].halves(X.ctx), used], used.size
+        with warnings.catch_warnings(), with_one_hot_width(width):
+            # The graph reads packed arrays; Gluon warns of parameters left out.
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
             return call(X, list(state), params, counted)
+
+    @property
+    def _looks_up(self) -> bool:
+        """Whether this call's one-hot vectors are to be as wide as the number of different ids (:func:`used_ids`)."""
+        return (
+            self.embedding is None
+            and (self.vocab_size or 0) >= LEAST_VOCAB_SIZE
+            and mx.autograd.is_recording()
+            and self.layers[0] in self._packed
+            and not (self.bidirectional or self.one_array or self._places or self.dropout.weights)
+        )
 
     def repack(self) -> None:
         """Put the parameters of each fused layer together."""
@@ -249,7 +266,8 @@ class Encoder(WatchfulGraphs):
     def _one_hot(self, F, ids):
         """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size) in the precision of the parameters."""
         weight = parameters_by_kind(self.layers[0])[0]["W_x"]
-        return F.npx.one_hot(ids, self.vocab_size, dtype=numpy.dtype(weight.dtype).name)
+        width = one_hot_width() or self.vocab_size
+        return F.npx.one_hot(ids, width, dtype=numpy.dtype(weight.dtype).name)
 
     def _embed(self, F, ids):
         """Return the embedded ids (num_steps, batch_size, embed_size), after dropout of words and of numbers."""

@@ -9,6 +9,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import (
     expect_gradient,
+    facts_of,
     ignored_options,
     move,
     operator_options,
@@ -63,10 +64,12 @@ class Packed:
         ]
         self.params = [by_layer[i][kind] for i, kind in self._places]
         self._whole: dict = {}  # by device
+        self._halves: dict = {}  # by device: the first layer's W_x, and all that comes after it, in rows
+        self._row = facts_of(layer).num_hiddens  # the length of a row, of which every parameter is a multiple
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes to copy; the parameters of a copy are still to be packed."""
-        return {**vars(self), "_whole": {}}
+        return {**vars(self), "_whole": {}, "_halves": {}}
 
     def array(self, ctx):
         """Return the whole array on a device, with its gradient; :meth:`pack` must have been called before."""
@@ -75,12 +78,22 @@ class Packed:
                 expect_gradient(param, ctx)  # gradients come by way of the whole, so Gluon does not see them arrive
         return self._whole[ctx]
 
+    def halves(self, ctx) -> tuple:
+        """Return the array in two parts with gradients of their own: the first layer's W_x, and all that follows."""
+        self.array(ctx)
+        return self._halves[ctx]
+
     def pack(self) -> None:
         """Copy the parameters into one array on each device, and make them views of it."""
         for k, ctx in enumerate(self.params[0].list_ctx()):
             whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
             whole.attach_grad()
             self._whole[ctx] = whole
+            first = self.params[0]
+            self._halves[ctx] = (
+                _with_gradient(whole, 0, first.data(ctx).size, first.shape),
+                _with_gradient(whole, first.data(ctx).size, whole.size, (-1, self._row)),
+            )
             begin = 0
             for param in self.params:
                 end = begin + param.data(ctx).size
@@ -93,9 +106,12 @@ class Packed:
 
         Args:
             F: MXNet's module for arrays or for symbols.
-            params: the whole array, or its symbol.  None, in a graph: Gluon's parameters, put together there.
+            params: the whole array, or its symbol.  None, in a graph: Gluon's parameters, put together there.  Or the
+                :meth:`halves`, and those ids whose columns of W_x the inputs read, one-hot vectors as wide as these.
         """
         options = operator_options(self.layer)
+        if isinstance(params, (list, tuple)):
+            params = self._columns(F, *params)
         if params is None:
             params = F.np.concatenate([F.np.reshape(param.var(), (-1,)) for param in self.params], axis=0)
         if self.weight_dropout:
@@ -117,6 +133,13 @@ class Packed:
             begin = end
         return found
 
+    def _columns(self, F, weight, rest, ids):
+        """Return the whole array with some columns of the first layer's W_x, in place of all."""
+        gates, vocab_size = self.params[0].shape
+        rows = F.npx.embedding(ids, F.np.transpose(weight), input_dim=vocab_size, output_dim=gates)
+        columns = F.np.reshape(F.np.transpose(rows), (-1, self._row))
+        return F.np.reshape(F.np.concatenate([columns, rest], axis=0), (-1,))  # of arrays with one axis it is slow
+
     def _drop(self, F, params):
         """Return the whole array; in training, with a share of the hidden-to-hidden weights dropped."""
         masks = []
@@ -126,6 +149,13 @@ class Packed:
             masks.append(F.npx.dropout(ones, p=self.weight_dropout) if dropped else ones)
         # One mask for the whole: slices of the whole would each get a gradient of its size (95 ms a step, not 57).
         return params * F.np.concatenate(masks, axis=0)
+
+
+def _with_gradient(whole, begin: int, end: int, shape: tuple[int, ...]):
+    """Return a part of an array as a view, whose gradient is a view of the array's gradient."""
+    data, grad = (_view(array, begin, end, shape) for array in (whole, whole.grad))
+    mx.autograd.mark_variables([data], [grad])
+    return data
 
 
 def _view(array, begin: int, end: int, shape: tuple[int, ...]):

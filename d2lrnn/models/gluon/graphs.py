@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,14 +14,15 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.gluon.facts import memory_of, names_of
 
 _num_steps: ContextVar[int | None] = ContextVar("num_steps", default=None)  # of the present call
+_width: ContextVar[int | None] = ContextVar("width", default=None)  # of the present call's one-hot vectors
 
 
 class StepGraphs(mx.gluon.HybridBlock):
     """A hybrid block that may hold an :class:`UnrolledLayer`: it compiles a graph for each number of time steps.
 
     An unrolled graph serves one number of steps; on longer inputs, MXNet would run it and leave their end out.  A graph
-    also serves one set of arguments: calls with ``counted`` have one graph, calls without have another.  Each graph
-    keeps its memory, so use sequences of few lengths.
+    also serves one set of arguments: calls with ``counted`` have one graph, calls without have another.  And it serves
+    one width of one-hot vectors (:func:`one_hot_width`).  Each graph keeps its memory, so use sequences of few lengths.
     """
 
     TIME_AXIS = 0  # the axis of the first argument that counts time steps
@@ -28,7 +31,7 @@ class StepGraphs(mx.gluon.HybridBlock):
 
     def __init__(self) -> None:
         super().__init__()
-        # By the number of steps and which arguments are given; the graph that was used last stands last.
+        # By the number of steps, which arguments are given, and the width; the graph that was used last stands last.
         self._graphs: dict[tuple, tuple] = {}
 
     def __copy__(self):
@@ -59,7 +62,7 @@ class StepGraphs(mx.gluon.HybridBlock):
         """Call the graph for this number of steps and these arguments; Gluon compiles it if there is none yet."""
         given = tuple(arg is not None for arg in args)
         padded = self.COUNTED is not None and self.COUNTED < len(args) and given[self.COUNTED]
-        key = (_num_steps.get() if self.unrolls or padded else None, given)
+        key = (_num_steps.get() if self.unrolls or padded else None, given, _width.get())
         with GRAPH_LOCK:
             graph = self._graphs.pop(key, ((), None, [], None, None))
             self._cached_graph, self._cached_op, self._cached_op_args, self._in_format, self._out_format = graph
@@ -88,6 +91,21 @@ def num_steps_of(X) -> int:
             "steps: derive that block from d2lrnn.StepGraphs, or hybridise the layer alone"
         )
     return num_steps
+
+
+@contextlib.contextmanager
+def with_one_hot_width(width: int | None) -> Iterator[None]:
+    """In the block, calls of graphs are with one-hot vectors of another width than the vocabulary's; None: that one."""
+    token = _width.set(width)
+    try:
+        yield
+    finally:
+        _width.reset(token)
+
+
+def one_hot_width() -> int | None:
+    """Return the width of the present call's one-hot vectors; None: the size of the vocabulary."""
+    return _width.get()
 
 
 class WatchfulGraphs(StepGraphs):
