@@ -1,4 +1,4 @@
-"""Turn text into ids and back: tokens, the vocabulary, and the check that ids are in range."""
+"""Turn text into ids and back: tokens, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from d2lrnn.checks import shown
 from d2lrnn.config.fields import LEVELS
 from d2lrnn.data.characters import LINE_END as LINE_END
 from d2lrnn.data.characters import in_other_form, with_line_feeds
+from d2lrnn.data.checked_ids import check_ids as check_ids
+from d2lrnn.data.code_points import characters_by_frequency, look_up
 from d2lrnn.errors import D2lrnnError
 
 PAD, BOS = "<pad>", "<bos>"  # fill up the rows of a batch; begin a sentence that a translator writes
 EOS = "<eos>"  # ends such a sentence, and a line of a word-level corpus
 UNK = "<unk>"  # stands for rare words of the Penn Treebank, and for rare tokens of sentences that are translated
+
+LONG = 2**14  # characters of a text from which on a table of all code points takes less time than a dictionary
 
 _TOKEN_NAMES = {"char": "character", "word": "word", "bigram": "pair of characters"}
 
@@ -32,52 +36,6 @@ class UnknownTokenError(D2lrnnError):
     position: int | None = None
 
 
-def check_ids(ids: Any, vocab_size: int | None, what: str = "ids") -> numpy.ndarray:
-    """Return ids as int32, or refuse them before MXNet can clip or round them in silence.
-
-    Args:
-        ids: whole numbers, of any shape: a list, a NumPy array or an MXNet array (whole floats, as mxnet.np.arange
-            gives them, too).
-        vocab_size: ids must be below this; None leaves the vocabulary open.
-        what: what to call the ids in an error.
-
-    Returns:
-        a contiguous int32 array of the same shape; ``ids`` itself if it is such an array.
-
-    Raises:
-        D2lrnnError: for anything but whole numbers, and for ids that are negative or not below vocab_size.
-    """
-    try:
-        array = _from_mxnet(ids) if hasattr(ids, "asnumpy") else numpy.asarray(ids)
-    except ValueError as error:  # what NumPy raises for rows of unequal length
-        raise D2lrnnError(f"{what} cannot be made an array of whole numbers: {error}") from error
-    if array.size == 0 and not isinstance(ids, numpy.ndarray):
-        array = array.astype(numpy.int32)  # an empty list, of which NumPy makes an array of floats
-    if array.dtype.kind not in "iu":
-        raise D2lrnnError(
-            f"{what} has dtype {array.dtype}: expected whole numbers, best int32 (floats round above 2**24)"
-        )
-    limit = 2**31 if vocab_size is None else vocab_size
-    outside = (array < 0) | (array >= limit)
-    if outside.any():
-        position = tuple(int(i) for i in numpy.argwhere(outside)[0])
-        raise D2lrnnError(
-            f"{what} has the id {array[position]} at position {', '.join(map(str, position)) or 0}: expected "
-            f"0 to {limit - 1}, into which MXNet would clip it in silence; is it from another vocabulary?"
-        )
-    return numpy.asarray(array, dtype=numpy.int32, order="C")
-
-
-def _from_mxnet(array: Any) -> numpy.ndarray:
-    """Return an MXNet array's numbers; floats that are whole and exact become int32."""
-    ids = array.asnumpy()
-    if ids.dtype.kind == "f":
-        exact = min(2**31, 2 ** (numpy.finfo(ids.dtype).nmant + 1))  # from here on, a float may have been rounded
-        if (abs(ids) < exact).all() and (ids == numpy.trunc(ids)).all():
-            return ids.astype(numpy.int32)
-    return ids
-
-
 def tokenize(text: str, level: str = "char") -> list[str]:
     """Split a text into its characters, into pairs of characters, or into words at white space.
 
@@ -88,7 +46,7 @@ def tokenize(text: str, level: str = "char") -> list[str]:
     Raises:
         D2lrnnError: for any other level.
     """
-    _check_level(level)
+    check_level(level)
     if level == "bigram":
         return [text[i : i + 2] for i in range(0, len(text), 2)]
     return list(text) if level == "char" else text.split()
@@ -120,11 +78,10 @@ class Vocab:
     def __init__(self, tokens: str | Iterable[str], level: str = "char") -> None:
         if not isinstance(tokens, Iterable):
             raise D2lrnnError(f"tokens is {shown(tokens)}: expected a text, or a list of texts")
-        if not isinstance(tokens, str):
-            tokens = list(tokens)
-            _check_strings(tokens)
-        elif level != "char":  # a text is its characters: a list of them would take thirty times its memory
-            tokens = tokenize(tokens, level)
+        if isinstance(tokens, str) and level == "char":  # a list of its characters would take thirty times its memory
+            return self._number(characters_by_frequency(tokens), level)
+        tokens = tokenize(tokens, level) if isinstance(tokens, str) else list(tokens)
+        _check_strings(tokens)
         self._number(_by_frequency(Counter(tokens)), level)
 
     @classmethod
@@ -148,7 +105,7 @@ class Vocab:
         return cls.from_list([*special, *often], level)
 
     def _number(self, tokens: Iterable[str], level: str) -> None:
-        _check_level(level)
+        check_level(level)
         self.idx_to_token = tuple(tokens)
         if not self.idx_to_token:
             raise D2lrnnError("there are no tokens: expected at least one to make a vocabulary of")
@@ -172,14 +129,13 @@ class Vocab:
             D2lrnnError: if a token is not a string.
         """
         tokens = self._tokens(text) if isinstance(text, str) else list(text)
-        try:
-            return self._ids(tokens)
-        except (KeyError, TypeError):  # TypeError: a token that cannot even be looked up, such as a list
-            _check_strings(tokens)
-        if isinstance(text, str):
+        ids = self._ids(tokens)
+        if ids is None and isinstance(text, str):
             tokens = self._tokens(self.as_read(text))
-            if all(token in self for token in tokens):
-                return self._ids(tokens)
+            ids = self._ids(tokens)
+        if ids is not None:
+            return ids
+        _check_strings(tokens)
         error = UnknownTokenError(self.explain_unknown(tokens))
         error.position = next(i for i, token in enumerate(tokens) if token not in self)
         raise error
@@ -187,8 +143,15 @@ class Vocab:
     def _tokens(self, text: str) -> Sequence[str]:
         return text if self.level == "char" else tokenize(text, self.level)
 
-    def _ids(self, tokens: Sequence[str]) -> numpy.ndarray:
-        return numpy.fromiter(map(self.token_to_idx.__getitem__, tokens), numpy.int32, len(tokens))
+    def _ids(self, tokens: Sequence[str]) -> numpy.ndarray | None:
+        """Return the ids of tokens, or of a text's characters; None: there is something unknown among them."""
+        if isinstance(tokens, str) and len(tokens) >= LONG:
+            ids = look_up(tokens, self.token_to_idx)
+            return None if (ids < 0).any() else ids
+        try:
+            return numpy.fromiter(map(self.token_to_idx.__getitem__, tokens), numpy.int32, len(tokens))
+        except (KeyError, TypeError):  # TypeError: a token that cannot even be looked up, such as a list
+            return None
 
     def as_read(self, text: str) -> str:
         r"""Return a text with its line ends as in the corpus: ``\n`` if the vocabulary has it, else spaces."""
@@ -289,7 +252,8 @@ def _by_frequency(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda token: (-counts[token], token))
 
 
-def _check_level(level: str) -> None:
+def check_level(level: str) -> None:
+    """Raise a D2lrnnError if there is no such level."""
     if level not in LEVELS:
         raise D2lrnnError(f"unknown level {shown(level)}: expected one of {', '.join(LEVELS)}")
 
