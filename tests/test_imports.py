@@ -57,9 +57,13 @@ MAY_IMPORT = {
 }
 TEXTUAL = (
     "characters",
+    "code_points",
+    "checked_ids",
     "vocabulary",
     "encodings",
     "texts",
+    "kept_numbers",
+    "numbering",
     "archives",
     "files",
     "corpora",

@@ -10,6 +10,8 @@ import numpy
 
 from d2lrnn.checks import check_number
 from d2lrnn.data.characters import WITHOUT_SPACES
+from d2lrnn.data.code_points import BLOCK
+from d2lrnn.data.kept_numbers import is_fixed
 from d2lrnn.data.vocabulary import LINE_END, Vocab, check_ids
 from d2lrnn.errors import D2lrnnError
 
@@ -57,7 +59,8 @@ class Corpus:
             if getattr(self, split) is None and split != "train":
                 continue
             what = f"the {split} split of {self.name}"
-            ids = check_ids(getattr(self, split), len(self.vocab), what).copy()
+            ids = check_ids(getattr(self, split), len(self.vocab), what)
+            ids = ids if is_fixed(ids) else ids.copy()
             if ids.ndim != 1 or ids.size == 0:
                 raise D2lrnnError(f"{what} has shape {ids.shape}: expected one dimension, not empty")
             ids.setflags(write=False)
@@ -97,8 +100,7 @@ class Corpus:
             raise D2lrnnError(f"{self.name} has splits for validation and test already: leave held_out out")
         ids, ends = self.train, [round(len(self.train) * (1 - 2 * share)), round(len(self.train) * (1 - share))]
         if LINE_END in self.vocab:
-            lines = 1 + numpy.flatnonzero(ids == self.vocab.token_to_idx[LINE_END])
-            ends = [int(lines[lines <= end].max(initial=0)) for end in ends]
+            ends = [_end_before(ids, self.vocab.token_to_idx[LINE_END], end) for end in ends]
         parts = numpy.split(ids, ends)
         if min(part.size for part in parts) < 2:
             sizes = ", ".join(f"{part.size:,}" for part in parts)
@@ -124,3 +126,14 @@ class Corpus:
         if name not in found:
             raise D2lrnnError(f"{self.name} has no split {name!r}: expected one of {', '.join(found)}")
         return getattr(self, name)
+
+
+def _end_before(ids: numpy.ndarray, line_end: int, end: int) -> int:
+    """Return where the last line ends that ends at ``end`` or before it; 0: none does."""
+    while end > 0:
+        begin = max(end - BLOCK, 0)
+        found = numpy.flatnonzero(ids[begin:end] == line_end)
+        if len(found):
+            return begin + int(found[-1]) + 1
+        end = begin
+    return 0

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
+
+import numpy
 
 from d2lrnn.book_names import refuse_batches
 from d2lrnn.data.archives import read_texts
-from d2lrnn.data.characters import LINE_END, numbers_of_lines
+from d2lrnn.data.characters import LINE_END, numbers_of_lines, without_blank_lines
 from d2lrnn.data.corpora import BOOK_CHARS, CORPORA, cleaning
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.files import fetch
-from d2lrnn.data.ids import encode_text, first_tokens
+from d2lrnn.data.ids import encode_text
+from d2lrnn.data.numbering import Numbering, in_whole_lines, in_whole_tokens
 from d2lrnn.data.texts import (
+    MAX_CORPUS,
     CorpusError,
     CorpusNotFoundError,
+    beginning,
     check_max_tokens,
-    read_text,
+    check_size,
+    opened,
+    pieces,
     reading,
     until_tokens,
 )
@@ -86,7 +94,7 @@ def _load_named(
         level, clean = level or named.level, named.cleaning(lines)
         if named.has_splits:
             return _corpus_of_splits(name, texts, level, max_tokens, clean)
-        return _corpus(name, texts[0], level, max_tokens, clean)
+        return _corpus(name, texts[:1], level, max_tokens, clean)
 
 
 def _corpus_of_splits(
@@ -205,22 +213,34 @@ def load_text(path: PathLike, level: str = "char", max_tokens: int | None = None
     """
     path = user_path(path)
     check_max_tokens(max_tokens)
-    with reading(path):
-        text, _ = read_text(path, until_tokens(max_tokens, level, lines))
-        return _corpus(path.name, text, level, max_tokens, cleaning(lines))
+    with reading(path), opened(path) as stream:
+        if max_tokens is None:
+            check_size(stream, str(path), MAX_CORPUS)
+        parts = pieces(stream, str(path), MAX_CORPUS)
+        parts = beginning(parts, str(path), until_tokens(max_tokens, level, lines))
+        return _corpus(path.name, parts, level, max_tokens, cleaning(lines))
 
 
-def _corpus(name: str, text: str, level: str, max_tokens: int | None, clean: Callable[[str], str]) -> Corpus:
-    """Make a corpus without splits from a text."""
-    line_numbers, cleaned = None, clean(text)
+def _corpus(name: str, parts: Iterable[str], level: str, max_tokens: int | None, clean: Callable[[str], str]) -> Corpus:
+    """Make a corpus without splits from a text that comes in parts."""
     if clean is cleaning(lines=True):
-        if level != "char":
-            raise D2lrnnError(f"lines are of characters: found the level {level!r}")
-        line_numbers = numbers_of_lines(text)
-        cleaned = cleaned if max_tokens is None else cleaned[: cleaned.rfind(LINE_END, 0, max_tokens) + 1]
-        if not cleaned:
+        return _corpus_of_lines(name, parts, level, max_tokens)
+    with closing(Numbering(level, max_tokens)) as numbering:
+        for part in in_whole_tokens(map(clean, parts), level):
+            numbering.add(part)
+        return Corpus(name, *numbering.finish())
+
+
+def _corpus_of_lines(name: str, parts: Iterable[str], level: str, max_tokens: int | None) -> Corpus:
+    """Make a corpus of the lines of a text, without the empty ones."""
+    if level != "char":
+        raise D2lrnnError(f"lines are of characters: found the level {level!r}")
+    line_numbers, before = [], 0
+    with closing(Numbering(level, max_tokens, whole_lines=True)) as numbering:
+        for part in in_whole_lines(parts):
+            numbering.add(without_blank_lines(part))
+            line_numbers.append(numpy.array(numbers_of_lines(part), numpy.int64) + before)
+            before += part.count(LINE_END)
+        if not numbering.num_tokens:
             raise CorpusError(f"{name} has no line within its first {max_tokens:,} characters: take more")
-        max_tokens = None
-    tokens = first_tokens(cleaned, level, max_tokens)
-    vocab = Vocab(tokens, level)
-    return Corpus(name, vocab, vocab.encode(tokens), line_numbers=line_numbers)
+        return Corpus(name, *numbering.finish(), line_numbers=numpy.concatenate(line_numbers))

@@ -19,7 +19,9 @@ from d2lrnn.data.encodings import SAMPLE, damage, other_format, seeming_encoding
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike, kind_of, user_path
 
-MAX_BYTES = 2**28  # of one text (PTB: 5 MB, text8: 100 MB)
+MAX_BYTES = 2**28  # of one text that is held in memory (PTB: 5 MB, text8: 100 MB)
+
+MAX_CORPUS = 2**33  # of one text to learn from; an epoch on more of it would take days
 
 PIECE = 2**20  # bytes that are read at once
 
@@ -109,24 +111,39 @@ def read_text(source: Readable, until: Until | None = None) -> tuple[str, str]:
         CorpusError: if the file cannot be read, is empty, is no UTF-8 text, or has more than MAX_BYTES that are needed.
     """
     with named_stream(source) as (stream, what):
-        if until is None and not hasattr(source, "read") and os.fstat(stream.fileno()).st_size > MAX_BYTES:
-            raise _too_long(what, MAX_BYTES)
+        if until is None and not hasattr(source, "read"):
+            check_size(stream, what, MAX_BYTES)
         return decode(stream, what, until=until), what
+
+
+def check_size(stream: IO[bytes], what: str, max_bytes: int) -> None:
+    """Raise a CorpusError if a file has more than ``max_bytes``, before it is read."""
+    if os.fstat(stream.fileno()).st_size > max_bytes:
+        raise _too_long(what, max_bytes)
 
 
 def decode(stream: IO[bytes], what: str, max_bytes: int = MAX_BYTES, until: Until | None = None) -> str:
     """Return the UTF-8 text of a stream, as :func:`read_text`; a CorpusError calls the stream ``what``."""
-    parts, is_whole = [], True
-    for piece in pieces(stream, what, max_bytes):
-        parts.append(piece)
+    return "".join(beginning(pieces(stream, what, max_bytes), what, until))
+
+
+def beginning(parts: Iterator[str], what: str, until: Until | None = None) -> Iterator[str]:
+    """Yield the pieces of a text, those that are needed.
+
+    Raises:
+        CorpusError: at the end, if these are but white space.
+    """
+    is_whole, is_text, size = True, False, 0
+    for piece in parts:
+        size += len(piece)
+        is_text = is_text or not piece.isspace()
+        yield piece
         if until is not None and until(piece):
             is_whole = False
             break
-    text = "".join(parts)
-    if not text.strip():
-        found = "is empty" if is_whole else f"begins with {len(text):,} characters of white space"
+    if not is_text:
+        found = "is empty" if is_whole else f"begins with {size:,} characters of white space"
         raise CorpusError(f"{what} {found}: expected text")
-    return text
 
 
 def pieces(stream: IO[bytes], what: str, max_bytes: int | None = MAX_BYTES) -> Iterator[str]:

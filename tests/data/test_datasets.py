@@ -16,7 +16,7 @@ from d2lrnn.data import datasets as corpora
 from d2lrnn.data.archives import read_texts
 from d2lrnn.data.datasets import load_corpus, load_text
 from d2lrnn.data.files import BASE_URL
-from d2lrnn.data.texts import MAX_BYTES, CorpusError, CorpusNotFoundError, decode
+from d2lrnn.data.texts import MAX_CORPUS, CorpusError, CorpusNotFoundError, decode
 from d2lrnn.data.vocabulary import EOS, Vocab
 
 REAL_DATA = os.environ.get("D2LRNN_DATA")
@@ -347,8 +347,8 @@ def test_a_text_beyond_all_measure_is_refused(tmp_path):
     with pytest.raises(CorpusError, match="simple-examples.tgz: ptb.valid.txt has more than 20 bytes"):
         read_texts(archive, [*PTB_TEXTS], 20)
     huge = write(tmp_path / "huge.txt", "a")
-    os.truncate(huge, MAX_BYTES + 1)  # it has a hole, so it takes no place on the disk
-    with pytest.raises(CorpusError, match="huge.txt has more than 268,435,456 bytes"):
+    os.truncate(huge, MAX_CORPUS + 1)  # it has a hole, so it takes no place on the disk
+    with pytest.raises(CorpusError, match="huge.txt has more than 8,589,934,592 bytes"):
         load_text(huge)
 
 
