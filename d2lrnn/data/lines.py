@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.checks import MAX_SIZE, check_memory, check_whole, shown
 from d2lrnn.data.batches import Batches, CorpusTooShortError, checked_corpus, to_device
+from d2lrnn.data.code_points import BLOCK
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 
@@ -68,16 +70,16 @@ def data_iter_lines(
     check_whole("end", end, 0)
     if max_steps is not None:
         check_whole("max_steps", max_steps, most=math.inf)
-    rows = rows_of_lines(ids, end, num_lines) if len(ids) else []
+    rows = LineRows(ids, end, num_lines)
     if len(rows) < batch_size:
         raise CorpusTooShortError(
             f"the corpus has {len(rows)} rows of {num_lines} lines; one batch needs {batch_size}: take a longer corpus "
             "or a smaller batch_size"
         )
-    longest = max(range(len(rows)), key=lambda i: len(rows[i]))
-    if max_steps is not None and len(rows[longest]) > max_steps:
+    longest = int(rows.lengths.argmax())
+    if max_steps is not None and rows.lengths[longest] > max_steps:
         first = longest * num_lines + 1
-        raise RowTooLongError(first, first + num_lines - 1, len(rows[longest]), max_steps)
+        raise RowTooLongError(first, first + num_lines - 1, int(rows.lengths[longest]), max_steps)
 
     def batches() -> Iterator:
         order = numpy.random.permutation(len(rows))
@@ -121,10 +123,36 @@ def next_length(length: int) -> int:
 
 def rows_of_lines(ids: numpy.ndarray, end: int, num_lines: int = 1) -> list[numpy.ndarray]:
     """Part ids into rows of ``num_lines`` lines, each line with its ``end``; the last row may have fewer."""
-    if ids[-1] != end:
-        ids = numpy.append(ids, numpy.int32(end))
-    places = 1 + numpy.flatnonzero(ids == end)
-    return numpy.split(ids, places[num_lines - 1 : -1 : num_lines])
+    return list(LineRows(ids, end, num_lines))
+
+
+class LineRows(Sequence):
+    """The rows of :func:`rows_of_lines`, each made when it is asked for: 16 bytes a row in place of an array.
+
+    Attributes:
+        lengths: of the rows, int64 (len(self),).
+    """
+
+    def __init__(self, ids: numpy.ndarray, end: int, num_lines: int = 1) -> None:
+        self._ids, self._end = ids, end
+        places = [numpy.flatnonzero(ids[i : i + BLOCK] == end) + (i + 1) for i in range(0, len(ids), BLOCK)]
+        self._places = numpy.concatenate([numpy.zeros(1, numpy.int64), *places])
+        if self._places[-1] != len(ids):  # the last line has no end
+            self._places = numpy.append(self._places, len(ids) + 1)
+        last = self._places[-1:]
+        self._places = self._places[:-1:num_lines]
+        self._places = numpy.append(self._places, last)
+        self.lengths = numpy.diff(self._places)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: Any) -> Any:
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        begin, end = self._places[:-1][i], self._places[1:][i]
+        row = self._ids[begin:end]
+        return row if len(row) == end - begin else numpy.append(row, numpy.int32(self._end))
 
 
 def pad_lines(rows: Sequence[numpy.ndarray], end: int, few: bool = False) -> tuple[numpy.ndarray, ...]:

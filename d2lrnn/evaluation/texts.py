@@ -8,7 +8,7 @@ import numpy
 
 from d2lrnn._runtime import mx
 from d2lrnn.checks import check_memory, check_whole
-from d2lrnn.data.lines import pad_lines, rows_of_lines
+from d2lrnn.data.lines import LineRows, pad_lines
 from d2lrnn.data.vocabulary import check_ids
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import perplexity, token_losses
@@ -79,17 +79,17 @@ def evaluate_lines(
     check_whole("end", end, 0)
     check_whole("num_lines", num_lines)
     check_whole("batch_size", batch_size)
-    rows = sorted(rows_of_lines(_checked(model, ids), end, num_lines), key=len)  # like lengths: little padding
-    loss_sum = 0.0
+    rows = LineRows(_checked(model, ids), end, num_lines)
+    order, loss_sum = numpy.argsort(rows.lengths, kind="stable"), 0.0  # like lengths together: little padding
     for i in range(0, len(rows), batch_size):
-        batch = pad_lines(rows[i : i + batch_size], end, wants_few_lengths(model))
+        batch = pad_lines([rows[j] for j in order[i : i + batch_size]], end, wants_few_lengths(model))
         state = model.begin_state(len(batch[0]))
         for begin in range(0, batch[0].shape[1], MOST_STEPS):
             loss, state = _loss_sum(model, state, *(part[:, begin : begin + MOST_STEPS] for part in batch))
             loss_sum += loss
         if after_each is not None:
             after_each()
-    return perplexity(loss_sum, sum(map(len, rows)))
+    return perplexity(loss_sum, int(rows.lengths.sum()))
 
 
 def _checked(model: LanguageModel, ids) -> numpy.ndarray:
@@ -111,14 +111,12 @@ def _loss_sum(model: LanguageModel, state: tuple, X, Y, counted) -> tuple[float,
 
 def windows(ids: numpy.ndarray, batch_size: int, num_steps: int) -> Iterator[tuple[numpy.ndarray, ...]]:
     """Yield ``X, Y, counted``, each of shape (batch_size, num_steps); ``counted`` is False where a row has ended."""
-    length = -(-(ids.size - 1) // batch_size)  # ids of a row, rounded up
-    width = -(-length // num_steps) * num_steps  # the same, rounded up to whole windows
-    check_memory(f"{batch_size:,} rows of {width:,} tokens", 9 * batch_size * width, "make batch_size smaller")
-    X, Y, counted = (numpy.zeros((batch_size, width), dtype) for dtype in ("int32", "int32", bool))
-    for row in range(batch_size):
-        part = ids[row * length : (row + 1) * length + 1]
-        n = max(part.size - 1, 0)
-        X[row, :n], Y[row, :n], counted[row, :n] = part[:n], part[1 : n + 1], True
-    for begin in range(0, width, num_steps):
-        window = slice(begin, begin + num_steps)
-        yield X[:, window], Y[:, window], counted[:, window]
+    predicted = ids.size - 1
+    length = -(-predicted // batch_size)  # ids of a row, rounded up
+    what = f"{batch_size:,} rows of {num_steps:,} tokens"
+    check_memory(what, 30 * batch_size * num_steps, "make batch_size smaller")
+    places = length * numpy.arange(batch_size)[:, None] + numpy.arange(num_steps)  # (batch_size, num_steps)
+    for begin in range(0, length, num_steps):
+        counted = (places + begin < predicted) & (begin + numpy.arange(num_steps) < length)
+        found = numpy.minimum(places + begin, predicted - 1)
+        yield numpy.where(counted, ids[found], 0), numpy.where(counted, ids[found + 1], 0), counted
