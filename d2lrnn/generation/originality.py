@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_memory, check_whole
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.vocabulary import Vocab, tokenize
 from d2lrnn.errors import D2lrnnError
@@ -55,6 +55,8 @@ class CopyIndex:
         if level not in (None, vocab.level):
             raise D2lrnnError(f"level is {level!r}: expected {vocab.level!r}, the corpus's, or None")
         ids = corpus.train if isinstance(corpus, Corpus) else vocab.encode(corpus)
+        what = f"looking for copies of {len(ids):,} tokens"
+        check_memory(what, 56 * len(ids), "expected a smaller corpus; compare with a part of it, as a text")
         self.level, self._ids = vocab.level, dict(vocab.token_to_idx)
         if " " in self._ids:  # no word is a space
             self._ids.setdefault("\n", self._ids[" "])  # most corpora are loaded with line ends as spaces
