@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from d2lrnn._runtime import mx
-from d2lrnn.cluster.report import report_rank, report_ready
+from d2lrnn.cluster.report import report_rank, report_ready, report_waits
 from d2lrnn.device import as_contexts
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.devices import Devices
@@ -81,4 +81,5 @@ def _meet(compression: float | None) -> Workers | None:
     report_ready()
     workers = Workers(compression)
     report_rank(workers.rank)
+    report_waits(lambda: workers.waits_since)
     return workers

@@ -13,10 +13,10 @@ from d2lrnn.cli.beginning import folder_of
 from d2lrnn.cli.imports import import_first, imports_in
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.parser import make_parser
-from d2lrnn.cli.shell import argument, joined, option
+from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
 from d2lrnn.cluster.hosts import read_hosts
-from d2lrnn.cluster.job import Checkpoint, Job, JobError, Remote
+from d2lrnn.cluster.job import GO_ON, Checkpoint, Job, JobError, Remote
 from d2lrnn.cluster.launcher import run_job
 from d2lrnn.cluster.plan import plan_of
 from d2lrnn.config.run_files import LAST
@@ -52,6 +52,8 @@ def job_of(args: argparse.Namespace) -> Job:
     hosts, remote = _hosts(args)
     python = remote.python if remote else sys.executable
     words = args.training[args.training[:1] == ["--"] :]
+    options = args.argv[: len(args.argv) - len(words)]
+    checkpoint = _checkpoint(words, python, options)
     return Job(
         worker=(python, *MODULE, *words),
         server=(python, *SERVER),
@@ -61,14 +63,21 @@ def job_of(args: argparse.Namespace) -> Job:
         remote=remote,
         port=args.port,
         start_timeout=args.start_timeout,
+        step_timeout=args.step_timeout,
         restarts=args.restarts,
-        checkpoint=_checkpoint(words, python),
-        environment=os.environ,
+        checkpoint=checkpoint,
+        environment=os.environ if args.print else {**os.environ, GO_ON: checkpoint.go_on},
     )
 
 
-def _checkpoint(words: list[str], python: str) -> Checkpoint:
-    """Return from where a training can go on, whose arguments are checked on the way."""
+def _checkpoint(words: list[str], python: str, options: list[str]) -> Checkpoint:
+    """Return from where a training can go on, whose arguments are checked on the way.
+
+    Args:
+        words: of the training.
+        python: of a worker.
+        options: what stands before those words on the command line.
+    """
     if words[:1] != ["train"]:
         found = f"found {shown(' '.join(words))}" if words else "it is missing"
         raise JobError(f"the command of the workers stands after the options, as in {EXAMPLE}: {found}")
@@ -86,7 +95,8 @@ def _checkpoint(words: list[str], python: str) -> Checkpoint:
         if value != usual:
             again += option(option_of(name), str(value))
     again += [word for what in imports for word in option("--import", what)]
-    return Checkpoint(str(folder / LAST), (python, *MODULE, *again))
+    before = options[:-1] if options[-1:] == ["--"] else options
+    return Checkpoint(str(folder / LAST), (python, *MODULE, *again), command(*before, "--", *again))
 
 
 def _hosts(args: argparse.Namespace) -> tuple[tuple[str, ...], Remote | None]:

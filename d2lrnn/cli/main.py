@@ -16,6 +16,7 @@ from d2lrnn.cli.imports import import_first, imports_in
 from d2lrnn.cli.output import visible_output
 from d2lrnn.cli.parser import make_parser
 from d2lrnn.cli.streams import LOST, complain, discard, present
+from d2lrnn.cluster.report import MISTAKE
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.interrupts import interrupt_waits, none_dropped
 
@@ -82,11 +83,14 @@ def program() -> int:
     From then on Ctrl-C ends the process at once.  While Python and MXNet end, they would answer it by a traceback.
 
     A worker of a job (:mod:`d2lrnn.training.workers`) that fails ends at once.  MXNet would have it wait, without end,
-    for the others to come to their end.
+    for the others to come to their end.  If its user has to mend something, its status is 2: such a job is not started
+    again.
     """
     is_worker = os.environ.get("DMLC_ROLE") == "worker"
     try:
         status = main()
+        if status == 1 and is_worker:
+            status = MISTAKE
     except Exception:
         if not is_worker:
             raise

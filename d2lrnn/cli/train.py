@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import importlib
+import os
 import shlex
 import signal
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
 from d2lrnn.cli.tasks.prepared import Prepared
+from d2lrnn.cluster.job import GO_ON
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.run_files import BEST, LAST, PICTURE
@@ -227,7 +229,8 @@ def _say_where_to_go_on(run: RunFolder, training: Training, imports: Sequence[st
     where = f"epoch {kept.epoch}, after {kept.batch} batches"
     if (kept.epoch, kept.batch) != (reached.epoch, reached.batch):
         where += f"; what was learnt since then, up to epoch {reached.epoch}, batch {reached.batch}, is lost"
-    resume = command("train", *option("--resume", argument(run.folder)), imports=imports)
+    alone = command("train", *option("--resume", argument(run.folder)), imports=imports)
+    resume = os.environ.get(GO_ON) or alone
     print(f"go on with it: {resume}  # {where}")
 
 

@@ -16,6 +16,7 @@ SCHEDULER, SERVER, WORKER = ROLES = ("scheduler", "server", "worker")  # as DMLC
 HERE = "127.0.0.1"  # where the processes of a job on this machine alone listen: no other machine can reach them
 
 PROCESS = "D2LRNN_PROCESS"  # the variable that says which process it is, such as "worker 1"
+GO_ON = "D2LRNN_GO_ON"  # the variable with the user's command that goes on with the job once it has been stopped
 
 # Variables of the launcher's environment that the processes on other hosts get too, by the beginnings of their names.
 PASSED_ON = ("D2LRNN_", "MXNET_", "OMP_", "GOMP_", "PS_")
@@ -25,6 +26,10 @@ MOST = 1000  # processes of a kind, far beyond what MXNet's KVStore is good for
 
 class JobError(D2lrnnError):
     """A job cannot be started, or one of its processes or hosts has failed: the message says which one and why."""
+
+
+class MistakeError(JobError):
+    """A worker has failed since its user has to mend something: started again, it would fail again."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Checkpoint:
 
     file: str  # if it is not there, the job begins anew
     command: tuple[str, ...]  # of a worker that goes on from it
+    go_on: str = ""  # the user's command by which the job goes on from it; empty: none is told
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Job:
     remote: Remote | None = None  # of the hosts
     port: int = 0  # of the scheduler; 0: any that is free
     start_timeout: float = 15.0  # seconds until all workers must have met
+    step_timeout: float = 300.0  # seconds that all workers may wait for one another
     restarts: int = 0  # how often a job that has failed is started again
     checkpoint: Checkpoint | None = None  # from which it then goes on
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))  # the launcher's
@@ -85,6 +92,7 @@ class Job:
         check_whole("port", self.port, least=0, most=65535)
         check_whole("restarts", self.restarts, least=0, most=math.inf)
         check_number("start_timeout", self.start_timeout, above=0.0, most=3600.0)
+        check_number("step_timeout", self.step_timeout, above=0.0, most=math.inf)
 
     @property
     def members(self) -> list[Member]:

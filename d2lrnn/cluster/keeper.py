@@ -7,7 +7,8 @@ but the standard library.  The keeper's standard input and output lead to the la
 2. The keeper says "hello" in a line of JSON: the host's address, a free port and the number of cores.
 3. The launcher sends a second line of JSON, which says what to start.
 4. From then on the keeper tells in lines of JSON what its process prints and reports, and how it ended.  The launcher
-   sends single bytes: ``t`` to send the process SIGTERM, ``k`` to kill it, and others as signs of life.
+   sends single bytes: ``t`` to send the process SIGTERM, ``k`` to kill it, and others as signs of life.  The keeper
+   gives signs of life, too, and tells when its process has been stopped for a while (SIGSTOP).
 
 When standard input comes to an end, the launcher or the connection to it is gone.  The keeper then ends its process.  A
 keeper that is killed takes its process with it.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import selectors
 import signal
@@ -26,6 +28,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 TICK = 0.05  # seconds between two looks at whether the process has ended
+PULSE = 1.0  # seconds between two signs of life for the launcher
 GRACE = 5.0  # seconds that the process has between SIGTERM and SIGKILL when the launcher is gone
 DRAIN = 1.0  # seconds in which to read what an ended process has printed: another process may hold its pipes open
 WAITING = 120.0  # seconds to wait for the launcher's second line
@@ -70,14 +73,16 @@ class Keeper:
 
     Args:
         spec: what to start: ``command``, ``variables`` to add to the environment, ``lease``, the seconds after which
-            a silent launcher is taken for gone (None: only the end of standard input counts), and for a worker
+            a silent launcher is taken for gone (None: only the end of standard input counts), ``standstill``, the
+            seconds after which to tell that the process is stopped, and for a worker
             ``checkpoint``: the ``file`` from which the job can go on, the ``command`` that does so (None: the job
             begins), and the ``mark`` of a file of an earlier run, from which nothing can go on.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        self._lease = spec["lease"]
-        self._heard = time.monotonic()
+        self._lease, self._standstill = spec["lease"], spec["standstill"]
+        self._heard = self._pulse = time.monotonic()
+        self._stopped_since: float | None = None
         self._kill_at: float | None = None  # when to kill a process that was sent SIGTERM
         self._unsent = bytearray()
         self._selector = selectors.DefaultSelector()
@@ -124,6 +129,7 @@ class Keeper:
         try:
             while not self._has_ended():
                 self._wait()
+                self._mind_the_process()
                 self._mind_the_launcher()
             self._signal(signal.SIGKILL)  # what the process has started and left behind
             until = time.monotonic() + DRAIN
@@ -167,12 +173,26 @@ class Keeper:
             self._selector.unregister(0)
             self._leave()
         if b"t" in order:
-            self._signal(signal.SIGTERM)
+            self._terminate()
         if b"k" in order:
             self._signal(signal.SIGKILL)
 
+    def _mind_the_process(self) -> None:
+        """Tell once that the process has been stopped for a while."""
+        found, now = self._found(), time.monotonic()
+        if found is None or found.si_code != os.CLD_STOPPED:
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = now
+        elif now > self._stopped_since + self._standstill:
+            self._stopped_since = math.inf
+            self._tell("stopped", signal=found.si_status)
+
     def _mind_the_launcher(self) -> None:
         now = time.monotonic()
+        if now > self._pulse + PULSE and not self._unsent:  # a launcher that is stopped does not read
+            self._pulse = now
+            self._tell("pulse")
         if self._lease is not None and self._kill_at is None and now > self._heard + self._lease:
             self._leave()
         if self._kill_at is not None and now > self._kill_at:
@@ -180,12 +200,22 @@ class Keeper:
 
     def _leave(self) -> None:
         """End the process, since the launcher is gone."""
-        self._signal(signal.SIGTERM)
+        self._terminate()
         self._kill_at = time.monotonic() + GRACE
 
-    def _has_ended(self) -> bool:
+    def _terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # a process that is stopped gets SIGTERM once it goes on
+
+    def _found(self) -> Any:
+        """Return what has become of the process: it has ended, or is stopped; None: it runs."""
         # WNOWAIT: the process's number stays its own until wait() is called, so a signal meets no other process.
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        options = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, options)
+
+    def _has_ended(self) -> bool:
+        found = self._found()
+        return found is not None and found.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 
     def _signal(self, number: int) -> None:
         if self._process.returncode is None:

@@ -13,7 +13,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any
 
 from d2lrnn.cluster.job import Member, Remote
-from d2lrnn.cluster.report import RANK
+from d2lrnn.cluster.report import RANK, WAITS
 from d2lrnn.errors import naming
 
 # A Python that reads the keeper's source and runs it.  The source comes by standard input, since another host may have
@@ -44,6 +44,8 @@ class Kept:
         started: what the keeper has said of the start of its process; empty until then.
         ready: whether a worker has reported its start (:mod:`d2lrnn.cluster.report`).
         rank: of a worker; None as long as the workers have not met.
+        waits: whether a worker has reported that it waits for the others.
+        stopped: the signal by which the process has been stopped for a while, as SIGSTOP does; 0: it runs.
         status: how the process ended, as ``Popen.returncode`` has it; None as long as it runs.
         sources: the pipes from which :meth:`read` reads, by name.
         over: whether the keeper itself has ended.
@@ -54,8 +56,9 @@ class Kept:
         self.member = member
         self.hello: dict[str, Any] = {}
         self.started: dict[str, Any] = {}
-        self.ready = self.over = False
+        self.ready = self.over = self.waits = False
         self.rank: int | None = None
+        self.stopped = 0
         self.status: int | None = None
         self.reason = ""
         self._reported = ""
@@ -107,12 +110,14 @@ class Kept:
             self.started = message
         elif event == "failed":
             self.reason = message["reason"]
+        elif event == "stopped":
+            self.stopped = message["signal"]
         elif event == "ended":
             self.status = message["status"]
         elif event == "report":
             *lines, self._reported = (self._reported + message["text"]).split("\n")
             for word, *values in map(str.split, lines):
-                self.ready = True
+                self.ready, self.waits = True, word == WAITS
                 if word == RANK:
                     self.rank = int(values[0])
         return message
@@ -143,12 +148,12 @@ class Kept:
 
     @property
     def failure(self) -> str:
-        """Who has failed and why, as a sentence; empty if the process has not ended, or has ended with 0."""
+        """Who has failed and why, as a sentence; empty if the process runs, or has ended with 0."""
         name, host = self.member.name, self.member.host
         if self.status is not None:
             return f"{name} {_how(self.status)}" if self.status else ""
         if not self.over:
-            return ""
+            return f"{name} was stopped by {_signal(self.stopped)} and does not go on" if self.stopped else ""
         status = self.end(1.0)
         reason = f": {self.reason[:LONGEST]}" if self.reason else ""
         if host and status == UNREACHABLE:
@@ -175,10 +180,11 @@ def command_of(member: Member, remote: Remote | None) -> list[str]:
 
 
 def _how(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
+    return f"ended with status {status}" if status >= 0 else f"was killed by {_signal(-status)}"
+
+
+def _signal(number: int) -> str:
     try:
-        name = f" ({signal.Signals(-status).name})"
+        return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
-        name = ""
-    return f"was killed by signal {-status}{name}"
+        return f"signal {number}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from d2lrnn.cluster.job import Job, JobError
+from d2lrnn.cluster.job import Job, JobError, MistakeError
+from d2lrnn.cluster.keeper import mark_of
 from d2lrnn.cluster.watch import Watch
 from d2lrnn.interrupts import on_first
 
@@ -18,8 +19,9 @@ def run_job(job: Job, say: Callable[[str], None], complain: Callable[[str], None
     Ctrl-C, SIGTERM and SIGHUP end the job: the worker of rank 0 first keeps its position.  A second Ctrl-C ends all at
     once.
 
-    A job that fails is started again, ``job.restarts`` times at most.  If the workers have never met, it is not: then
-    the arguments or the hosts are at fault, and would be again.
+    A job that fails is started again, ``job.restarts`` times at most.  It is not if the workers have never met, or one
+    of them has told a mistake (:class:`MistakeError`): then the arguments, the data or the hosts are at fault, and
+    would be again.
 
     Args:
         job: the job.
@@ -47,7 +49,16 @@ def run_job(job: Job, say: Callable[[str], None], complain: Callable[[str], None
                     return 128 + signals[0]
                 has_met, mark = has_met or watch.met, watch.mark
                 ended = f"{error}; all processes of the job have been ended"
-                if attempt == job.restarts or not has_met:
-                    raise JobError(ended) from None
+                if attempt == job.restarts or not has_met or isinstance(error, MistakeError):
+                    raise JobError(ended + _where_to_go_on(job, watch)) from None
                 complain(f"{ended}; the job is started again ({attempt + 1} of {job.restarts})")
     raise AssertionError("the last attempt returns or raises")
+
+
+def _where_to_go_on(job: Job, watch: Watch) -> str:
+    """Return what to add to the reason why a job has ended, if a position of it is there and no worker has said so."""
+    checkpoint = job.checkpoint
+    if checkpoint is None or not checkpoint.go_on or watch.has_told:
+        return ""
+    is_kept = mark_of(checkpoint.file) not in (None, watch.mark)
+    return f"; go on with it: {checkpoint.go_on}" if is_kept else ""

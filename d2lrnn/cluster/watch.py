@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import selectors
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from d2lrnn.cluster.job import HERE, SCHEDULER, SERVER, WORKER, Job, JobError
+from d2lrnn.cluster.clock import AwakeClock
+from d2lrnn.cluster.job import HERE, SCHEDULER, SERVER, WORKER, Job, JobError, MistakeError
 from d2lrnn.cluster.kept import Kept
 from d2lrnn.cluster.output import ENCODING, JobOutput
+from d2lrnn.cluster.report import MISTAKE
 from d2lrnn.cores import usable_cores
 
 TICK = 0.05  # seconds between two looks at the time
 PULSE = 1.0  # seconds between two signs of life for the keepers
-LEASE = 8.0  # seconds without one after which a keeper on another host ends its process
+LEASE = 8.0  # seconds without one after which a keeper on another host ends its process, and without one of a keeper's
+STANDSTILL = 5.0  # seconds after which a process that was stopped is taken for lost
 CLOSING = 5.0  # seconds between the first process that ends as it should and the last one
 GRACE = 5.0  # seconds that the worker of rank 0 has to keep its position
 KILLED = 3.0  # seconds in which killed processes are gone
@@ -38,10 +40,13 @@ class Watch:
     def __init__(self, job: Job, begins: bool, mark: Sequence[int] | None, signals: Sequence[int]) -> None:
         self.job, self.goes_on, self.mark = job, False, mark
         self._begins, self._signals = begins, signals
-        self._deadline = time.monotonic() + job.start_timeout
+        self._clock = AwakeClock()
+        self._deadline = job.start_timeout
         self._output = JobOutput()
         self._pulse = 0.0
         self._alone_since = math.inf  # since when workers have been without a server or the scheduler
+        self._wait_since = math.inf  # since when all workers have waited for one another
+        self._heard: dict[Kept, float] = {}  # when a keeper has last given a sign of life
         self._selector = selectors.DefaultSelector()
         self._all: list[Kept] = []
 
@@ -78,6 +83,11 @@ class Watch:
         return all(kept.rank is not None for kept in self._workers)
 
     @property
+    def has_told(self) -> bool:
+        """Whether the worker of rank 0 has come to its end, which is where it tells how the run goes on."""
+        return any(kept.rank == 0 and (kept.status or 0) > 0 for kept in self._all)
+
+    @property
     def _workers(self) -> list[Kept]:
         return [kept for kept in self._all if kept.member.role == WORKER]
 
@@ -103,6 +113,7 @@ class Watch:
                 "command": list(self.job.command_of(kept.member)),
                 "variables": {**variables, "PYTHONIOENCODING": ENCODING},
                 "lease": LEASE if remote else None,
+                "standstill": STANDSTILL,
                 "checkpoint": self.job.checkpoint_of(kept.member, self._begins, self.mark),
             }
             kept.start(spec)
@@ -170,7 +181,7 @@ class Watch:
 
     @property
     def _time_left(self) -> float:
-        return self._deadline - time.monotonic()
+        return self._deadline - self._clock.now()
 
     def _until(self, done: Callable[[], bool], seconds: float | None = None) -> bool:
         """Go on until something is done, and return True; False after so many seconds.
@@ -178,9 +189,9 @@ class Watch:
         Raises:
             JobError: if a process fails in the meantime, or the launcher is sent a signal.
         """
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = None if seconds is None else self._clock.now() + seconds
         while not done():
-            if deadline is not None and time.monotonic() > deadline:
+            if deadline is not None and self._clock.now() > deadline:
                 return False
             self._tick()
             self._check()
@@ -189,18 +200,29 @@ class Watch:
     def _check(self) -> None:
         if self._signals:
             raise JobError("stopped")
+        now = self._clock.now()
         for kept in self._all:
             if kept.failure:
                 self._output.muted = True
-                raise JobError(kept.failure)
+                is_mistake = kept.member.role == WORKER and kept.status == MISTAKE
+                raise (MistakeError if is_mistake else JobError)(kept.failure)
+            if self._is_silent(kept):
+                raise JobError(f"the keeper of {kept.member.name} has given no sign of life for {LEASE:g} seconds")
+        running = [kept for kept in self._workers if kept.status is None]
         # The last worker and the servers end at the same time.
         early = [kept.member for kept in self._all if kept.status is not None and kept.member.role != WORKER]
-        if not early or all(kept.status is not None for kept in self._workers):
-            self._alone_since = math.inf
-        else:
-            self._alone_since = min(self._alone_since, time.monotonic())
-            if time.monotonic() > self._alone_since + CLOSING:
-                raise JobError(f"{early[0].name} ended before the workers did")
+        self._alone_since = min(self._alone_since, now) if early and running else math.inf
+        if now > self._alone_since + CLOSING:
+            raise JobError(f"{early[0].name} ended before the workers did")
+        self._wait_since = min(self._wait_since, now) if running and all(k.waits for k in running) else math.inf
+        if now > self._wait_since + self.job.step_timeout:
+            raise JobError(
+                f"all workers have waited for one another for {self.job.step_timeout:g} seconds (--step-timeout)"
+            )
+
+    def _is_silent(self, kept: Kept) -> bool:
+        """Whether a keeper has given no sign of life for so long that it is taken for stopped, or its host for gone."""
+        return bool(kept.started) and not kept.over and self._clock.now() > self._heard[kept] + LEASE
 
     def _tick(self) -> None:
         """Wait a moment for messages, and take note of them."""
@@ -211,9 +233,10 @@ class Watch:
                 self._selector.unregister(key.fileobj)
                 kept.over = kept.over or pipe == "messages"
             for message in messages or ():
+                self._heard[kept] = self._clock.now()
                 self._output.note(kept, message)
-        if time.monotonic() > self._pulse + PULSE:
-            self._pulse = time.monotonic()
+        if self._clock.now() > self._pulse + PULSE:
+            self._pulse = self._clock.now()
             for kept in self._all:
                 if kept.started:
                     kept.order(b"\n")
@@ -223,18 +246,19 @@ class Watch:
 
         First the worker of rank 0 gets SIGTERM, since it can keep its position as long as the others answer it.
         """
-        first = [kept for kept in self._all if kept.rank == 0 and kept.status is None]
+        first = [kept for kept in self._all if kept.rank == 0 and kept.status is None and not self._is_silent(kept)]
         if graceful and first:
             first[0].order(b"t")
             self._quietly_until(lambda: first[0].over, GRACE)
         for kept in self._all:
             kept.leave()
-        self._quietly_until(lambda: all(kept.over for kept in self._all), KILLED if graceful else 0.5)
+        gone = KILLED if graceful else 0.5
+        self._quietly_until(lambda: all(kept.over or self._is_silent(kept) for kept in self._all), gone)
         self._selector.close()
         for kept in self._all:
             kept.close()
 
     def _quietly_until(self, done: Callable[[], Any], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not done() and time.monotonic() < deadline:
+        deadline = self._clock.now() + seconds
+        while not done() and self._clock.now() < deadline:
             self._tick()

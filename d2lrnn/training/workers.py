@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -14,6 +16,21 @@ from d2lrnn.errors import D2lrnnError
 
 ROLE = "DMLC_ROLE"  # the variable by which MXNet tells a process its role
 NEEDED = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
+
+
+def _waiting(method: Callable) -> Callable:
+    """Let ``waits_since`` tell that a worker is in a method, which waits for the other workers."""
+
+    @functools.wraps(method)
+    def wait(workers: Workers, *arguments: Any) -> Any:
+        before = workers.waits_since
+        workers.waits_since = before or time.monotonic()
+        try:
+            return method(workers, *arguments)
+        finally:
+            workers.waits_since = before
+
+    return wait
 
 
 class Workers:
@@ -32,6 +49,8 @@ class Workers:
     Attributes:
         rank: the number of this worker, from 0; worker 0 alone writes files.
         count: how many workers there are.
+        waits_since: the :func:`time.monotonic` since when this worker has waited for the others, or for what it still
+            has to compute for them; None: it does something else.
 
     Raises:
         D2lrnnError: if the environment names no job.
@@ -49,10 +68,12 @@ class Workers:
         self.rank, self.count = self._store.rank, self._store.num_workers
         if compression is not None:
             self._store.set_gradient_compression({"type": "2bit", "threshold": self._unit})
+        self.waits_since: float | None = None
         self._in_bits = compression is not None
         self._num_keys = 0
         self._messages: dict[int, int] = {}  # keys by the number of units of a worker's message
 
+    @_waiting
     def begin(self, arrays: Sequence[Any]) -> list[int]:
         """Let arrays be those of the first worker, and return a key for each, by which :meth:`add` adds its like."""
         keys = []
@@ -74,6 +95,7 @@ class Workers:
         else:
             total[:] = mx.nd.array(self.gathered(sum(part.asnumpy() for part in parts)).sum(axis=0), dtype=total.dtype)
 
+    @_waiting
     def gathered(self, numbers: numpy.ndarray) -> numpy.ndarray:
         """Return the arrays of all workers, which have one shape, bit for bit: (count, ...)."""
         units = numpy.frombuffer(numbers.tobytes(), numpy.uint8)
@@ -84,6 +106,7 @@ class Workers:
         slots[self.rank] = units * self._unit
         whole = mx.nd.array(slots)
         self.add(self._messages[units.size], [whole], whole)
+        mx.nd.waitall()  # for the gradients that were added before, too
         units = numpy.rint(whole.asnumpy() / self._unit).astype(numpy.uint8)
         units = numpy.packbits(units, axis=1) if self._in_bits else units
         return numpy.frombuffer(units.tobytes(), numbers.dtype).reshape(self.count, *numbers.shape)

@@ -12,13 +12,17 @@ from d2lrnn.cli import launch as command
 from d2lrnn.cli import main as cli
 from d2lrnn.cli.launch import job_of
 from d2lrnn.cli.parser import make_parser
+from d2lrnn.cluster.job import GO_ON
 
 WORKER = (sys.executable, "-m", "d2lrnn")
 
 
 def job(*arguments):
     """Return the job that the arguments of ``launch`` ask for."""
-    return job_of(make_parser().parse_args(["launch", *arguments]))
+    words = ["launch", *arguments]
+    args = make_parser().parse_args(words)
+    args.argv = words
+    return job_of(args)
 
 
 @pytest.mark.parametrize("separator", [["--"], []], ids=["--", "no --"])
@@ -48,6 +52,16 @@ def test_what_is_launched(separator):
 def test_from_where_a_job_goes_on(words, file, again):
     found = job("--", "train", *words).checkpoint
     assert (found.file, found.command) == (file, (*WORKER, "train", *again))
+
+
+@pytest.mark.parametrize("separator", [["--"], []], ids=["--", "no --"])
+def test_the_users_command_goes_on_with_the_same_job(separator):
+    found = job("--num-workers", "3", "--restarts", "2", *separator, "train", "--out", "my run", "--ctx", "cpu")
+    words = shlex.split(found.checkpoint.go_on)[1:]
+    options = ["--num-workers", "3", "--restarts", "2"]
+    assert words == ["-m", "d2lrnn", "launch", *options, "--", "train", "--resume", "my run", "--ctx", "cpu"]
+    assert found.environment[GO_ON] == found.checkpoint.go_on == job(*words[3:]).checkpoint.go_on
+    assert GO_ON not in job("--print", "train").environment
 
 
 def test_the_hosts_have_the_same_paths_unless_others_are_named(tmp_path, monkeypatch):

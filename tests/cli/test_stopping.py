@@ -16,6 +16,7 @@ from tiny import ALWAYS, no_number
 from d2lrnn._runtime import mx
 from d2lrnn.cli import main as cli
 from d2lrnn.cli import train as train_command
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE
 from d2lrnn.runs.folder import Pace
 from d2lrnn.runs.log import LOG, read_history, read_log
@@ -425,6 +426,26 @@ def test_an_interrupt_after_the_command_ends_the_process_without_a_traceback(her
     assert cli.program() == 1
     assert signal.getsignal(signal.SIGINT) is (signal.SIG_IGN if before is signal.SIG_IGN else signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(D2lrnnError("a mistake"), 2), (TypeError("a defect"), 1), (KeyboardInterrupt(), 130)],
+    ids=str,
+)
+def test_how_a_worker_of_a_job_ends(here, monkeypatch, error, status):
+    """A mistake would come again; a defect may not."""
+
+    def work(args):
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("d2lrnn.cli.sample"), "sample", work)
+    monkeypatch.setattr(sys, "argv", ["d2lrnn", "sample", "run"])
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        cli.program()
+    assert ended.value.code == status
 
 
 def test_no_memory_for_a_thread_is_a_sentence(here, monkeypatch):

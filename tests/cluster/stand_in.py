@@ -36,14 +36,22 @@ def act():
         sys.exit(int(VALUE))
     if ACTION == "kill":
         os.kill(os.getpid(), int(VALUE))
-    if ACTION == "kill_keeper":
-        os.kill(os.getppid(), signal.SIGKILL)
+    if ACTION == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if ACTION in ("kill_keeper", "stop_keeper"):
+        os.kill(os.getppid(), signal.SIGKILL if ACTION == "kill_keeper" else signal.SIGSTOP)
+    if ACTION == "wait":
+        report("waits")
+    if ACTION == "last":
+        while not (FOLDER / VALUE).exists():
+            time.sleep(0.01)
+        report("goes-on")
     if ACTION == "fail_once" and not (FOLDER / "failed").exists():
         (FOLDER / "failed").touch()
         if VALUE:
             (FOLDER / VALUE).write_text("a position")
         sys.exit(1)
-    if ACTION in ("stay", "keep", "kill_keeper"):
+    if ACTION in ("stay", "keep", "kill_keeper", "stop_keeper", "wait"):
         time.sleep(600)
 
 
@@ -51,7 +59,7 @@ if os.environ["DMLC_ROLE"] != "worker":
     act()
     wait_for("done")
     sys.exit()
-if ACTION == "keep":
+if ACTION in ("keep", "stop"):
     signal.signal(signal.SIGTERM, keep)
 if ACTION == "hang":
     time.sleep(600)

@@ -5,14 +5,18 @@ import re
 import signal
 import socket
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_jobs import STAND_IN
 
 from d2lrnn.cluster import watch
+from d2lrnn.cluster.clock import AwakeClock
 from d2lrnn.cluster.job import Checkpoint, JobError
 from d2lrnn.cluster.launcher import run_job
 from d2lrnn.cluster.output import JobOutput
+from d2lrnn.cluster.report import MISTAKE
 
 ENDED = "; all processes of the job have been ended"
 
@@ -78,15 +82,69 @@ def test_workers_are_not_left_without_a_server(job, run, monkeypatch):
     assert run(job("server0=exit:0", "worker1=stay"))[0] == "server 0 ended before the workers did" + ENDED
 
 
-class Clock:
+@pytest.mark.parametrize(
+    ("actions", "who"),
+    [
+        (["worker1=stop"], "worker 1 was stopped by signal 19 (SIGSTOP) and does not go on"),
+        (["server0=stop", "worker1=stay"], "server 0 was stopped by signal 19 (SIGSTOP) and does not go on"),
+        (["scheduler0=stop", "worker1=stay"], "the scheduler was stopped by signal 19 (SIGSTOP) and does not go on"),
+    ],
+    ids=" ".join,
+)
+def test_a_process_that_stands_still_ends_the_job(job, run, monkeypatch, actions, who):
+    monkeypatch.setattr(watch, "STANDSTILL", 0.1)
+    assert run(job(*actions))[0] == who + ENDED
+
+
+def test_rank_0_keeps_its_position_when_it_was_stopped_itself(job, run, monkeypatch):
+    monkeypatch.setattr(watch, "STANDSTILL", 0.1)
+    result, _, out, _ = run(job("worker0=stop", "worker1=stay"))
+    assert result == "worker 0 was stopped by signal 19 (SIGSTOP) and does not go on" + ENDED
+    assert out[1:] == ["worker0 prints", "the position is kept"]
+
+
+def test_a_keeper_that_stands_still_ends_the_job(job, run, monkeypatch):
+    monkeypatch.setattr(watch, "LEASE", 3.0)
+    result, *_ = run(job("worker1=stop_keeper", "worker0=stay"))
+    assert result == "the keeper of worker 1 has given no sign of life for 3 seconds" + ENDED
+
+
+def test_workers_that_wait_for_one_another_end_the_job(job, run):
+    result, *_ = run(job("worker0=wait", "worker1=wait", step_timeout=0.2))
+    assert result == "all workers have waited for one another for 0.2 seconds (--step-timeout)" + ENDED
+
+
+def test_a_job_outlasts_a_stop_of_the_launcher(job, tmp_path, monkeypatch):
+    """As by Ctrl-Z, and `fg` later."""
+    monkeypatch.setattr(watch, "LEASE", 2.0)
+    asked = job("worker0=last:go", start_timeout=120.0)
+    launcher = os.fork()
+    if not launcher:
+        status = 99
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            status = run_job(asked, lambda line: None, lambda line: None)
+        finally:
+            os._exit(status)
+    while not (tmp_path / "shared" / "worker1.met").exists():
+        time.sleep(0.01)
+    os.kill(launcher, signal.SIGSTOP)
+    time.sleep(2.5)
+    os.kill(launcher, signal.SIGCONT)
+    (tmp_path / "shared" / "go").touch()
+    assert os.waitstatus_to_exitcode(os.waitpid(launcher, 0)[1]) == 0
+
+
+class Clock(AwakeClock):
     """A clock that is an hour ahead once a file is a second old."""
 
-    def __init__(self, file):
-        self.file = file
+    file: Path
 
-    def monotonic(self):
+    def now(self):
         is_old = self.file.exists() and time.time() > self.file.stat().st_mtime + 1
-        return time.monotonic() + (3600 if is_old else 0)
+        return super().now() + (3600 if is_old else 0)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +155,9 @@ class Clock:
     ],
 )
 def test_a_job_that_never_comes_up_is_given_up(job, run, monkeypatch, tmp_path, action, what):
-    monkeypatch.setattr(watch, "time", Clock(tmp_path / "shared" / "worker0.ready"))
+    monkeypatch.setattr(Clock, "file", tmp_path / "shared" / "worker0.ready", raising=False)
+    monkeypatch.setattr(watch, "AwakeClock", Clock)
+    monkeypatch.setattr(watch, "LEASE", 10_000.0)
     assert run(job(f"worker1={action}"))[0] == what + ENDED
 
 
@@ -188,6 +248,21 @@ def test_a_job_that_fails_goes_on_from_its_checkpoint(job, run, tmp_path):
     assert out.count("worker0 prints") == 2
 
 
+@pytest.mark.parametrize(
+    ("actions", "is_told"),
+    [
+        (["worker1=fail_once:last", "worker0=stay"], True),  # worker 0 dies of SIGTERM
+        (["worker1=fail_once:last", "worker0=keep"], False),  # worker 0 comes to its own end
+        (["worker1=exit:1", "worker0=stay"], False),  # the position that is there is an earlier run's
+    ],
+)
+def test_how_a_job_goes_on_is_told_if_no_worker_has_told_it(job, run, tmp_path, actions, is_told):
+    asked = job(*actions, checkpoint=replace(going_on(tmp_path / "shared"), go_on="launch ... --resume"))
+    (tmp_path / "shared" / "last").write_text("an earlier run")
+    told = "; go on with it: launch ... --resume" if is_told else ""
+    assert run(asked)[0] == f"worker 1 ended with status 1{ENDED}{told}"
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_job_without_a_checkpoint_of_its_own_begins_anew(job, run, tmp_path, earlier):
     """A file that an earlier run has left in the folder is no position of this job's."""
@@ -203,6 +278,11 @@ def test_a_job_is_started_again_so_often_and_no_more(job, run, tmp_path):
     result, said, *_ = run(job("worker1=exit:1", restarts=2))
     assert result == "worker 1 ended with status 1" + ENDED
     assert [line[-8:] for line in said if "again" in line] == ["(1 of 2)", "(2 of 2)"]
+
+
+def test_a_job_whose_user_has_to_mend_something_is_not_started_again(job, run):
+    result, said, *_ = run(job(f"worker1=exit:{MISTAKE}", restarts=5))
+    assert (result, len(said)) == (f"worker 1 ended with status 2{ENDED}", 1)
 
 
 def test_a_job_whose_workers_never_met_is_not_started_again(job, run):

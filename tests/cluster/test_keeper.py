@@ -4,13 +4,16 @@ import os
 import selectors
 import signal
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from d2lrnn.cluster import report
 from d2lrnn.cluster.job import Member
 from d2lrnn.cluster.kept import Kept
 from d2lrnn.cluster.output import JobOutput
-from d2lrnn.cluster.report import report_rank, report_ready
+from d2lrnn.cluster.report import report_rank, report_ready, report_waits
 
 WORKER = Member("worker", 1)
 
@@ -20,7 +23,7 @@ def kept(processes):
     """Return a function that lets a keeper start a Python program, and one that returns all that it then tells."""
     all_kept = []
 
-    def start(program, lease=None, **checkpoint):
+    def start(program, lease=None, standstill=60.0, **checkpoint):
         kept = Kept(WORKER, None, 0)
         all_kept.append(kept)
         read(kept, until="hello")
@@ -30,6 +33,7 @@ def kept(processes):
                 "command": command,
                 "variables": {"D2LRNN_MARK": os.environ["D2LRNN_MARK"]},
                 "lease": lease,
+                "standstill": standstill,
                 "checkpoint": checkpoint or None,
             }
         )
@@ -93,6 +97,27 @@ def test_a_process_ends_when_the_launcher_is_silent(kept):
     assert read(kept("import time; time.sleep(60)", lease=0.2), until="ended")[-1]["status"] == -signal.SIGTERM
 
 
+def test_a_process_that_is_stopped_is_told_of(kept):
+    keeper = kept("import os, time; print(os.getpid(), flush=True); time.sleep(60)", standstill=0.1)
+    pid = int(text(read(keeper, until="out"), "out"))
+    os.kill(pid, signal.SIGSTOP)
+    assert read(keeper, until="stopped")[-1]["signal"] == signal.SIGSTOP
+    assert keeper.failure == "worker 1 was stopped by signal 19 (SIGSTOP) and does not go on"
+
+
+def test_a_process_that_is_stopped_gets_the_order_to_end(kept):
+    program = """\
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+os.kill(os.getpid(), signal.SIGSTOP)
+signal.pause()
+"""
+    keeper = kept(program, standstill=0.0)
+    read(keeper, until="stopped")
+    keeper.order(b"t")
+    assert read(keeper, until="ended")[-1]["status"] == 5
+
+
 def test_signals_of_the_terminal_do_not_end_a_keeper(kept):
     keeper = kept("import os, signal\nfor n in (1, 2, 15): os.kill(os.getppid(), n)\nprint(signal.getsignal(15))")
     assert text(read(keeper, until="ended"), "out") == b"0\n"
@@ -108,6 +133,24 @@ def test_a_process_reports_to_its_keeper(monkeypatch):
     os.close(descriptor)
     with open(end, "rb") as pipe:
         assert pipe.read() == b"ready\nrank 3\n"
+
+
+def test_a_worker_tells_that_it_waits_and_that_it_goes_on(monkeypatch):
+    """Each wait is told once, and the end of it before another one."""
+    end, descriptor = os.pipe()
+    looks = [None, 10, 10, 10, 20, 20, None, None, 60, None]  # since when it waits; not yet for long
+    at_exit = []
+    monkeypatch.setenv("D2LRNN_KEEPER_FD", str(descriptor))
+    monkeypatch.setattr(report, "LOOK", 0.0)
+    monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: 50.0))
+    monkeypatch.setattr(report, "atexit", SimpleNamespace(register=at_exit.append))
+    report_waits(lambda: looks.pop(0) if looks else None)
+    while looks:
+        time.sleep(0.001)
+    at_exit[0]()
+    os.close(descriptor)
+    with open(end, "rb") as pipe:
+        assert pipe.read() == b"waits\ngoes-on\n" * 2
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tiny import FOX_CORPUS as CORPUS
 import d2lrnn
 from d2lrnn import Dropout, ModelConfig, NextToken, TrainConfig, Training
 from d2lrnn.cli import main as cli
+from d2lrnn.cluster.job import GO_ON
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.runs import checkpoint
 from d2lrnn.runs.checkpoint import BEST, LAST
@@ -301,13 +302,17 @@ def test_a_full_disk_is_named_and_loses_nothing(here, finished, capsys, monkeypa
     assert load_run(finished, LAST).training
 
 
-def test_where_a_stopped_run_goes_on_is_said(here, failing_cell, tmp_path, capsys):
+@pytest.mark.parametrize("of_a_job", [False, True])
+def test_where_a_stopped_run_goes_on_is_said(here, failing_cell, tmp_path, capsys, monkeypatch, of_a_job):
     folder = tmp_path / "run"
+    if of_a_job:
+        monkeypatch.setenv(GO_ON, "d2lrnn launch -- train --resume run")
     failing_cell.fail(ctrl_c, batch=31)
     assert here("train", *FAILING, "--num-epochs", 1, "--out", folder) == 130
     position = load_run(folder, LAST).training.position
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("go on with it: "))
-    assert line.endswith(f"train --resume {folder}  # epoch 1, after 30 batches")
+    how = "d2lrnn launch -- train --resume run" if of_a_job else f"train --resume {folder}"
+    assert line.endswith(f"{how}  # epoch 1, after 30 batches")
     assert position.batch == 30
 
 

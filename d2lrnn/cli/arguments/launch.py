@@ -41,6 +41,13 @@ def add(commands) -> None:
         metavar="SECONDS",
         help="give up if the workers have not met by then (%(default)s)",
     )
+    launch.add_argument(
+        "--step-timeout",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="give up if all workers have waited for one another for so long (%(default)s)",
+    )
     launch.add_argument("--port", type=int, default=0, metavar="N", help="of the scheduler; 0: any that is free")
     launch.add_argument("--print", action="store_true", help="print the processes' commands, and start nothing")
     _add_hosts(launch)
