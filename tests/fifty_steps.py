@@ -26,7 +26,7 @@ CORPUS = rain(60)
 CONFIG = quiet(batches="consecutive", optimizer="adam", lr=0.01, theta=1.0)
 
 
-def training(dtype, workers=None):
+def training(dtype, workers=None, contexts=()):
     """Return a training by Adam of a model from scratch, whose state is carried."""
     model = tiny_model(CORPUS.vocab_size, kind="scratch", cell="lstm", init_scale=0.3)
     model.params = [param.astype(dtype) for param in model.params]
@@ -34,7 +34,7 @@ def training(dtype, workers=None):
         param.attach_grad()
     begin = model.begin_state
     model.begin_state = lambda *args: tuple(array.astype(dtype) for array in begin(*args))
-    return training_of(model, CONFIG, devices=Devices(model, workers=workers))
+    return training_of(model, CONFIG, devices=Devices(model, contexts, workers))
 
 
 def losses(training, begin=0, then=lambda step: None):

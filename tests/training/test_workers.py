@@ -1,6 +1,7 @@
 """Several workers, processes that MXNet's KVStore joins on this machine, compute what one process computes."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy
 import pytest
 
 from d2lrnn import D2lrnnError
+from d2lrnn._runtime import mx
 from d2lrnn.cluster.job import Job
 from d2lrnn.cluster.launcher import run_job
 from d2lrnn.models.parameters import numbers_of
+from d2lrnn.runs.checkpoint import BEST
 from d2lrnn.training.workers import Workers
 
 TESTS = Path(__file__).parents[1]
@@ -57,12 +60,30 @@ def test_workers_train_as_one_process(alone, folders, count, dtype):
             assert found[f"last.{name}"] == pytest.approx(values, rel=tolerance, abs=10 * tolerance), name
 
 
+def test_two_workers_are_two_contexts_bit_for_bit(folders):
+    """Both divide the rows alike, and a sum of two does not depend on their order."""
+    training = fifty_steps.training("float32", contexts=[mx.cpu(0), mx.cpu(1)])
+    fifty_steps.losses(training)
+    with numpy.load(folders[2] / "float32.npz") as found:
+        for name, values in numbers_of(training.params).items():
+            assert found[f"last.{name}"].tobytes() == values.tobytes(), name
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_job_goes_on_where_a_job_of_other_workers_stood(alone, folders, count, dtype):
     losses, _ = alone[dtype]
     with numpy.load(folders[count] / f"{dtype}.npz") as found:
         assert found["resumed"] == pytest.approx(losses[25:], rel=TOLERANCES[dtype])
+
+
+def test_a_job_of_the_command_line_comes_to_its_end(tmp_path):
+    options = ["--num-hiddens", "8", "--num-epochs", "1", "--num-steps", "200", "--out", str(tmp_path / "run")]
+    words = [sys.executable, "-m", "d2lrnn", "launch", "--start-timeout", "120", "--", "train", "--corpus", "sample"]
+    result = subprocess.run([*words, *options], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("job      2 workers and 1 server on this machine\nsample: ")
+    assert (tmp_path / "run" / BEST).exists()
 
 
 def test_a_process_without_a_job_is_no_worker(monkeypatch):
