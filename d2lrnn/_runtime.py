@@ -161,12 +161,11 @@ def _import_mxnet():
 
     numpy.bool = numpy.bool_  # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 removed
     try:
-        with new_threads_take_them_for_zero():
-            import mxnet
-
-            mxnet.nd.zeros((1,)).wait_to_read()  # begins the thread that computes on the CPU
+        import mxnet
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
+    with new_threads_take_them_for_zero():
+        mxnet.nd.zeros((1,)).wait_to_read()  # begins the thread that computes on the CPU
     _leave_openmp_to_the_engine()
     if neighbours is not None:
         _watch(mxnet, neighbours, int(os.environ.get("OMP_NUM_THREADS", usable_cores())))

@@ -27,6 +27,12 @@ def test_they_are_zero_in_mxnet_alone(count):
     assert not by_mxnet.any() and (by_numpy == TINY / 2).all() and 2.0**-1070 * 0.5 > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpy_knows_them(dtype):
+    """NumPy finds out about them once, which may be in MXNet's import; it warns if they are zero then."""
+    assert 0 < numpy.finfo(dtype).smallest_subnormal < numpy.finfo(dtype).tiny
+
+
 @x86
 def test_it_is_so_whichever_thread_asks():
     found = []
