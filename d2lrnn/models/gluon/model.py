@@ -12,6 +12,7 @@ from d2lrnn.models.gluon.facts import is_frozen, value_of
 from d2lrnn.models.gluon.heads import WithHead
 
 nn = mx.gluon.nn
+WITH_OUTPUTS: list = []  # an argument of a graph that has no array; the graph is compiled for it being there
 
 
 class RNNModel(WithHead):
@@ -72,8 +73,8 @@ class RNNModel(WithHead):
         Raises:
             D2lrnnError: as for :meth:`Encoder.__call__`.
         """
-        logits, _, state = self.with_outputs(X, state, counted)
-        return logits, state
+        logits, state = self.run(X, state, counted)
+        return logits, tuple(state)
 
     def with_outputs(self, X, state: tuple, counted=None) -> tuple:
         """Compute logits as :meth:`__call__` does, and return the outputs that they are computed from too.
@@ -82,14 +83,18 @@ class RNNModel(WithHead):
             logits of shape (num_steps * batch_size, num_outputs); the last layer's outputs after dropout, of shape
             (num_steps * batch_size, num_directions * width); and the new state.
         """
-        logits, outputs, state = self.run(X, state, counted)
+        logits, outputs, state = self.run(X, state, counted, WITH_OUTPUTS)
         return logits, outputs, tuple(state)
 
-    def hybrid_forward(self, F, X, state, params=None, counted=None):
-        """Compute what :meth:`with_outputs` documents."""
+    def hybrid_forward(self, F, X, state, params=None, counted=None, asked=None):
+        """Compute what :meth:`__call__` documents, or :meth:`with_outputs` if ``asked`` is given.
+
+        Outputs that are returned and not used cost time in training: MXNet adds zeros to their gradient.
+        """
         outputs, state = self.encoder.encode(F, X, state, params, counted)
         outputs = F.npx.reshape(outputs, (-5, -2))  # (num_steps * batch_size, width); logits would be a larger copy
-        return self._logits(F, outputs), outputs, state
+        logits = self._logits(F, outputs)
+        return (logits, state) if asked is None else (logits, outputs, state)
 
     def _logits(self, F, outputs):
         """Return the logits of outputs; for a frozen weight by :func:`d2lrnn.cells.compiled.dot`, which says why."""
