@@ -206,7 +206,8 @@ def look_up(X, state, params):
 climb("3 look-up", look_up)
 
 # %% [markdown]
-# The module's `lstm` stands on this rung, with the equations of rung 1: its inputs know how to multiply all at once.
+# The module's `lstm` stands on this rung, with the equations of rung 1: its inputs know how to multiply all at once. A
+# model with these equations, `RNNModelScratch`, takes its products from rung 5.
 
 # %%
 found = numbers(lambda X, state, _: model(X, state), model)

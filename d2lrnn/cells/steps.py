@@ -7,6 +7,8 @@ that their steps name.  To add a cell of your own, see :func:`add_cell` and ``ch
 from __future__ import annotations
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells import compiled
+from d2lrnn.cells.weights import Weight
 from d2lrnn.nd_arrays import refuse_nd
 
 np, npx = mx.np, mx.npx
@@ -114,8 +116,12 @@ def lstm_peephole_projected_step(X, state, params):
 def dot(X, W):
     """Return the matrix product X W, where X is a matrix or one step of :class:`d2lrnn.models.inputs.Inputs`.
 
+    Where W is a :class:`d2lrnn.cells.weights.Weight`, as in a model, oneDNN computes the product; else np.dot does.
+
     Raises:
         D2lrnnError: for an array of mxnet.nd; the steps of the cells take arrays of mxnet.np alone.
     """
     refuse_nd(X, W)
+    if isinstance(W, Weight) and isinstance(X, np.ndarray):
+        return compiled.dot(mx, X, W.transposed, None, W.shape[1])
     return X.dot(W)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from d2lrnn._runtime import mx
+from d2lrnn.cells.steps import dot
 from d2lrnn.checks import MAX_COMPUTED, check_numbers, check_whole
 from d2lrnn.data.batches import check_batch
 from d2lrnn.nd_arrays import as_nd, as_np, is_nd
@@ -108,7 +109,7 @@ class Inputs(Sequence):
                 if self._counted is not None:
                     whole = or_zeros(np.expand_dims(self._counted.T, 2), whole)
             else:
-                whole = np.dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, width)
+                whole = dot(np.concatenate(self.matrices, axis=0), W).reshape(num_steps, -1, width)
             # From (num_steps, batch_size, columns of W) to a list, by SliceChannel: np.split takes four times as long,
             # and indexing takes ten times as long in the gradient.
             steps = mx.nd.SliceChannel(whole.as_nd_ndarray(), num_outputs=num_steps, axis=0, squeeze_axis=True)

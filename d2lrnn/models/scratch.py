@@ -289,12 +289,10 @@ class RNNModelScratch:
                 ``counted`` is given and ``forward_fn`` is a function of the user's.
         """
         check_batch(X, self.vocab_size, state)
-        inputs = OneHot(X.T, self.vocab_size)
-        if counted is None and self._calls_with_nd:
-            outputs, state = as_np(self.forward_fn(*as_nd((inputs, state, self.params))))
-        elif counted is None:
-            outputs, state = self.forward_fn(inputs, state, self.params)
-        else:
+        if self.knows_its_equations or counted is not None:
             counted = check_counted(counted, X.shape, state[0].dtype)
-            outputs, state = self.stack(inputs, state, self.params, counted)
+            return self.stack.logits(OneHot(X.T, self.vocab_size), state, self.params, counted)
+        own = as_nd if self._calls_with_nd else as_np
+        arguments = own((OneHot(X.T, self.vocab_size), state, self.params))
+        outputs, state = as_np(self.forward_fn(*arguments))
         return np.concatenate(outputs, axis=0), state

@@ -112,17 +112,20 @@ def test_no_embedding_and_no_dropout():
 
 @every_cell
 def test_products_of_all_steps_are_those_of_each(cell):
-    """One-hot matrices that know their ids, a plain list of them, and the equations on one matrix after another."""
+    """One-hot matrices that know their ids, a plain list of them, the equations on one after another; and the model."""
     plain, _ = make_pair(cell)
     X = random_ids()
     results = []
-    for way in ("look-up", "all at once", "one by one"):
+    for way in ("look-up", "all at once", "one by one", "model"):
         with mx.autograd.record():
             inputs, state = d2lrnn.to_onehot(X, VOCAB_SIZE), plain.begin_state(len(X))
             if way == "one by one":
                 *params, W_hq, b_q = plain.params
                 hidden, state = unroll(CELLS[cell].step, list(inputs), state, params)
                 outputs = [np.dot(H, W_hq) + b_q for H in hidden]
+            elif way == "model":
+                logits, state = plain(X, state)
+                outputs = list(logits.reshape(X.shape[1], len(X), -1))
             else:
                 outputs, state = plain.stack(inputs if way == "look-up" else list(inputs), state, plain.params)
             loss = sum(((t + 1) * Y * Y).sum() for t, Y in enumerate(outputs))
