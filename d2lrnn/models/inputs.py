@@ -47,8 +47,8 @@ def to_onehot(X, size: int) -> list:
     return OneHot(X.T, size)
 
 
-class OneHot(list):
-    """One-hot matrices, one for each time step, and the ids that they were made from.
+class Ids(Sequence):
+    """Ids that stand for one-hot matrices, one for each time step; a matrix is made where it is asked for.
 
     A one-hot vector times a matrix is a row of the matrix; :class:`Inputs` looks this row up by the id.
     """
@@ -57,7 +57,20 @@ class OneHot(list):
         what = f"one-hot vectors of {size:,} numbers for {ids.size:,} ids"
         remedy = "make the vocabulary, batch_size or num_steps smaller"
         check_numbers(what, ids.size * size, remedy, most=MAX_COMPUTED)
-        super().__init__(npx.one_hot(x, size) for x in ids)
+        self.ids, self._size = ids, size
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, t):
+        return npx.one_hot(self.ids[t], self._size)
+
+
+class OneHot(list):
+    """A list of one-hot matrices, one for each time step, which knows the ids that they were made from."""
+
+    def __init__(self, ids, size: int) -> None:  # ids: (num_steps, batch_size)
+        super().__init__(Ids(ids, size))
         self.ids = ids
 
 
@@ -83,14 +96,14 @@ class Inputs(Sequence):
     does: ``dot(X, W)``.
 
     Args:
-        matrices: num_steps matrices (batch_size, num_inputs).
+        matrices: num_steps matrices (batch_size, num_inputs), :class:`OneHot` or :class:`Ids`.
         counted: 1 for a token, 0 for padding, (batch_size, num_steps); None: there is no padding.  Padding is read as a
             vector of zeros, whatever stands there, so that no NaN in the padding reaches a gradient.
     """
 
     def __init__(self, matrices: Sequence, counted=None) -> None:
-        self.matrices, self._counted = matrices, counted
-        if counted is not None and not isinstance(matrices, OneHot):
+        self.matrices, self._counted, self._ids = matrices, counted, getattr(matrices, "ids", None)
+        if counted is not None and self._ids is None:
             self.matrices = [or_zeros(here, X) for here, X in zip(columns(counted), matrices)]
         self._products: dict[int, tuple] = {}  # by the weight's identity: the weight, and its product at each step
 
@@ -104,8 +117,8 @@ class Inputs(Sequence):
         """Return the product of step t's input and a weight, (batch_size, columns of W)."""
         if id(W) not in self._products:
             num_steps, (rows, width) = len(self), W.shape
-            if isinstance(self.matrices, OneHot):
-                whole = npx.embedding(self.matrices.ids, W, input_dim=rows, output_dim=width)
+            if self._ids is not None:
+                whole = npx.embedding(self._ids, W, input_dim=rows, output_dim=width)
                 if self._counted is not None:
                     whole = or_zeros(np.expand_dims(self._counted.T, 2), whole)
             else:

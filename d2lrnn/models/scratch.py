@@ -18,7 +18,7 @@ from d2lrnn.data.batches import check_batch
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.inputs import Inputs, OneHot
+from d2lrnn.models.inputs import Ids, Inputs, OneHot
 from d2lrnn.models.stack import Stack, output_layer, unroll
 from d2lrnn.nd_arrays import as_nd, as_np, has_nd, takes_nd
 
@@ -291,7 +291,7 @@ class RNNModelScratch:
         check_batch(X, self.vocab_size, state)
         if self.knows_its_equations or counted is not None:
             counted = check_counted(counted, X.shape, state[0].dtype)
-            return self.stack.logits(OneHot(X.T, self.vocab_size), state, self.params, counted)
+            return self.stack.logits(Ids(X.T, self.vocab_size), state, self.params, counted)
         own = as_nd if self._calls_with_nd else as_np
         arguments = own((OneHot(X.T, self.vocab_size), state, self.params))
         outputs, state = as_np(self.forward_fn(*arguments))

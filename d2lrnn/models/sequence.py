@@ -13,7 +13,7 @@ from d2lrnn.data.batches import check_inputs, check_inputs_of
 from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.models.inputs import OneHot
+from d2lrnn.models.inputs import Ids
 from d2lrnn.models.stack import Stack, output_layer
 from d2lrnn.models.summaries import summary
 from d2lrnn.nd_arrays import takes_nd
@@ -75,7 +75,7 @@ class SequenceModelScratch:
         """Compute the answers; arguments, results and errors are those of :class:`SequenceModel`."""
         check_inputs_of(X, self.vocab_size, self.input_size, state)
         counted = check_counted(counted, X.shape[:2], state[0].dtype)
-        inputs = OneHot(X.T, self.vocab_size) if self.vocab_size else [X[:, t] for t in range(X.shape[1])]
+        inputs = Ids(X.T, self.vocab_size) if self.vocab_size else [X[:, t] for t in range(X.shape[1])]
         *params, W_hq, b_q = self.params
         outputs, state = self.stack.layers(inputs, state, params, counted)
         if self.head == "steps":

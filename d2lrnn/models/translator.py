@@ -15,7 +15,7 @@ from d2lrnn.data.lines import check_counted
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.attention import attend, attention_shapes
-from d2lrnn.models.inputs import OneHot
+from d2lrnn.models.inputs import Ids
 from d2lrnn.models.stack import Layers, Stack, new_parameter, output_layer
 from d2lrnn.nd_arrays import takes_nd
 
@@ -115,7 +115,7 @@ class TranslatorScratch:
         prefix = "encoder." if self.share else "decoder."
         params = self.parameters()
         layers = [params[prefix + name] for name in self.decoder.param_names]
-        outputs, state = self.decoder(OneHot(Y_in.T, self.num_outputs), state, layers)
+        outputs, state = self.decoder(Ids(Y_in.T, self.num_outputs), state, layers)
         weights = None
         if attends:
             outputs, weights = self._look(outputs, *seen)
@@ -134,7 +134,7 @@ class TranslatorScratch:
         check_batch(X, self.vocab_size, state)
         counted = check_counted(counted, X.shape, state[0].dtype)
         params = self.params[: len(self.encoder.param_names)]
-        outputs, state = self.encoder(OneHot(X.T, self.vocab_size), state, params, counted)
+        outputs, state = self.encoder(Ids(X.T, self.vocab_size), state, params, counted)
         first = self._bridge(state) if self.bidirectional else state
         if self.attention is None:
             return first, state
