@@ -90,6 +90,7 @@ class KeptNumbers:
                 _write(self._file, table[numbers], begin)
             # Written by system calls and mapped to be read: a full disk is an error here, and not a signal later.
             mapped = mmap.mmap(self._file.fileno(), 4 * self._count, access=mmap.ACCESS_READ)
+            self.close()
             return numpy.frombuffer(mapped, numpy.int32)
 
 
