@@ -6,9 +6,9 @@
     .venv/bin/python benchmarks/growth.py steps
 
 ``load`` makes texts of so many million bytes, loads each in a fresh process, and removes them again.  Their characters
-are drawn by Zipf's law from 6,000 Chinese ones, a twentieth of them are line ends.  The time is that of ``load_corpus``
-with an empty cache of nothing, so the file may lie in the system's memory.  The peak is the largest resident memory of
-the process less what it had before, for each token.
+are drawn by Zipf's law from 6,000 Chinese ones, a twentieth of them are line ends.  The time is that of
+``load_corpus``; the file lies in the system's memory, since it was just written.  The peak is the largest resident
+memory of the process less what it had before.
 
 ``corpus`` takes steps on corpora of so many million ids, ``shape`` on batches of other sizes, ``steps`` thousands of
 them; the model is a GRU on Gluon with 64 hidden units and a vocabulary of 1,000.  Each time is the least of three

@@ -19,6 +19,7 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.corpora import CORPORA
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.datasets import load_corpus
+from d2lrnn.data.kept_numbers import folder, is_mapped
 from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
 from d2lrnn.models.build import build_model
@@ -86,6 +87,8 @@ def _about_corpus(corpus: Corpus) -> list[str]:
     caution = [f"caution  {corpus.remark}"] if corpus.remark else []
     held_out = "" if corpus.valid is None else f"; in validation {len(corpus.valid):,}"
     size = f"{corpus.name}: {len(corpus.train):,} tokens, {corpus.vocab_size:,} different ones{held_out}"
+    if is_mapped(corpus.train):
+        size += f"; memory would not hold its ids, so they are a file in {folder()} while this runs"
     return [*caution, size]
 
 
