@@ -140,7 +140,7 @@ def _writing(most_bytes: int) -> Iterator[None]:
 
 def _write(file: IO[bytes], numbers: numpy.ndarray, place: int) -> None:
     """Write numbers to the file, of which ``place`` are before them."""
-    data, place = memoryview(numpy.ascontiguousarray(numbers, numpy.int32).data).cast("B"), 4 * place
+    data, place = numpy.ascontiguousarray(numbers, numpy.int32).data.cast("B"), 4 * place
     while data:
         written = os.pwrite(file.fileno(), data, place)
         data, place = data[written:], place + written
