@@ -40,6 +40,7 @@ PHASES = {
     "end": "model    ",
     "never": "\0",
 }
+USUAL = "300"  # --step-timeout
 ROLES = ("scheduler", "server", "worker")
 VICTIM, SENT = "victim", "sent"  # files with the process that is to be killed, and when it was
 REAL = subprocess.Popen
@@ -149,7 +150,8 @@ class Losing(JobOutput):
         victim = self._candidates[self.plan["which"] % len(self._candidates)]
         Losing.victim, pid = victim.member.name, victim.started["pid"]
         if self.plan["phase"] == "writing":
-            (self.folder / VICTIM).write_text(f"{pid} {self.plan['late']}")
+            (self.folder / "part").write_text(f"{pid} {self.plan['late']}")
+            os.replace(self.folder / "part", self.folder / VICTIM)  # it is there as a whole, or not
         else:
             threading.Timer(self.plan["late"], self._send, [pid]).start()
 
@@ -166,7 +168,9 @@ def lose(plan, folder):
     kept.Popen = Forked
     train = ["train", "--corpus", "rain", "--num-hiddens", "8", "--pred-period", "1000", "--out", str(folder / "run")]
     more = ["--num-epochs", str(plan["num_epochs"]), *plan["options"]]
-    words = ["launch", "--restarts", str(plan["restarts"]), "--", *train, *more]
+    words = ["launch", "--restarts", str(plan["restarts"]), "--step-timeout", plan["step_timeout"], "--", *train, *more]
+    if plan["step_timeout"] != USUAL:
+        watch.STANDSTILL = 600.0  # the workers are to notice
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))
@@ -191,7 +195,8 @@ def are_left():
 def plans_of(seed):
     """Return what is lost, and when: ten kills of each role, and a stop of each, and a kill that a job outlasts.
 
-    The last two plans are those of jobs that lose nothing: with compression, and without.
+    The plan before the last two is a stop of a server that the workers alone notice.  The last two are those of jobs
+    that lose nothing: with compression, and without.
     """
     random.seed(seed)
     plans = []
@@ -200,12 +205,13 @@ def plans_of(seed):
             latest = {"start": 0.5, "training": 1.0, "end": 0.05}.get(phase)
             late = random.uniform(0, latest) if latest else random.randrange(6, 25)
             plan = {"role": role, "phase": phase, "late": late, "which": random.randrange(2)}
-            plan.update(signal=signal.SIGKILL, restarts=0, num_epochs=1 if phase == "end" else 1000, options=[])
-            plans.append(plan)
+            plan.update(signal=signal.SIGKILL, restarts=0, num_epochs=1 if phase == "end" else 1000)
+            plans.append({**plan, "options": [], "step_timeout": USUAL})
         plans.append({**plans[-3], "restarts": 1, "num_epochs": 2, "late": random.randrange(1, 6)})
         plans.append({**plans[-8], "signal": signal.SIGSTOP})
     whole = {**plans[0], "phase": "never", "num_epochs": 2}
-    return [*plans, {**whole, "options": ["--compression", "0.001"]}, whole]
+    unnoticed = {**plans[15], "signal": signal.SIGSTOP, "step_timeout": "2"}
+    return [*plans, unnoticed, {**whole, "options": ["--compression", "0.001"]}, whole]
 
 
 def main(out, seed):

@@ -40,9 +40,17 @@ def test_ten_kills_leave_no_process_and_no_hang(jobs, role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_process_that_stands_still_ends_the_job(jobs, role):
-    (job,) = [job for job in jobs if (job["role"], job["signal"]) == (role, 19)]
+    job = next(job for job in jobs if (job["role"], job["signal"]) == (role, 19))
     assert (job["status"], job["left"]) == (1, False)
     assert job["said"][-1].startswith(f"d2lrnn: {job['victim']} was stopped by signal 19 (SIGSTOP) and does not go on")
+    assert job["seconds"] < 15
+
+
+def test_workers_that_wait_without_end_end_the_job(jobs):
+    """Their server is stopped, which here nobody tells the launcher."""
+    job = jobs[-3]
+    assert (job["role"], job["signal"], job["status"], job["left"]) == ("server", 19, 1, False)
+    assert job["said"][-1].startswith("d2lrnn: all workers have waited for one another for 2 seconds (--step-timeout)")
     assert job["seconds"] < 15
 
 
