@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_written_is_told(little_memory, monkeypatch):
 )
 def test_loading_takes_at_most_twelve_bytes_a_character(tmp_path, monkeypatch, options, most):
     """Twelve in all: what is read, decoded, cleaned, counted, numbered and held out."""
-    text, path = SONG * 1200, tmp_path / "a.txt"
+    text, path = SONG * 2000, tmp_path / "a.txt"
     path.write_text(text)
     options = dict(options)
     in_file = options.pop("in_file", False)

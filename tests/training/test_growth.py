@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
 from tiny import quiet, rain, tiny_model
 
 from d2lrnn import train_and_predict
@@ -16,12 +15,10 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("kind", ["scratch", "gluon"])
-def test_memory_does_not_grow_with_the_steps(kind):
-    corpus, found = rain(30, valid="the rain"), []
-    model = tiny_model(corpus.vocab_size, kind=kind)
+def test_memory_does_not_grow_with_the_steps():
+    corpus, found = rain(20, valid="the rain"), []
+    model = tiny_model(corpus.vocab_size, kind="gluon")
     config = quiet(num_epochs=4, batch_size=4, num_steps=2, batches="consecutive", prefixes=())
-
     train_and_predict(model, corpus, config, on_segment=lambda: found.append(resident()))
-    # 165 steps an epoch.  A step that kept its graph would hold at least 10 kB, 3 MB over the last two epochs.
-    assert len(found) == 4 and found[3] - found[1] < 2**20
+    # 110 steps an epoch.  Where each step's result is kept, with its graph, the last two epochs add more than this.
+    assert found[-1] - found[len(found) // 2 - 1] < 2**19
