@@ -1,7 +1,10 @@
 """The benchmarks beside the peers: they compute the same, and the pages have the figures of the sittings."""
 
 import importlib
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,16 +30,48 @@ def speed(monkeypatch):
     return lambda name: importlib.import_module(f"speed.{name}")
 
 
-@pytest.mark.parametrize("embed_size", [None, 6], ids=["one-hot", "embedding"])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize(("library", "peer"), [("torch", "torch_peer"), ("jax", "jax_peer")], ids=["torch", "jax"])
-def test_a_peer_has_our_losses(speed, library, peer, cell, embed_size):
-    pytest.importorskip(library)
-    params = {**TINY, "cell": cell, "embed_size": embed_size}
-    ours, theirs = (speed(name).prepare("ours gluon", "training", params) for name in ("ours", peer))
-    expected = [ours.run() for _ in range(6)]
-    assert [theirs.run() for _ in range(6)] == pytest.approx(expected, rel=1e-5)
+def first_losses(speed, module, params):
+    """The losses of six steps of an implementation."""
+    work = speed(module).prepare("ours gluon", "training", params)
+    return [work.run() for _ in range(6)]
+
+
+@pytest.fixture(scope="module")
+def losses_of_jax():
+    """The same of JAX for every case, computed by its own environment: JAX needs NumPy 2, and MXNet NumPy 1."""
+    python = ROOT / "benchmarks" / ".venv-jax" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("benchmarks/.venv-jax, which make bench makes, is not there")
+    program = (
+        "import json, sys\nfrom speed.jax_peer import prepare\nfound = []\n"
+        "for params in json.loads(sys.argv[1]):\n"
+        "    work = prepare('jax', 'training', params)\n    found.append([work.run() for _ in range(6)])\n"
+        "print(json.dumps(found))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks"), "PJRT_NPROC": "1"}
+    command = [str(python), "-c", program, json.dumps(list(CASES.values()))]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return dict(zip(CASES, json.loads(found)))
+
+
+CASES = {
+    f"{cell}, {'one-hot' if embed_size is None else 'embedding'}": {**TINY, "cell": cell, "embed_size": embed_size}
+    for cell in ("rnn", "gru", "lstm")
+    for embed_size in (None, 6)
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pytorch_has_our_losses(speed, case):
+    pytest.importorskip("torch")
+    expected = first_losses(speed, "ours", CASES[case])
+    assert first_losses(speed, "torch_peer", CASES[case]) == pytest.approx(expected, rel=1e-5)
     assert expected[-1] < 0.999 * expected[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_jax_has_our_losses(speed, losses_of_jax, case):
+    assert losses_of_jax[case] == pytest.approx(first_losses(speed, "ours", CASES[case]), rel=1e-5)
 
 
 def sitting(cpu, ours, torch, date="2026-01-02 03:04 +0000"):

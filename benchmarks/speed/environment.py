@@ -28,7 +28,12 @@ def make_peers() -> dict[str, str | None]:
     needed = (("-r", str(REQUIREMENTS)), ("--no-deps", BOOK))  # d2lzh needs Jupyter and others without a version
     wanted = f"{BOOK} {TORCH}\n{REQUIREMENTS.read_text()}"
     python = _made(PEERS, wanted, needed, torch=(TORCH, "--constraint", str(REQUIREMENTS)))
-    return {"book": python, "torch": python, "jax": _made(JAX_PEER, f"{JAX}\n", ((JAX,),))}
+    return {"book": python, "torch": python, "jax": make_jax()}
+
+
+def make_jax() -> str | None:
+    """Make the environment of JAX if it is missing or old; return its Python, or None where that failed."""
+    return _made(JAX_PEER, f"{JAX}\n", ((JAX,),))
 
 
 def _made(folder: Path, wanted: str, needed: Sequence[Sequence[str]], torch: Sequence[str] = ()) -> str | None:
