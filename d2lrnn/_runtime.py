@@ -22,7 +22,6 @@ from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPla
 from d2lrnn._mxnet.environment import check_docstrings, check_environment
 from d2lrnn._mxnet.few_threads import FewThreads, WorkerThreads
 from d2lrnn._mxnet.installation import check_packages, check_python
-from d2lrnn._mxnet.openblas import kernels_that_fit
 from d2lrnn._mxnet.threads import (
     before_copies_in_every_thread,
     names_for_all_threads,
@@ -156,10 +155,8 @@ def _import_mxnet():
     _set_threads()
     neighbours = None if any(name in os.environ for name in VARIABLES) else Neighbours()
     _keep_memory()
-    with kernels_that_fit():
-        loaded = _libmxnet_loads()
-        if not loaded:  # the GPU build without CUDA on the library path; CUDA that is found there is used
-            _preload_cuda()
+    if not _libmxnet_loads():  # the GPU build without CUDA on the library path; CUDA that is found there is used
+        _preload_cuda()
     import numpy
 
     numpy.bool = numpy.bool_  # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 removed
