@@ -28,7 +28,7 @@ from d2lrnn._mxnet.threads import (
     np_mode_in_every_thread,
     one_graph_at_a_time,
 )
-from d2lrnn._mxnet.tiny_numbers import new_threads_take_them_for_zero
+from d2lrnn._mxnet.tiny_numbers import take_tiny_numbers_for_zero
 from d2lrnn._mxnet.waiting import VARIABLES, start_watch
 from d2lrnn.cores import usable_cores
 from d2lrnn.neighbours import Neighbours
@@ -164,8 +164,7 @@ def _import_mxnet():
         import mxnet
     except (OSError, ImportError, RuntimeError) as error:
         raise _explain_load_failure(error) from error
-    with new_threads_take_them_for_zero():
-        mxnet.nd.zeros((1,)).wait_to_read()  # begins the thread that computes on the CPU
+    take_tiny_numbers_for_zero(mxnet)
     _leave_openmp_to_the_engine()
     if neighbours is not None:
         _watch(mxnet, neighbours, int(os.environ.get("OMP_NUM_THREADS", usable_cores())))

@@ -7,13 +7,16 @@ steps are denormal, and stay so, since rounding ends their fall at 6e-45.  On an
 words and batches of 32 grew from 15 to 39 ms within 1,000 steps; here it stays at 13 to 15 ms.
 
 The setting is one of each thread, and a thread hands it on to those that it begins.  So what begins MXNet's threads
-runs with the setting, and afterwards this thread, in which Python and NumPy compute, is as it was.
+runs with the setting, and afterwards this thread, in which Python and NumPy compute, is as it was.  MXNet ends its
+threads at a fork; the first operation afterwards begins them again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import os
 import platform
 from collections.abc import Iterator
 
@@ -21,8 +24,19 @@ _BOTH = 0x8040  # of the register MXCSR: flush results to zero, read operands as
 _WORDS, _MXCSR = 8, 7  # of <fenv.h>'s fenv_t on x86-64, in 32 bits each, and the place of the register
 
 
+def take_tiny_numbers_for_zero(mxnet) -> None:
+    """Let MXNet's threads of the CPU take denormal numbers for zero; MXNet has just been imported."""
+    _begin_threads(mxnet)
+    os.register_at_fork(after_in_parent=functools.partial(_begin_threads, mxnet))
+
+
+def _begin_threads(mxnet) -> None:
+    with _new_threads_take_them_for_zero():
+        mxnet.nd.zeros((1,)).wait_to_read()  # begins the thread that computes on the CPU
+
+
 @contextlib.contextmanager
-def new_threads_take_them_for_zero() -> Iterator[None]:
+def _new_threads_take_them_for_zero() -> Iterator[None]:
     """Let the threads that begin within ``with`` take denormal numbers for zero; on x86-64 Linux alone."""
     before = (ctypes.c_uint32 * _WORDS)()
     library = None

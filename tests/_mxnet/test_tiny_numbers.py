@@ -1,5 +1,6 @@
 """MXNet's threads take denormal numbers for zero; Python's and NumPy's do not."""
 
+import os
 import platform
 import threading
 
@@ -40,6 +41,16 @@ def test_it_is_so_whichever_thread_asks():
     thread.start()
     thread.join()
     assert not found[0][0].any() and (found[0][1] == TINY / 2).all()
+
+
+@x86
+def test_it_is_so_after_a_fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    by_mxnet, by_numpy = halves(3)
+    assert not by_mxnet.any() and (by_numpy == TINY / 2).all()
 
 
 @x86
