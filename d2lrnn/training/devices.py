@@ -86,7 +86,7 @@ class Devices:
         return self.workers is None or self._halting
 
     def backward(self, objective: Objective, batch: tuple, state: tuple | None) -> Outcome:
-        """Compute the mean loss of a batch, and write its gradient into the model's parameters.
+        """Compute the mean loss of a batch, and write its gradient, or a multiple, into the model's parameters.
 
         Args:
             objective: what a batch asks of the model.
@@ -95,18 +95,13 @@ class Devices:
                 worker has those of its own rows alone.
         """
         if self._is_alone:
-            with mx.autograd.record():
-                outcome = objective.loss(self.models[0], batch, state)
-            outcome.loss.backward()
-            return outcome
+            return objective.backward(self.models[0], batch, state).settled()
         parts, total = list(self._divided(objective, batch, state)), objective.count(batch)
-        with mx.autograd.record():
-            found = [objective.loss(part.model, part.batch, part.state) for part in parts]
-            losses = [one.loss * (part.counted / total) for one, part in zip(found, parts)]
-        if losses:
-            mx.autograd.backward(losses)
+        shares = [part.counted / total for part in parts]
+        found = [objective.backward(part.model, part.batch, part.state, share) for part, share in zip(parts, shares)]
         self._add_gradients([part.place for part in parts])
-        return self._whole(found, losses)
+        found = [one.settled() for one in found]
+        return self._whole(found, [one.loss * share for one, share in zip(found, shares)])
 
     def read(self, objective: Objective, batch: tuple) -> None:
         """Draw the random numbers that :meth:`backward` draws, and change nothing."""

@@ -257,8 +257,8 @@ class Training:
         if state is not None:
             # Gradients end where the batch begins.
             state = tuple(s.detach() for s in state) if config.carries_state else None
-        loss, state, score = self.devices.backward(self.objective, batch, state)
-        factor = self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0
+        loss, state, score, scale, _ = self.devices.backward(self.objective, batch, state)
+        factor = scale * (self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0)
         norm = factor * float(gradient_norm(self.params.values()))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from d2lrnn._runtime import mx
 from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, perplexity
+from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, loss_and_gradient, perplexity
 
 
 class Outcome(NamedTuple):
@@ -16,6 +19,12 @@ class Outcome(NamedTuple):
     loss: Any  # the mean loss, an array of shape (); its gradient is taken
     state: tuple  # after the batch, shaped as begin_state's; (): no batch goes on from another
     score: Any = 0.0  # a number or an array of shape () to sum for the measure, such as how many answers are right
+    scale: float = 1.0  # the gradients that Objective.backward has written, times this, are those of the mean loss
+    exact: Callable[[], Any] | None = None  # computes the loss anew, where the array is infinite and the loss is not
+
+    def settled(self) -> Outcome:
+        """Return the outcome with its exact loss; this waits for the loss, and so comes after all that can be begun."""
+        return self if self.exact is None or not math.isinf(self.loss) else self._replace(loss=self.exact())
 
 
 class Objective:
@@ -52,6 +61,24 @@ class Objective:
             state: the state after the previous batch, detached from its gradients; None: begin anew (:meth:`begin`).
         """
         raise NotImplementedError
+
+    def backward(self, model: Any, batch: tuple, state: tuple | None, share: float | None = None) -> Outcome:
+        """Compute the mean loss of a batch, and write its gradient into the parameters.
+
+        Override this only where the gradient can be had faster than by :meth:`loss` and autograd.
+
+        Args:
+            model: as for :meth:`loss`.
+            batch: as for :meth:`loss`.
+            state: as for :meth:`loss`.
+            share: the gradient is to be multiplied by this number, the share of the batch in a greater one; None: it is
+                the whole batch, and the gradient may be any multiple, which the outcome's ``scale`` tells.
+        """
+        with mx.autograd.record():
+            outcome = self.loss(model, batch, state)
+            loss = outcome.loss if share is None else outcome.loss * share
+        loss.backward()
+        return outcome
 
     def begin_epoch(self, epoch: int) -> None:
         """Do what changes from epoch to epoch; called before the batches of an epoch, from 1, or what is left of it."""
@@ -98,15 +125,32 @@ class NextToken(Objective):
         Raises:
             D2lrnnError: if Y or ``counted`` has another shape than X.
         """
-        X, Y, *rest = batch
-        counted = rest[0] if rest else None
-        for name, array in (("Y", Y), ("counted", counted)):
+        logits, state = self._logits(model, batch, state)
+        return Outcome(cross_entropy(logits, *batch[1:]), state)
+
+    def backward(self, model: Any, batch: tuple, state: tuple | None, share: float | None = None) -> Outcome:
+        """Compute the mean cross-entropy in nats, and write its gradient; errors are those of :meth:`loss`."""
+        if len(batch) > 2 or type(self).loss is not NextToken.loss:  # with padding, or a loss of another kind
+            return super().backward(model, batch, state, share)
+        with mx.autograd.record():
+            logits, state = self._logits(model, batch, state)
+        Y, scale = batch[1], 1 / batch[1].size
+        loss, gradient = loss_and_gradient(logits, Y)
+        if share is not None or logits.dtype != "float32":  # an optimiser takes its scale with float32's digits alone
+            gradient *= (share or 1.0) * scale
+            scale = 1.0
+        logits.backward(gradient)
+        return Outcome(loss, state, scale=scale, exact=functools.partial(cross_entropy, logits, Y))
+
+    def _logits(self, model: Any, batch: tuple, state: tuple | None) -> tuple:
+        """Return logits, and the state after the batch."""
+        X, *others = batch
+        for name, array in zip(("Y", "counted"), others):
             if array is not None and array.shape != X.shape:
                 raise D2lrnnError(
                     f"{name} has shape {array.shape}, X {X.shape}, which is (batch_size, num_steps): expected the same"
                 )
-        logits, state = model(X, self.begin(model, batch) if state is None else state)
-        return Outcome(cross_entropy(logits, Y, counted), state)
+        return model(X, self.begin(model, batch) if state is None else state)
 
     def count(self, batch: tuple) -> int:
         """Return how many tokens of the batch are no padding."""

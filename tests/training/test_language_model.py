@@ -181,24 +181,6 @@ def test_a_step_is_gradient_clipping_update(kind, optimizer, lr, theta):
         numpy.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_cross_entropy_equals_numpy():
-    rng = numpy.random.default_rng(1)
-    logits, Y = rng.normal(0, 30, (6, 5)), rng.integers(0, 5, (2, 3))  # logits that would overflow a plain exp
-    flat = Y.T.reshape(-1)
-    peak = logits.max(axis=1, keepdims=True)
-    expected = (numpy.log(numpy.exp(logits - peak).sum(axis=1)) + peak[:, 0] - logits[numpy.arange(6), flat]).mean()
-    found = d2lrnn.cross_entropy(mx.np.array(logits), mx.np.array(Y, dtype="int32"))
-    assert found.shape == () and found.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_cross_entropy_refuses_targets_that_mxnet_would_clip():
-    logits = mx.np.zeros((2, 5))
-    with pytest.raises(ValueError, match="id 5 at position 0, 1"):
-        d2lrnn.cross_entropy(logits, mx.np.array([[0, 5]], dtype="int32"))
-    with pytest.raises(ValueError, match="3 ids, but there are 2 rows"):
-        d2lrnn.cross_entropy(logits, mx.np.array([[0, 1, 2]], dtype="int32"))
-
-
 def test_perplexity():
     assert d2lrnn.perplexity(10 * math.log(7), 10) == pytest.approx(7)
     assert d2lrnn.perplexity(1e6, 1) == math.inf
