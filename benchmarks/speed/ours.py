@@ -9,6 +9,7 @@ import time
 import numpy
 
 import d2lrnn
+from d2lrnn._mxnet.waiting import PERIOD, QUIET
 from d2lrnn._runtime import mx
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.models.twins import write_parameters
@@ -22,6 +23,11 @@ LIMIT_SHAPE = (1120, 1024, 1024)  # rows, inputs, outputs: all 35 steps of a bat
 GATE_NAMES = {"rnn": "h", "gru": "rzh", "lstm": "ifco"}  # in the order of Gluon and PyTorch
 
 wait = mx.nd.waitall
+
+
+def settle() -> None:
+    """Wait until the threads spin, as they do where no other program computes: those of a peer just did."""
+    time.sleep((QUIET + 1) * PERIOD)
 
 
 def prepare(implementation: str, task: str, params: dict) -> Work:

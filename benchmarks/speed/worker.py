@@ -27,6 +27,7 @@ class Worker:
 
     def __init__(self, family: str) -> None:
         self.module = importlib.import_module(MODULES[family])
+        self.settle = getattr(self.module, "settle", lambda: None)
         self.works: dict[str, Work] = {}
         self.first: dict[str, list] = {}  # what the runs that warmed up returned
 
@@ -60,6 +61,7 @@ class Worker:
         first step is not timed.  The work that a step leaves behind is counted in the next step's time.
         """
         work, times = self.works[implementation], []
+        self.settle()
         work.run()
         last = time.perf_counter()
         for _ in range(count):
