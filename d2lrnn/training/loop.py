@@ -13,6 +13,7 @@ from d2lrnn.checks import check_number, check_whole
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.interrupts import HaltError, none_dropped, on_first
+from d2lrnn.models.gluon.stand_ins import StandIns
 from d2lrnn.models.parameters import trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
@@ -21,7 +22,7 @@ from d2lrnn.training.divergence import TrainingDivergedError, remedy, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
 from d2lrnn.training.objective import Objective
-from d2lrnn.training.optimisers import Average, learning_rate, make_update
+from d2lrnn.training.optimisers import Average, is_time_to_average, learning_rate, make_update
 from d2lrnn.training.progress import LINE_PERIOD, ProgressBar, say
 from d2lrnn.training.seeds import seed_batch
 from d2lrnn.training.snapshot import Snapshot
@@ -82,6 +83,8 @@ class Training:
         self.params = trainable_parameters(model)
         check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
+        alone = self.devices.workers is None and len(self.devices.models) == 1
+        self.stand_ins = StandIns(model, allowed=alone and self.update.keeps_unused)
         self.average = Average(self.params.values())
         self.is_whole, self._halt = True, ""
 
@@ -200,7 +203,7 @@ class Training:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
             elif i >= taken - taken % self.segment:
-                self.devices.read(self.objective, batch)  # draws the random numbers that its step has drawn
+                self.stand_ins.within(self.devices.read, self.objective, batch)  # draws its step's random numbers
             self.check_halt()
         if not position.batch:
             raise D2lrnnError("make_batches() gave no batch: expected at least one")
@@ -257,24 +260,21 @@ class Training:
         if state is not None:
             # Gradients end where the batch begins.
             state = tuple(s.detach() for s in state) if config.carries_state else None
-        loss, state, score, scale, _ = self.devices.backward(self.objective, batch, state)
+        loss, state, score, scale, _ = self.stand_ins.within(self.devices.backward, self.objective, batch, state)
+        params = self.stand_ins.instead_of(self.params.values())
         factor = scale * (self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0)
-        norm = factor * float(gradient_norm(self.params.values()))
+        norm = factor * float(gradient_norm(params))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0
             self.is_whole = False
-            self.update(config.lr if lr is None else lr, factor * clip)
+            self.update(config.lr if lr is None else lr, factor * clip, params)
+            self.stand_ins.write()
             self.devices.share()
         return Step(as_np(loss.detach()), norm, state, as_np(score))
 
     def _maybe_average(self) -> None:
-        """Begin to average if validation is worse than the best of more than ``averaging`` epochs ago.
-
-        This is NT-ASGD (Merity et al. 2017, arXiv 1708.02182) as its authors' code has it.
-        """
-        sign = 1 if self.history.less_is_better else -1
-        found, patience = [sign * value for value in self.history.valid], self.config.averaging
-        if patience and found and not self.average.steps and found[-1] > min(found[: -1 - patience], default=math.inf):
+        """Begin to average if it is time."""
+        if not self.average.steps and is_time_to_average(self.history, self.config.averaging):
             self.average.start()
             say(self.config, f"from epoch {self.position.epoch + 1} on, the parameters are averaged")
 

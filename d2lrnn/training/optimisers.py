@@ -11,6 +11,7 @@ from d2lrnn.checks import LARGEST, as_float32, check_memory, check_number
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.device import ContextLike, as_ctx
 from d2lrnn.models.parameters import data_and_grad, trainable
+from d2lrnn.training.history import History
 
 
 def sgd(params: Iterable, lr: float, batch_size: int, ctx: ContextLike = None) -> None:
@@ -45,12 +46,17 @@ class SGD:
         self.params, self.weight_decay = trainable(params), weight_decay
         self.steps = 0  # taken so far
 
-    def __call__(self, lr: float, scale: float = 1.0) -> None:
-        """Take a step with the learning rate ``lr``."""
+    @property
+    def keeps_unused(self) -> bool:
+        """Whether a parameter with a gradient of 0 stays as it is."""
+        return not self.weight_decay
+
+    def __call__(self, lr: float, scale: float = 1.0, params: Iterable | None = None) -> None:
+        """Take a step with the learning rate ``lr``; ``params`` are updated in the place of the optimiser's."""
         self.steps += 1
         factors = {"lr": lr, "wd": self.weight_decay, "rescale_grad": scale}
         options = {name: as_float32(value) for name, value in factors.items()}
-        for param in self.params:
+        for param in self.params if params is None else params:
             data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
             mx.nd.sgd_update(weight, grad.as_nd_ndarray(), out=weight, **options)
@@ -72,13 +78,18 @@ class Adam(SGD):
             [mx.nd.zeros_like(data_and_grad(param, None)[0].as_nd_ndarray()) for param in self.params] for _ in range(2)
         )
 
-    def __call__(self, lr: float, scale: float = 1.0) -> None:
+    @property
+    def keeps_unused(self) -> bool:
+        """False: without a gradient, the mean of the gradients before goes on changing a parameter."""
+        return False
+
+    def __call__(self, lr: float, scale: float = 1.0, params: Iterable | None = None) -> None:
         """Take a step with the learning rate ``lr``."""
         self.steps += 1
         unbiased = lr * math.sqrt(1 - self.BETA2**self.steps) / (1 - self.BETA1**self.steps)
         options = {"beta1": self.BETA1, "beta2": self.BETA2, "epsilon": self.EPSILON, "wd": 0}
         options |= {"lr": as_float32(unbiased), "rescale_grad": as_float32(scale)}
-        for param, mean, variance in zip(self.params, self._mean, self._variance):
+        for param, mean, variance in zip(self.params if params is None else params, self._mean, self._variance):
             data, grad = data_and_grad(param, None)
             weight = data.as_nd_ndarray()
             if self.weight_decay:
@@ -121,6 +132,16 @@ def learning_rate(config: TrainConfig, epoch: int, share: float) -> float:
             return config.lr * (0.01 + 0.99 * done / config.warm_up)  # at 0 the first step would change nothing
         return config.lr * (1 - done) / (1 - config.warm_up)
     return config.lr
+
+
+def is_time_to_average(history: History, patience: int) -> bool:
+    """Return whether validation is worse than the best of more than ``patience`` epochs ago; never for 0.
+
+    This is NT-ASGD (Merity et al. 2017, arXiv 1708.02182) as its authors' code has it.
+    """
+    sign = 1 if history.less_is_better else -1
+    found = [sign * value for value in history.valid]
+    return bool(patience and found) and found[-1] > min(found[: -1 - patience], default=math.inf)
 
 
 class Average:

@@ -26,7 +26,9 @@ from d2lrnn.models.gluon.facts import (
 from d2lrnn.models.gluon.fused import Packed
 from d2lrnn.models.gluon.graphs import WatchfulGraphs, one_hot_width, with_one_hot_width
 from d2lrnn.models.gluon.layers import RecurrentStack, drop, unpadded
+from d2lrnn.models.gluon.stand_ins import parted, rows_instead
 from d2lrnn.models.gluon.used_ids import LEAST_VOCAB_SIZE, used_ids
+from d2lrnn.models.gluon.used_rows import UsedRows
 from d2lrnn.nd_arrays import takes_nd
 
 nn = mx.gluon.nn
@@ -82,6 +84,7 @@ class Encoder(WatchfulGraphs):
         with self.name_scope():
             self.embedding = nn.Embedding(inputs, embed_size) if embed_size else None
             self.rnn = rnn_layer
+        self._rows = UsedRows(self.embedding.weight) if self.embedding else None
         self._packed: dict = {}  # by fused layer: its parameters in one array
         self._places: list[mx.Context] = []  # the device of each layer; empty: all are where the embedding is
         for layer in self.layers:
@@ -195,6 +198,8 @@ class Encoder(WatchfulGraphs):
             if self._looks_up:
                 X, used = used_ids(X, self.vocab_size or 0)
                 params[0], width = [*self._packed[self.layers[0]].halves(X.ctx), used], used.size
+        if self._rows and not (self._places or self.dropout.words):
+            X, params = rows_instead(self._rows, X, params)
         with warnings.catch_warnings(), with_one_hot_width(width):
             # The graph reads packed arrays; Gluon warns of parameters left out.
             warnings.filterwarnings("ignore", "Parameter .* is not used by any computation")
@@ -232,7 +237,8 @@ class Encoder(WatchfulGraphs):
                 layers' own parameters, which the graph then puts together at each call.
             counted: as for :meth:`__call__`.
         """
-        inputs = self._numbers(F, X) if self.input_size else self._of_ids(F, F.np.transpose(X))
+        rows, params = parted(params) if self._rows else ([], params)
+        inputs = self._numbers(F, X) if self.input_size else self._of_ids(F, F.np.transpose(X), rows)
         layers, own = self._functions(F, params, counted), None if F is mx.sym else X.ctx
         if self._places:
             layers = [_at(ctx, own, layer) for ctx, layer in zip(self._places, layers)]
@@ -259,9 +265,9 @@ class Encoder(WatchfulGraphs):
         """Return numbers as (num_steps, batch_size, input_size), after dropout."""
         return drop(F, F.np.transpose(X, axes=(1, 0, 2)), self.dropout.inputs, self.dropout.locked)
 
-    def _of_ids(self, F, ids):
+    def _of_ids(self, F, ids, rows):
         """Return ids (num_steps, batch_size) as vectors."""
-        return self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids)
+        return self._one_hot(F, ids) if self.embedding is None else self._embed(F, ids, rows)
 
     def _one_hot(self, F, ids):
         """Return the ids as one-hot vectors (num_steps, batch_size, vocab_size) in the precision of the parameters."""
@@ -269,12 +275,12 @@ class Encoder(WatchfulGraphs):
         width = one_hot_width() or self.vocab_size
         return F.npx.one_hot(ids, width, dtype=numpy.dtype(weight.dtype).name)
 
-    def _embed(self, F, ids):
+    def _embed(self, F, ids, rows):
         """Return the embedded ids (num_steps, batch_size, embed_size), after dropout of words and of numbers."""
         if self.dropout.words:
             # Without BlockGrad, MXNet wants a gradient of the ids, because two look-ups read them.
             ids = F.BlockGrad(ids.as_nd_ndarray()).as_np_ndarray()
-        inputs = self.embedding(ids)
+        inputs = F.np.take(rows[0], ids, axis=0, mode="clip") if rows else self.embedding(ids)
         if self.dropout.words:
             kept = drop(F, F.np.ones((self.vocab_size, 1)), self.dropout.words)  # one number for each word
             inputs = inputs * F.npx.embedding(ids, kept, input_dim=self.vocab_size, output_dim=1)

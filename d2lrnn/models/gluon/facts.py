@@ -223,6 +223,12 @@ def names_of(block) -> dict[str, Any]:
     return {name: param for param, name in names.items()}
 
 
+def single_parameters(block) -> list:
+    """Return those parameters of a block that stand in one place, such as no tied weight does."""
+    found = list(block._collect_params_with_prefix().values())
+    return [param for param in found if sum(param is other for other in found) == 1]
+
+
 def memory_of(params: Iterable) -> list:
     """Return all arrays in which Gluon parameters keep their values and gradients, on all devices."""
     return [array for param in params for array in (*param.list_data(), *(param._grad or ()))]
@@ -234,6 +240,16 @@ def move(param, place: int, data, grad) -> None:
     if not is_frozen(param):
         param._grad[place] = grad
         mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer without the encoder
+
+
+def has_new_gradient(param, ctx: mx.Context) -> bool:
+    """Return whether backward has written a Gluon parameter's gradient since :func:`note_gradient`."""
+    return param.data(ctx)._fresh_grad
+
+
+def note_gradient(param, ctx: mx.Context) -> None:
+    """Take note of the gradient that is there, so that :func:`has_new_gradient` tells of the next one."""
+    param.data(ctx)._fresh_grad = False
 
 
 def expect_gradient(param, ctx: mx.Context) -> None:

@@ -60,7 +60,7 @@ class StepGraphs(mx.gluon.HybridBlock):
 
     def _call_cached_op(self, *args):
         """Call the graph for this number of steps and these arguments; Gluon compiles it if there is none yet."""
-        given = tuple(arg is not None for arg in args)
+        given = tuple(len(arg) if isinstance(arg, (list, tuple)) else arg is not None for arg in args)
         padded = self.COUNTED is not None and self.COUNTED < len(args) and given[self.COUNTED]
         key = (_num_steps.get() if self.unrolls or padded else None, given, _width.get())
         with GRAPH_LOCK:

@@ -1,0 +1,79 @@
+"""Arrays that stand for parameters in a step of a training, because the norm and the update of them take less time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any
+
+from d2lrnn._runtime import mx
+from d2lrnn.models.gluon.facts import single_parameters
+from d2lrnn.models.gluon.used_rows import UsedRows, pays
+
+_asking: ContextVar[StandIns | None] = ContextVar("asking", default=None)
+
+
+class StandIns:
+    """From the loss of a batch to the update: rows that the batch uses, in the place of whole embeddings.
+
+    Args:
+        model: what is trained.
+        allowed: whether parameters with a gradient of 0 stay as they are; if not, nothing is replaced.
+    """
+
+    def __init__(self, model: Any, allowed: bool) -> None:
+        single = single_parameters(model) if allowed and isinstance(model, mx.gluon.Block) else []
+        self._single = set(map(id, single))  # no tied weights, whose gradient comes from the output layer too
+        self._rows: list[UsedRows] = []  # that the present batch uses
+
+    def within(self, call: Callable, *args) -> Any:
+        """Return ``call(*args)``, which computes the loss of one batch and the way back; embeddings give rows there."""
+        self._rows = []
+        token = _asking.set(self)
+        try:
+            return call(*args)
+        finally:
+            _asking.reset(token)
+
+    def take(self, rows: UsedRows, X) -> bool:
+        """Return whether the rows of a batch X are to stand for an embedding, as they may once in a batch."""
+        param = rows.param
+        if id(param) in self._single and param.grad_req == "write" and pays(X, param.shape) and rows not in self._rows:
+            self._rows.append(rows)
+            return True
+        return False
+
+    def instead_of(self, params: Iterable) -> list:
+        """Return parameters after the way back, with arrays that have gradients in the place of some.
+
+        The gradients of those that are replaced are right too.
+        """
+        self._rows = [rows for rows in self._rows if rows.settle()]
+        values = {id(rows.param): rows.values for rows in self._rows}
+        return [values.get(id(param), param) for param in params]
+
+    def write(self) -> None:
+        """Write what stands for parameters back into them."""
+        for rows in self._rows:
+            rows.write()
+
+
+def rows_instead(rows: UsedRows, X, params: list | None) -> tuple:
+    """Look ids X up in the rows that they use, if the present training asks for rows.
+
+    Returns:
+        the place of each id among the rows, of X's shape, and the arguments ``params`` of a graph after a list of the
+        rows; or X and ``params`` as they are.
+    """
+    recording, asking = mx.autograd.is_recording(), _asking.get()
+    if recording and asking is not None and asking.take(rows, X):
+        return rows.look_up(X), [[rows.values], *(params or [])]
+    if recording:
+        rows.forget()
+    return X, params
+
+
+def parted(params) -> tuple:
+    """Return the list of rows, or an empty one, and ``params``, of the arguments that :func:`rows_instead` returns."""
+    given = params and isinstance(params[0], (list, tuple))
+    return (params[0], params[1:] or None) if given else ([], params)
