@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import signal
 import sys
@@ -31,14 +32,14 @@ def main() -> None:
         return
     if not cases:
         sys.exit(f"no case's name has {args.only.pattern!r} in it: see --list")
-    out = args.out or (TRIAL if args.only or args.quick else RESULTS)
+    out = args.out or (TRIAL if (args.only or args.quick) and not args.again else RESULTS)
     out.mkdir(parents=True, exist_ok=True)
     if args.redraw:
         _write_report(out)
         return
     options = Options(2, 0.2, 2, 2) if args.quick else Options()
     options = Options(args.rounds or options.rounds, options.seconds, options.least_steps, options.warm_up)
-    results = _measure(cases, options, args.threads, out)
+    results = _measure(cases, options, args.threads, out, args.again)
     _write_report(out)
     if results["stopped"]:
         sys.exit(130)
@@ -55,6 +56,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few steps: to see that it works, not for figures")
     parser.add_argument("--threads", type=_positive, default=usable_cores(), help="of every worker (all usable cores)")
     parser.add_argument("--out", type=Path, help=f"folder (the results; with --only or --quick {TRIAL.name} in runs)")
+    parser.add_argument(
+        "--again", action="store_true", help="keep the sitting of this processor, and replace only the cases of --only"
+    )
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument("--redraw", action="store_true", help="write tables and pictures again from the files")
     return parser.parse_args()
@@ -73,8 +77,11 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> dict:
-    """Run the cases; Ctrl-C and SIGTERM end the sitting and keep what it found."""
+def _measure(cases: list[Case], options: Options, threads: int, out: Path, again: bool) -> dict:
+    """Run the cases; Ctrl-C and SIGTERM end the sitting and keep what it found.
+
+    With ``again``, they replace those of the sitting that is kept, whose list ``again`` then says when.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -89,10 +96,14 @@ def _measure(cases: list[Case], options: Options, threads: int, out: Path) -> di
         "cases": {},
     }
     path = path_of(results, out)
+    if again and path.exists():
+        now, results = results["environment"], json.loads(path.read_text())
+        results["again"] = [*results.get("again", []), {**now, "cases": [case.key for case in cases]}]
     sitting = Sitting(pythons, worker_environment(threads), options)
     start = time.perf_counter()
     try:
-        results["workers"] = sitting.hello()
+        said = sitting.hello()
+        results["workers"] = results["workers"] or said
         for i, case in enumerate(cases, 1):
             result = results["cases"][case.key] = new_result(case)
             sitting.run(case, result)

@@ -159,6 +159,11 @@ def _sitting(results: dict) -> str:
     dirty = f" with {about['changed_files']} changed files" if about["changed_files"] else ""
     lines = [
         f"`{about['command']}`, {about['date']}, commit {about['commit']}{dirty}{_end(results)}",
+        *(
+            f"measured again, because others used the machine: {', '.join(each['cases'])}; {each['date']}, commit "
+            f"{each['commit']}"
+            for each in results.get("again", [])
+        ),
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, OMP_WAIT_POLICY {about['wait_policy']}, "
         f"load {about['load_at_start']} at the start; {about['system']}",
         f"Python {', '.join(sorted(python))}; {'; '.join(versions)}",
