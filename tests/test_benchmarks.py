@@ -96,6 +96,41 @@ def test_a_sitting_is_kept_by_its_processor(speed, cpu, name, file):
     assert speed("sittings").path_of(results, Path("there")) == Path("there") / file
 
 
+class QuickSitting:
+    """Finds the same times in every case."""
+
+    def __init__(self, *_):
+        pass
+
+    def hello(self):
+        return {}
+
+    def run(self, case, result):
+        result["rounds"].append({"times": {"ours fast": [7.0]}})
+
+    def stop(self):
+        pass
+
+
+def test_cases_are_measured_again_within_a_sitting(speed, monkeypatch, tmp_path):
+    command, cases = speed("command"), speed("cases").all_cases()
+    monkeypatch.setattr(command, "Sitting", QuickSitting)
+    monkeypatch.setattr(command, "make_peers", dict)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    first, second = (case for case in cases if case.key in ("lyrics/rnn one-hot", "lyrics/gru one-hot"))
+    options = speed("sitting").Options()
+    whole = command.measure([first, second], options, 2, tmp_path, again=False)
+    monkeypatch.setattr(
+        QuickSitting, "run", lambda self, case, result: result["rounds"].append({"times": {"jax": [9]}})
+    )
+    command.measure([second], options, 2, tmp_path, again=True)
+    (found,) = speed("sittings").read_sittings(tmp_path)
+    assert found["environment"] == whole["environment"]
+    assert [each["cases"] for each in found["again"]] == [[second.key]]
+    assert found["cases"][first.key]["rounds"] == [{"times": {"ours fast": [7.0]}}]
+    assert found["cases"][second.key]["rounds"] == [{"times": {"jax": [9]}}]
+
+
 def test_the_worse_processor_is_quoted(speed, tmp_path):
     sittings = [sitting("AMD EPYC", 10, 20), sitting("Intel(R) Xeon(R) Processor, family 6 model 207", 30, 45)]
     page = tmp_path / "page.md"

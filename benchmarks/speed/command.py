@@ -39,7 +39,7 @@ def main() -> None:
         return
     options = Options(2, 0.2, 2, 2) if args.quick else Options()
     options = Options(args.rounds or options.rounds, options.seconds, options.least_steps, options.warm_up)
-    results = _measure(cases, options, args.threads, out, args.again)
+    results = measure(cases, options, args.threads, out, args.again)
     _write_report(out)
     if results["stopped"]:
         sys.exit(130)
@@ -77,7 +77,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _measure(cases: list[Case], options: Options, threads: int, out: Path, again: bool) -> dict:
+def measure(cases: list[Case], options: Options, threads: int, out: Path, again: bool) -> dict:
     """Run the cases; Ctrl-C and SIGTERM end the sitting and keep what it found.
 
     With ``again``, they replace those of the sitting that is kept, whose list ``again`` then says when.
