@@ -259,7 +259,7 @@ def remember(name, cell, param, values, lr):
     try:
         history = common.checked(d2lrnn.train(model, first_letters, config))
     except d2lrnn.TrainingDivergedError as error:
-        history, outcome = error.history, f"   {str(error).split(',')[0]}"
+        history, outcome = error.history, f"   {str(error).split(',')[0].split(':')[0]}"
     print(f"{name:24}" + "".join(f"{format_perplexity(p):>8}" for p in history.perplexity) + outcome)
     return history.perplexity
 

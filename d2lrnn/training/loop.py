@@ -249,7 +249,7 @@ class Training:
         self.is_whole = True
 
     def step(self, batch: tuple, state: tuple | None, lr: float | None = None) -> Step:
-        """Take a step on a batch.
+        """Take a step on a batch; the parameters' gradients are then a multiple of the mean loss's.
 
         Args:
             batch: as the objective takes it.
@@ -263,7 +263,7 @@ class Training:
         loss, state, score, scale, _ = self.stand_ins.within(self.devices.backward, self.objective, batch, state)
         params = self.stand_ins.instead_of(self.params.values())
         factor = scale * (self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0)
-        norm = factor * float(gradient_norm(params))
+        norm = factor * float(as_np(gradient_norm(params)))
         if math.isfinite(norm):
             clip = config.theta / norm if norm > config.theta else 1.0
             self.is_whole = False

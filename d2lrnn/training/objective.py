@@ -11,6 +11,7 @@ from d2lrnn._runtime import mx
 from d2lrnn.checks import check_whole
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.losses import cross_entropy, format_perplexity, loss_and_gradient, perplexity
+from d2lrnn.nd_arrays import as_np
 
 
 class Outcome(NamedTuple):
@@ -134,7 +135,7 @@ class NextToken(Objective):
             return super().backward(model, batch, state, share)
         with mx.autograd.record():
             logits, state = self._logits(model, batch, state)
-        Y, scale = batch[1], 1 / batch[1].size
+        logits, Y, scale = as_np(logits), batch[1], 1 / batch[1].size
         loss, gradient = loss_and_gradient(logits, Y)
         if share is not None or logits.dtype != "float32":  # an optimiser takes its scale with float32's digits alone
             gradient *= (share or 1.0) * scale

@@ -73,7 +73,8 @@ def test_lesson(run, corpus, request):
     )
     assert 7.8 < min(letters["tanh, N(0, 0.01²)"], letters["LSTM, b_f = 0"])
     assert letters["tanh, the identity"] < 5 and letters["LSTM, b_f = 5"] < 4
-    assert re.search(r"^relu, the identity .* the perplexity rose from \S+ to \S+ in epoch [23]$", text, re.M)
+    exploded = r"the perplexity (rose from \S+ to \S+|became inf) in epoch [23]"
+    assert re.search(rf"^relu, the identity .* {exploded}$", text, re.M)
     assert slowly["relu, the identity"] < 0.95 * slowly["tanh, the identity"]
     shown = section(text, "Remember a letter")
     for name, perplexities in names["slowly"].items():
