@@ -131,10 +131,11 @@ class Losing(JobOutput):
         plan: the role of the victim, in which phase it gets the signal, how late in it, and which signal.
         folder: of the job.
         victim: the name of the process; empty as long as its phase has not begun.
+        missed: whether the process had come to its end by itself when the signal was sent.
     """
 
     plan: dict = {}
-    folder, victim = Path(), ""
+    folder, victim, missed = Path(), "", False
 
     def __init__(self):
         super().__init__()
@@ -157,8 +158,12 @@ class Losing(JobOutput):
 
     def _send(self, pid):
         (self.folder / SENT).write_text(str(time.monotonic()))
-        with contextlib.suppress(ProcessLookupError):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            Losing.missed = state == "Z"  # nobody has waited for it yet
             os.kill(pid, self.plan["signal"])
+        except (FileNotFoundError, ProcessLookupError):
+            Losing.missed = True
 
 
 def lose(plan, folder):
@@ -175,7 +180,7 @@ def lose(plan, folder):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))
     status = cli.main(words)
-    found = {"status": status, "victim": Losing.victim, "left": are_left()}
+    found = {"status": status, "victim": Losing.victim, "missed": Losing.missed, "left": are_left()}
     if (folder / SENT).exists():
         found["seconds"] = time.monotonic() - float((folder / SENT).read_text())
     sys.stdout.flush()

@@ -33,6 +33,9 @@ def test_ten_kills_leave_no_process_and_no_hang(jobs, role):
     for job in killed:
         why = f"d2lrnn: {job['victim']} was killed by signal 9 (SIGKILL){ENDED}"
         assert role in job["victim"]
+        if job["missed"]:  # so late that the process had done all it had to
+            assert (job["phase"], job["status"], job["left"]) == ("end", 0, False), job
+            continue
         assert (job["status"], job["left"], [line[: len(why)] for line in job["said"]]) == (1, False, [why]), job
         assert job["seconds"] < 15
         assert job["kept"] > [1, 0] or job["phase"] in ("start", "training")
