@@ -207,7 +207,7 @@ def plans_of(seed):
     plans = []
     for role in ROLES:
         for phase in ["start"] * 3 + ["training"] * 3 + ["writing"] * 2 + ["end"] * 2:
-            latest = {"start": 0.5, "training": 1.0, "end": 0.05}.get(phase)
+            latest = {"start": 0.5, "training": 1.0, "end": 0.02}.get(phase)
             late = random.uniform(0, latest) if latest else random.randrange(6, 25)
             plan = {"role": role, "phase": phase, "late": late, "which": random.randrange(2)}
             plan.update(signal=signal.SIGKILL, restarts=0, num_epochs=1 if phase == "end" else 1000)
