@@ -61,7 +61,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument("--redraw", action="store_true", help="write tables and pictures again from the files")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.again and (args.quick or not args.only):
+        parser.error("--again needs --only, which names the cases, and no --quick: the sitting is kept for its figures")
+    return args
 
 
 def _pattern(text: str) -> re.Pattern:

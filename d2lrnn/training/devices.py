@@ -77,7 +77,8 @@ class Devices:
         return self.workers is None or self.workers.rank == 0
 
     @property
-    def _is_alone(self) -> bool:
+    def is_alone(self) -> bool:
+        """Whether the model's device computes whole batches, without other devices or workers."""
         return self.workers is None and len(self.models) == 1
 
     @property
@@ -94,7 +95,7 @@ class Devices:
             state: before the batch, without gradients; None: the zero state.  The rows are its last axis but one; a
                 worker has those of its own rows alone.
         """
-        if self._is_alone:
+        if self.is_alone:
             return objective.backward(self.models[0], batch, state).settled()
         parts, total = list(self._divided(objective, batch, state)), objective.count(batch)
         shares = [part.counted / total for part in parts]
@@ -106,7 +107,7 @@ class Devices:
     def read(self, objective: Objective, batch: tuple) -> None:
         """Draw the random numbers that :meth:`backward` draws, and change nothing."""
         with mx.autograd.record():
-            if self._is_alone:
+            if self.is_alone:
                 objective.loss(self.models[0], batch, None)
                 return
             for part in self._divided(objective, batch, None):

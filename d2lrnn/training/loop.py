@@ -14,7 +14,7 @@ from d2lrnn.config.training import TrainConfig
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.interrupts import HaltError, none_dropped, on_first
 from d2lrnn.models.gluon.stand_ins import StandIns
-from d2lrnn.models.parameters import trainable_parameters
+from d2lrnn.models.parameters import is_on_gluon, trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.devices import Devices
@@ -83,8 +83,7 @@ class Training:
         self.params = trainable_parameters(model)
         check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
-        alone = self.devices.workers is None and len(self.devices.models) == 1
-        self.stand_ins = StandIns(model, allowed=alone and self.update.keeps_unused)
+        self.stand_ins = StandIns(model, self.devices.is_alone and self.update.keeps_unused and is_on_gluon(model))
         self.average = Average(self.params.values())
         self.is_whole, self._halt = True, ""
 

@@ -14,20 +14,21 @@ _asking: ContextVar[StandIns | None] = ContextVar("asking", default=None)
 
 
 class StandIns:
-    """From the loss of a batch to the update: rows that the batch uses, in the place of whole embeddings.
+    """Lets the rows that a batch uses stand for whole embeddings, from the loss to the update.
 
     Args:
         model: what is trained.
-        allowed: whether parameters with a gradient of 0 stay as they are; if not, nothing is replaced.
+        allowed: whether rows may stand for embeddings: the model is on Gluon and on one device, and the update leaves a
+            parameter whose gradient is 0 as it is.
     """
 
     def __init__(self, model: Any, allowed: bool) -> None:
-        single = single_parameters(model) if allowed and isinstance(model, mx.gluon.Block) else []
+        single = single_parameters(model) if allowed else []
         self._single = set(map(id, single))  # no tied weights, whose gradient comes from the output layer too
         self._rows: list[UsedRows] = []  # that the present batch uses
 
     def within(self, call: Callable, *args) -> Any:
-        """Return ``call(*args)``, which computes the loss of one batch and the way back; embeddings give rows there."""
+        """Return ``call(*args)``, which computes the loss of one batch and its gradient; embeddings give rows there."""
         self._rows = []
         token = _asking.set(self)
         try:
@@ -36,7 +37,10 @@ class StandIns:
             _asking.reset(token)
 
     def take(self, rows: UsedRows, X) -> bool:
-        """Return whether the rows of a batch X are to stand for an embedding, as they may once in a batch."""
+        """Return whether the rows of a batch X are to stand for an embedding.
+
+        In a loss that looks up two batches in one embedding, only the first is looked up in rows.
+        """
         param = rows.param
         if id(param) in self._single and param.grad_req == "write" and pays(X, param.shape) and rows not in self._rows:
             self._rows.append(rows)
@@ -44,9 +48,9 @@ class StandIns:
         return False
 
     def instead_of(self, params: Iterable) -> list:
-        """Return parameters after the way back, with arrays that have gradients in the place of some.
+        """Return the parameters that norm and update are to take: rows with gradients in the place of embeddings.
 
-        The gradients of those that are replaced are right too.
+        The embeddings' own gradients are right too.
         """
         self._rows = [rows for rows in self._rows if rows.settle()]
         values = {id(rows.param): rows.values for rows in self._rows}
