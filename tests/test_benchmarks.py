@@ -166,10 +166,19 @@ def test_the_pages_have_the_figures_of_the_sittings(speed):
         assert re.search(re.escape("\n".join(["", *lines, ""])), page), f"benchmarks/speed.py --redraw: {title}"
 
 
-@pytest.mark.parametrize(("page", "row"), [("README.md", r"\| \[speed\]"), ("README.zh.md", r"\| \[速度\]")])
-def test_readme_quotes_what_the_results_quote(speed, page, row):
+@pytest.mark.parametrize(
+    ("page", "row", "count"),
+    [
+        ("README.md", r"\[speed\]", 1),
+        ("README.zh.md", r"\[速度\]", 1),
+        ("docs/results.md", "(?:a training step of|characters written a second,)", 4),
+    ],
+)
+def test_summaries_quote_what_the_tables_of_the_results_quote(speed, page, row, count):
     quoted = speed("quoted").tables(speed("sittings").read_sittings(RESULTS))
     figures = {cell.strip() for lines in quoted.values() for line in lines for cell in line.split("|")}
-    (found,) = re.findall(rf"^{row}[^|]*\|(.*)\|$", (ROOT / page).read_text(), re.MULTILINE)
-    numbers = re.findall(r"\d[\d,.]*\d", found)
-    assert numbers and {*numbers} <= figures
+    found = re.findall(rf"^\| {row}[^|]*\|(.*)\|$", (ROOT / page).read_text(), re.MULTILINE)
+    assert len(found) == count
+    for cells in found:
+        numbers = re.findall(r"\d[\d,.]*\d", cells)
+        assert numbers and {*numbers} <= figures
