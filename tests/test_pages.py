@@ -1,5 +1,6 @@
 """README, its translation and the book's pages: their commands work, and what they name is there."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -208,3 +209,15 @@ def test_the_figures_of_readme_stand_in_the_results(page, beginning):
     for row in rows(page, beginning):
         numbers = re.findall(r"\d[\d,.]*\d", " ".join(row[1:]))
         assert numbers and all(re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", results) for number in numbers), row
+
+
+@pytest.mark.parametrize(("beginning", "log"), [("digits: 7,500", "digits"), ("lines.csv: 48,002", "labelled_texts")])
+def test_the_epochs_of_the_page_on_classifiers_are_those_of_the_logs(beginning, log):
+    (block,) = (each.text for each in blocks(ROOT / "docs" / "classify.md") if each.text.startswith(beginning))
+    (epoch,) = (line for line in block.splitlines() if line.startswith("epoch 1,"))
+    lines = (ROOT / "benchmarks" / "results" / f"{log}.jsonl").read_text().splitlines()
+    first = next(line for line in map(json.loads, lines) if line.get("epoch") == 1)
+    assert epoch == (
+        "epoch 1, accuracy {accuracy:.4f}, in validation {valid_accuracy:.4f}, gradient norm {grad_norm:.3f}, "
+        "{examples_per_second:,.0f} examples/s, {seconds:.1f} s".format(**first)
+    )
