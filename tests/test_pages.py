@@ -10,6 +10,7 @@ import pytest
 
 from d2lrnn.cli.main import main
 from d2lrnn.cli.parser import make_parser
+from d2lrnn.config.presets import CONFIGS
 from d2lrnn.data.corpora import CORPORA
 
 ROOT = Path(__file__).parent.parent
@@ -209,6 +210,11 @@ def test_the_figures_of_readme_stand_in_the_results(page, beginning):
     for row in rows(page, beginning):
         numbers = re.findall(r"\d[\d,.]*\d", " ".join(row[1:]))
         assert numbers and all(re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", results) for number in numbers), row
+
+
+def test_the_page_on_training_has_every_configuration_in_order():
+    table = rows(ROOT / "docs" / "use.md", "| configuration | corpus |")
+    assert [name for row in table for name in re.findall(r"`(.+?)`", row[0])] == list(CONFIGS)
 
 
 @pytest.mark.parametrize(("beginning", "log"), [("digits: 7,500", "digits"), ("lines.csv: 48,002", "labelled_texts")])
