@@ -33,7 +33,7 @@ RUNS: dict[str, type[Run]] = {
 def export_safetensors(run: AnyRun, path: PathLike, overwrite: bool = False) -> Path:
     """Write a trained model under PyTorch's names, as a safetensors file; read the file back and compare.
 
-    The page "A way out of MXNet" shows ten lines of PyTorch that load the file and write on.
+    The page "A way out of MXNet" has a short program in PyTorch that loads the file and writes on.
 
     Args:
         run: the run's folder, a checkpoint's path, or one of them as it was loaded.
@@ -54,7 +54,7 @@ def export_safetensors(run: AnyRun, path: PathLike, overwrite: bool = False) -> 
 def export_onnx(run: AnyRun, path: PathLike, overwrite: bool = False) -> Exported:
     """Write a trained model as an ONNX graph; where onnxruntime is installed, run the file and compare.
 
-    The page "A way out of MXNet" shows ten lines with onnxruntime and NumPy that load the file and write on.
+    The page "A way out of MXNet" has a short program with onnxruntime and NumPy that loads the file and writes on.
 
     Args:
         run: the run's folder, a checkpoint's path, or one of them as it was loaded.
