@@ -1,5 +1,6 @@
 """README, its translation and the book's pages: their commands work, and what they name is there."""
 
+import fnmatch
 import json
 import re
 import shlex
@@ -210,6 +211,15 @@ def test_the_figures_of_readme_stand_in_the_results(page, beginning):
     for row in rows(page, beginning):
         numbers = re.findall(r"\d[\d,.]*\d", " ".join(row[1:]))
         assert numbers and all(re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", results) for number in numbers), row
+
+
+def test_the_page_on_the_logs_names_every_file():
+    folder = ROOT / "benchmarks" / "results"
+    cells = re.findall(r"^\| (.*?) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    named = [name for cell in cells for name in re.findall("`(.+?)`", cell)]
+    files = {path.name for path in folder.iterdir()} - {"README.md"}
+    assert {name for name in named if not fnmatch.filter(files, name)} == set()
+    assert {file for file in files if not any(fnmatch.fnmatch(file, name) for name in named)} == set()
 
 
 def test_the_page_on_training_has_every_configuration_in_order():
