@@ -130,6 +130,26 @@ def test_a_loss_that_reads_the_embedding_in_other_ways_too(monkeypatch):
     check_same(found, numbers_after(make(objective=Decaying(VOCAB_SIZE), dtype="float64")), rtol=1e-12)
 
 
+class ReadingTwice(NextToken):
+    """In every second batch, lets the model read the batch once more than the loss depends on, and this first."""
+
+    def __init__(self, vocab_size):
+        super().__init__(vocab_size)
+        self.batches = 0
+
+    def loss(self, model, batch, state):
+        self.batches += 1
+        if self.batches % 2 == 0:
+            model(batch[0], self.begin(model, batch))
+        return super().loss(model, batch, state)
+
+
+def test_rows_that_the_loss_does_not_depend_on_have_no_gradient(monkeypatch):
+    found = numbers_after(make(objective=ReadingTwice(VOCAB_SIZE)), 4)
+    whole(monkeypatch)
+    check_same(found, numbers_after(make(objective=ReadingTwice(VOCAB_SIZE)), 4))
+
+
 @pytest.mark.parametrize(
     ("settings", "config"),
     [

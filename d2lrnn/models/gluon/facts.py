@@ -242,14 +242,14 @@ def move(param, place: int, data, grad) -> None:
         mx.autograd.mark_variables([data], [grad], param.grad_req)  # for calls of the layer without the encoder
 
 
-def has_new_gradient(param, ctx: mx.Context) -> bool:
-    """Return whether backward has written a Gluon parameter's gradient since :func:`note_gradient`."""
-    return param.data(ctx)._fresh_grad
+def has_new_gradient(array) -> bool:
+    """Return whether backward has written an array's gradient since :func:`note_gradient`."""
+    return array._fresh_grad
 
 
-def note_gradient(param, ctx: mx.Context) -> None:
+def note_gradient(array) -> None:
     """Take note of the gradient that is there, so that :func:`has_new_gradient` tells of the next one."""
-    param.data(ctx)._fresh_grad = False
+    array._fresh_grad = False
 
 
 def expect_gradient(param, ctx: mx.Context) -> None:

@@ -47,8 +47,8 @@ class UsedRows:
 
     def look_up(self, X):
         """Take the rows of ids X; return the place among the rows of each id, an array of X's shape."""
-        weight = self.param.data(X.ctx).as_nd_ndarray()
-        shape = X.size, weight.shape[1]
+        array = self.param.data(X.ctx)
+        weight, shape = array.as_nd_ndarray(), (X.size, array.shape[1])
         with mx.autograd.pause():
             numbers = mx.nd.array(_numbered(X.asnumpy().reshape(-1), len(weight)), dtype="int32", ctx=X.ctx)
             self._ids, places = numbers[:1], numbers[1:].reshape(X.shape)
@@ -56,9 +56,10 @@ class UsedRows:
                 self.values = mx.np.empty(shape, dtype=weight.dtype, ctx=X.ctx)
                 self.values.attach_grad()
             mx.nd.take(weight, self._ids, out=self.values.as_nd_ndarray().reshape((1, *shape)))
-        if has_new_gradient(self.param, X.ctx):
+        if has_new_gradient(array):
             self.forget()
-        note_gradient(self.param, X.ctx)
+        note_gradient(array)
+        note_gradient(self.values)
         return places.as_np_ndarray()
 
     def forget(self) -> None:
@@ -73,7 +74,9 @@ class UsedRows:
         """
         grad = self.param.grad(self._ids.ctx)
         whole, rows, (filled, ids) = grad.as_nd_ndarray(), self.values.grad.as_nd_ndarray(), self._filled
-        is_all = not has_new_gradient(self.param, self._ids.ctx)
+        is_all = not has_new_gradient(self.param.data(self._ids.ctx))
+        if not has_new_gradient(self.values):  # the loss does not depend on what was looked up
+            rows[:] = 0
         if not is_all:
             rows = rows + mx.nd.take(whole, self._ids)[0]
         elif filled is grad:
