@@ -150,6 +150,28 @@ def test_rows_that_the_loss_does_not_depend_on_have_no_gradient(monkeypatch):
     check_same(found, numbers_after(make(objective=ReadingTwice(VOCAB_SIZE)), 4))
 
 
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_step_after_one_that_was_interrupted_where_gradients_are_written(last, monkeypatch):
+    """The gradient of rows is written by two calls: the rows of the batch before are set to 0, then come the new."""
+    write, calls = used_rows._write, []
+
+    def interrupted(*args):
+        write(*args)
+        calls.append(args)
+        if len(calls) == last:
+            raise KeyboardInterrupt
+
+    training = make()
+    numbers_after(training, 1)
+    monkeypatch.setattr(used_rows, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.step(batch_of(1), None)
+    monkeypatch.setattr(used_rows, "_write", write)
+    training.step(batch_of(2), None)
+    gradient = training.model.embedding.weight.grad().asnumpy()
+    assert sorted(set(batch_of(2)[0].asnumpy().ravel())) == numpy.flatnonzero(gradient.any(axis=1)).tolist()
+
+
 @pytest.mark.parametrize(
     ("settings", "config"),
     [

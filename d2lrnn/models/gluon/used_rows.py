@@ -77,6 +77,7 @@ class UsedRows:
         is_all = not has_new_gradient(self.param.data(self._ids.ctx))
         if not has_new_gradient(self.values):  # the loss does not depend on what was looked up
             rows[:] = 0
+        self.forget()  # for the case that an interrupt comes before all is written
         if not is_all:
             rows = rows + mx.nd.take(whole, self._ids)[0]
         elif filled is grad:
@@ -84,7 +85,8 @@ class UsedRows:
         else:
             whole[:] = 0
         _write(whole, self._ids, rows)
-        self._filled = (grad, self._ids) if is_all else (None, None)
+        if is_all:
+            self._filled = grad, self._ids
         return is_all
 
     def write(self) -> None:
