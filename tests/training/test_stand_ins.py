@@ -205,6 +205,21 @@ def test_several_devices_have_whole_embeddings():
     assert not used(training)
 
 
+def test_a_model_that_has_moved_to_another_device_learns_there(monkeypatch):
+    def train():
+        training = make()
+        numbers_after(training, 2)
+        training.model.collect_params().reset_ctx(mx.cpu(1))
+        again = training_of(training.model, training.config)
+        step = again.step(tuple(array.as_in_ctx(mx.cpu(1)) for array in batch_of(2)), None)
+        assert step.loss.ctx == mx.cpu(1)
+        return list(numbers_of(again.params).values())
+
+    found = train()
+    whole(monkeypatch)
+    check_same([found], [train()])
+
+
 def test_a_copy_of_a_trained_model_learns_as_the_model_does():
     training = make()
     numbers_after(training, 3)

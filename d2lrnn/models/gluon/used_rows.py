@@ -52,7 +52,7 @@ class UsedRows:
         with mx.autograd.pause():
             numbers = mx.nd.array(_numbered(X.asnumpy().reshape(-1), len(weight)), dtype="int32", ctx=X.ctx)
             self._ids, places = numbers[:1], numbers[1:].reshape(X.shape)
-            if self.values is None or (self.values.shape, self.values.dtype) != (shape, weight.dtype):
+            if _form(self.values) != (shape, weight.dtype, X.ctx):
                 self.values = mx.np.empty(shape, dtype=weight.dtype, ctx=X.ctx)
                 self.values.attach_grad()
             mx.nd.take(weight, self._ids, out=self.values.as_nd_ndarray().reshape((1, *shape)))
@@ -92,6 +92,11 @@ class UsedRows:
     def write(self) -> None:
         """Write the rows back into the embedding."""
         _write(self.param.data(self._ids.ctx).as_nd_ndarray(), self._ids, self.values.as_nd_ndarray())
+
+
+def _form(array) -> tuple | None:
+    """Return the shape, the type and the device of an array; None: there is no array."""
+    return None if array is None else (array.shape, array.dtype, array.ctx)
 
 
 def _numbered(ids: numpy.ndarray, vocab_size: int) -> numpy.ndarray:
