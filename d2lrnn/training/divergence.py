@@ -34,6 +34,14 @@ def remedy(config: TrainConfig) -> str:
     return "try a smaller lr or theta"
 
 
+def error_of(reason: str, config: TrainConfig, history: History) -> TrainingDivergedError:
+    """Return the error that ends a lost run."""
+    return TrainingDivergedError(
+        f"{reason}: training stopped and the model keeps the last parameters that were numbers; {remedy(config)}",
+        history,
+    )
+
+
 def why_lost(
     objective: Objective, history: History, position: Position, found: float, limit: float | None
 ) -> str | None:

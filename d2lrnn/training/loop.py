@@ -18,10 +18,10 @@ from d2lrnn.models.parameters import is_on_gluon, trainable_parameters
 from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.devices import Devices
-from d2lrnn.training.divergence import TrainingDivergedError, remedy, why_lost
+from d2lrnn.training.divergence import error_of, why_lost
 from d2lrnn.training.gradients import check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
-from d2lrnn.training.objective import Objective
+from d2lrnn.training.objective import Objective, has_own_backward
 from d2lrnn.training.optimisers import Average, is_time_to_average, learning_rate, make_update
 from d2lrnn.training.progress import LINE_PERIOD, ProgressBar, say
 from d2lrnn.training.seeds import seed_batch
@@ -83,7 +83,7 @@ class Training:
         self.params = trainable_parameters(model)
         check_gradients(self.params)
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
-        self.stand_ins = StandIns(model, self.devices.is_alone and self.update.keeps_unused and is_on_gluon(model))
+        self.stand_ins = StandIns(model, self.devices.is_alone and is_on_gluon(model))
         self.average = Average(self.params.values())
         self.is_whole, self._halt = True, ""
 
@@ -202,7 +202,7 @@ class Training:
                 self._take_step(batch, i / count if count else 0.0)
                 bar.show(self.history, position, count)
             elif i >= taken - taken % self.segment:
-                self.stand_ins.within(self.devices.read, self.objective, batch)  # draws its step's random numbers
+                self._call(self.devices.read, batch)  # draws its step's random numbers
             self.check_halt()
         if not position.batch:
             raise D2lrnnError("make_batches() gave no batch: expected at least one")
@@ -217,8 +217,7 @@ class Training:
             return math.nan
         sums = (getattr(position, name) - getattr(begun, name) for name in ("loss_sum", "score_sum", "count"))
         found = self.objective.value(*sums)
-        reason = why_lost(self.objective, self.history, position, found, limit)
-        if reason:
+        if reason := why_lost(self.objective, self.history, position, found, limit):
             self.diverged(reason)
         return found
 
@@ -259,7 +258,7 @@ class Training:
         if state is not None:
             # Gradients end where the batch begins.
             state = tuple(s.detach() for s in state) if config.carries_state else None
-        loss, state, score, scale, _ = self.stand_ins.within(self.devices.backward, self.objective, batch, state)
+        loss, state, score, scale, _ = self._call(self.devices.backward, batch, state)
         params = self.stand_ins.instead_of(self.params.values())
         factor = scale * (self.objective.count(batch) / len(batch[0]) if config.sum_over_steps else 1.0)
         norm = factor * float(as_np(gradient_norm(params)))
@@ -271,6 +270,11 @@ class Training:
             self.devices.share()
         return Step(as_np(loss.detach()), norm, state, as_np(score))
 
+    def _call(self, method: Callable, *args):
+        """Call a method of the devices; in it, rows stand for embeddings if nobody needs these or their gradients."""
+        allowed = self.update.keeps_unused and not has_own_backward(self.objective)
+        return self.stand_ins.within(allowed, method, self.objective, *args)
+
     def _maybe_average(self) -> None:
         """Begin to average if it is time."""
         if not self.average.steps and is_time_to_average(self.history, self.config.averaging):
@@ -280,11 +284,7 @@ class Training:
     def diverged(self, reason: str) -> NoReturn:
         """End the run with a :class:`TrainingDivergedError`."""
         self.history.stopped = reason
-        raise TrainingDivergedError(
-            f"{reason}: training stopped and the model keeps the last parameters that were numbers; "
-            f"{remedy(self.config)}",
-            self.history,
-        )
+        raise error_of(reason, self.config, self.history)
 
     def snapshot(self) -> Snapshot:
         """Return all that the run needs to go on, beside the parameters."""

@@ -66,7 +66,8 @@ class Objective:
     def backward(self, model: Any, batch: tuple, state: tuple | None, share: float | None = None) -> Outcome:
         """Compute the mean loss of a batch, and write its gradient into the parameters.
 
-        Override this only where the gradient can be had faster than by :meth:`loss` and autograd.
+        Override this where the gradient can be had faster than by :meth:`loss` and autograd, or where gradients are to
+        be read or changed; :meth:`loss` does not find them in the parameters.
 
         Args:
             model: as for :meth:`loss`.
@@ -161,6 +162,11 @@ class NextToken(Objective):
     def value(self, loss_sum: float, score_sum: float, count: int) -> float:
         """Return the perplexity."""
         return perplexity(loss_sum, count)
+
+
+def has_own_backward(objective: Objective) -> bool:
+    """Return whether an objective has a ``backward`` of a user's, which may read and change gradients."""
+    return type(objective).backward not in (Objective.backward, NextToken.backward)
 
 
 def format_measure(name: str, value: float) -> str:

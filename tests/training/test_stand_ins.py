@@ -13,6 +13,7 @@ from d2lrnn.config.model import Dropout
 from d2lrnn.models.gluon import used_rows
 from d2lrnn.models.parameters import numbers_of, set_values
 from d2lrnn.training.devices import Devices
+from d2lrnn.training.optimisers import make_update
 
 VOCAB_SIZE = 64
 SHAPE = (3, 5)  # of a batch; 15 ids are less than half of the vocabulary
@@ -170,6 +171,34 @@ def test_a_step_after_one_that_was_interrupted_where_gradients_are_written(last,
     training.step(batch_of(2), None)
     gradient = training.model.embedding.weight.grad().asnumpy()
     assert sorted(set(batch_of(2)[0].asnumpy().ravel())) == numpy.flatnonzero(gradient.any(axis=1)).tolist()
+
+
+class Halving(NextToken):
+    """Halves the gradients that backward has written."""
+
+    def backward(self, model, batch, state, share=None):
+        outcome = super().backward(model, batch, state, share)
+        for param in model.parameters().values():
+            param.grad()[:] = param.grad() / 2
+        return outcome
+
+
+def test_a_backward_that_changes_gradients(monkeypatch):
+    found = numbers_after(make(objective=Halving(VOCAB_SIZE)), 4)
+    whole(monkeypatch)
+    check_same(found, numbers_after(make(objective=Halving(VOCAB_SIZE)), 4))
+
+
+def test_an_update_that_is_changed_between_two_steps(monkeypatch):
+    def change(number, training):
+        if number == 1:
+            training.update.weight_decay = 0.1
+        if number == 3:
+            training.update = make_update(training.params.values(), "adam")
+
+    found = numbers_after(make(lr=0.01), 6, then=change)
+    whole(monkeypatch)
+    check_same(found, numbers_after(make(lr=0.01), 6, then=change))
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,25 @@ class StandIns:
 
     Args:
         model: what is trained.
-        allowed: whether rows may stand for embeddings: the model is on Gluon and on one device, and the update leaves a
-            parameter whose gradient is 0 as it is.
+        is_able: whether rows can stand for embeddings: the model is on Gluon and on one device.
     """
 
-    def __init__(self, model: Any, allowed: bool) -> None:
-        single = single_parameters(model) if allowed else []
+    def __init__(self, model: Any, is_able: bool) -> None:
+        single = single_parameters(model) if is_able else []
         self._single = set(map(id, single))  # no tied weights, whose gradient comes from the output layer too
         self._rows: list[UsedRows] = []  # that the present batch uses
 
-    def within(self, call: Callable, *args) -> Any:
-        """Return ``call(*args)``, which computes the loss of one batch and its gradient; embeddings give rows there."""
+    def within(self, allowed: bool, call: Callable, *args) -> Any:
+        """Return ``call(*args)``, which computes the loss of one batch and its gradient; embeddings give rows there.
+
+        Args:
+            allowed: whether they do: the update leaves a parameter whose gradient is 0 as it is, and ``call`` neither
+                reads nor changes the gradients that it writes.
+            call: as above.
+            args: as above.
+        """
         self._rows = []
-        token = _asking.set(self)
+        token = _asking.set(self if allowed else None)
         try:
             return call(*args)
         finally:
