@@ -67,8 +67,9 @@ def loss_and_gradient(logits, Y) -> tuple:
         the mean of the tokens' losses in nats, an array of shape (), from which no gradient flows; and an array of the
         shape of logits.  The mean is infinite if a token's loss is above 87 nats: float32 has no such probability.
     """
-    labels = _labels(logits, Y).as_nd_ndarray()
     with mx.autograd.pause():
+        # The places are counted in the labels' type, and uint8 counts to 255 alone.
+        labels = _labels(logits, Y).as_nd_ndarray().astype("int32", copy=False)
         gradient = mx.nd.softmax(logits.as_nd_ndarray())
         found = mx.nd.pick(gradient, labels)
         loss = -mx.nd.log(found).mean()

@@ -52,6 +52,15 @@ def test_the_gradient_of_the_sum_equals_numpy(dtype, tolerance):
     numpy.testing.assert_allclose(gradient.asnumpy(), expected, rtol=tolerance, atol=0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float16"])
+def test_the_gradient_does_not_depend_on_the_type_of_the_ids(dtype):
+    rng = numpy.random.default_rng(3)
+    logits, Y = mx.np.array(rng.normal(0, 1, (3000, 5)), dtype="float32"), rng.integers(0, 5, (30, 100))
+    expected, (loss, gradient) = (loss_and_gradient(logits, mx.np.array(Y, dtype=each)) for each in ("int32", dtype))
+    assert loss.item() == expected[0].item()
+    assert (gradient == expected[1]).all()
+
+
 class ByAutograd(NextToken):
     def loss(self, *args):
         return super().loss(*args)
