@@ -129,9 +129,9 @@ class Devices:
 
     def gather(self, state: tuple | None) -> None:
         """Let each worker know the states of all rows, which :meth:`whole` then returns; all workers call this."""
-        if self.workers is not None and state:
-            found = [self._of_all_workers(array) for array in state]
-            self._gathered = state, tuple(found)
+        if self.workers is not None and state is not None:
+            are_there = self.workers.gathered(numpy.array(_has_rows(state))).any()  # a worker may have no rows
+            self._gathered = state, tuple(self._of_all_workers(array) for array in state) if are_there else ()
 
     def whole(self, state: tuple | None) -> tuple | None:
         """Return the state of all rows of a batch, of which ``state`` is the part that this process carries.
@@ -195,6 +195,8 @@ class Devices:
 
         states = zip(*(one.state for one in found))
         state = tuple(mx.np.concatenate([here(array) for array in arrays], axis=-2) for arrays in states)
+        if not found:  # this worker has no rows; whether a state is to be carried, the others know
+            state = tuple(array[..., :0, :] for array in self.models[0].begin_state(1, ctx))
         loss, score = sum(map(here, losses)), sum(here(one.score) for one in found)
         if self.workers is not None:
             numbers = numpy.array([float(loss), float(score), self._asked], numpy.float64)
@@ -216,6 +218,11 @@ class Devices:
 def _device_of(model: Any) -> mx.Context:
     """Return the device of a model."""
     return device_of(next(iter(trainable_parameters(model).values())))
+
+
+def _has_rows(state: tuple) -> bool:
+    """Return whether a state is of any rows."""
+    return bool(state) and state[0].shape[-2] > 0
 
 
 class _Part(NamedTuple):
