@@ -9,6 +9,7 @@ import d2lrnn
 from d2lrnn import ModelConfig, StepGraphs, build_model, rnn_layer
 from d2lrnn._runtime import mx
 from d2lrnn.models import Encoder, Layers, WithHead, named_parameters, to_onehot
+from d2lrnn.models.gluon import encoder
 from d2lrnn.models.gluon.facts import facts_of, gluon_cell
 from d2lrnn.models.parameters import numbers_of
 
@@ -206,6 +207,37 @@ def test_new_memory_reaches_both_of_their_graphs(cell):
         assert list(first) == list(second) and len(first) >= 4
         for name, gradient in first.items():
             assert_close(second[name], gradient)
+
+
+@pytest.mark.parametrize("how", ["embedding", "one-hot", "columns", "padded"])
+def test_gradients_add_up_where_they_are_asked_to(how, monkeypatch):
+    """Backward runs twice with grad_req "add"; "columns" are those of a large vocabulary that a batch uses."""
+    monkeypatch.setattr(encoder, "LEAST_VOCAB_SIZE", 0 if how == "columns" else 2**60)
+    sizes = {"embed_size": 4} if how == "embedding" else {}
+    model = build_model(ModelConfig("gluon", "lstm", SIZE, init_scale=0.5, **sizes), VOCAB_SIZE)
+
+    def backward(X):
+        with mx.autograd.record():
+            loss = model(X, model.begin_state(3), COUNTED if how == "padded" else None)[0][:, 0].sum()
+        loss.backward()
+        return numbers_of(model.parameters(), True)
+
+    first, second = backward(X), backward(X[::-1])
+    model.collect_params().setattr("grad_req", "add")
+    backward(X)
+    for name, gradient in backward(X[::-1]).items():
+        assert_close(gradient, first[name] + second[name])
+    model.collect_params().zero_grad()
+    for name, gradient in backward(X).items():
+        assert_close(gradient, first[name])
+
+
+def test_a_layer_whose_gradients_add_up_in_part():
+    model = build_model(ModelConfig("gluon", "lstm", SIZE), VOCAB_SIZE)
+    model.rnn.l0_h2h_weight.grad_req = "add"
+    model.rnn.l0_h2h_bias.grad_req = "null"
+    with pytest.raises(d2lrnn.D2lrnnError, match="of the layer LSTM have grad_req add and write: expected the same"):
+        model(X, model.begin_state(3))
 
 
 class TestFacts:

@@ -11,6 +11,7 @@ from d2lrnn.models.gluon.facts import (
     expect_gradient,
     facts_of,
     ignored_options,
+    is_frozen,
     move,
     operator_options,
     parameters_by_kind,
@@ -84,15 +85,20 @@ class Packed:
         return self._halves[ctx]
 
     def pack(self) -> None:
-        """Copy the parameters into one array on each device, and make them views of it."""
+        """Copy the parameters into one array on each device, and make them views of it.
+
+        Raises:
+            D2lrnnError: if gradients of some parameters are to be added to the old ones, and those of others not.
+        """
+        grad_req = self._grad_req()
         for k, ctx in enumerate(self.params[0].list_ctx()):
             whole = mx.np.concatenate([param.data(ctx).reshape(-1) for param in self.params])
-            whole.attach_grad()
+            whole.attach_grad(grad_req)
             self._whole[ctx] = whole
             first = self.params[0]
             self._halves[ctx] = (
-                _with_gradient(whole, 0, first.data(ctx).size, first.shape),
-                _with_gradient(whole, first.data(ctx).size, whole.size, (-1, self._row)),
+                _with_gradient(whole, 0, first.data(ctx).size, first.shape, grad_req),
+                _with_gradient(whole, first.data(ctx).size, whole.size, (-1, self._row), grad_req),
             )
             begin = 0
             for param in self.params:
@@ -100,6 +106,16 @@ class Packed:
                 data, grad = (_view(array, begin, end, param.shape) for array in (whole, whole.grad))
                 move(param, k, data, grad)
                 begin = end
+
+    def _grad_req(self) -> str:
+        """Return whether backward overwrites the gradients, "write", or adds to them, "add"."""
+        found = {param.grad_req for param in self.params if not is_frozen(param)}
+        if len(found) > 1:
+            raise D2lrnnError(
+                f"the parameters of the layer {type(self.layer).__name__} have grad_req {' and '.join(sorted(found))}: "
+                "expected the same for all but those with 'null', since their gradients are one array"
+            )
+        return found.pop() if found else "write"
 
     def bind(self, F, params=None):
         """Return the layer as a function of inputs and state.
@@ -151,10 +167,10 @@ class Packed:
         return params * F.np.concatenate(masks, axis=0)
 
 
-def _with_gradient(whole, begin: int, end: int, shape: tuple[int, ...]):
+def _with_gradient(whole, begin: int, end: int, shape: tuple[int, ...], grad_req: str):
     """Return a part of an array as a view, whose gradient is a view of the array's gradient."""
     data, grad = (_view(array, begin, end, shape) for array in (whole, whole.grad))
-    mx.autograd.mark_variables([data], [grad])
+    mx.autograd.mark_variables([data], [grad], grad_req)
     return data
 
 
