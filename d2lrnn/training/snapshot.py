@@ -37,7 +37,7 @@ class Snapshot:
         An epoch that still lacks its validation or its samples is not in the history: its sums are in the position.
         """
         carried = training.devices.whole(training.carried) or ()
-        memory = {**_memory(training), "state": {str(i): array for i, array in enumerate(carried)}}
+        memory = {**_memory(training, training.average), "state": {str(i): array for i, array in enumerate(carried)}}
         arrays = {f"{kind}.{name}": array.asnumpy() for kind, named in memory.items() for name, array in named.items()}
         position = dataclasses.replace(training.position)
         return cls(training.finished, position, training.update.steps, training.average.steps, arrays)
@@ -76,11 +76,11 @@ class Snapshot:
                 f"the run is judged by its {self.history.measure}, expected {training.objective.measure}: it is of "
                 "another task"
             )
+        average = Average(training.params.values())
         if self.average_steps:
-            training.average.start()
-        memory = _memory(training)
+            average.start()
+        memory = _memory(training, average)
         if _shapes(kinds) != _shapes(memory):
-            training.average = Average(training.params.values())
             raise D2lrnnError(f"the run's memory is of another model or optimizer than {training.config.optimizer}")
         for kind, targets in memory.items():
             for name, target in targets.items():
@@ -89,12 +89,13 @@ class Snapshot:
         training.position = dataclasses.replace(self.position)
         state = tuple(mx.np.array(array, dtype=array.dtype, ctx=ctx) for array in carried) or None
         training.carried = training.devices.own(state)
-        training.update.steps, training.average.steps = self.update_steps, self.average_steps
+        training.average, training.average.steps = average, self.average_steps
+        training.update.steps = self.update_steps
 
 
-def _memory(training: Any) -> dict[str, dict[str, Any]]:
-    """Return the optimiser's and the average's arrays, as ``{"mean": {"dense.weight": array, ...}, ...}``."""
-    kinds = {**training.update.memory, "average": training.average.arrays}
+def _memory(training: Any, average: Average) -> dict[str, dict[str, Any]]:
+    """Return the optimiser's and an average's arrays, as ``{"mean": {"dense.weight": array, ...}, ...}``."""
+    kinds = {**training.update.memory, "average": average.arrays}
     return {kind: dict(zip(training.params, arrays)) for kind, arrays in kinds.items() if arrays}
 
 

@@ -1,6 +1,7 @@
 """Updates, learning rates, averages, and losses summed over steps, each against arithmetic by hand."""
 
 import contextlib
+import dataclasses
 import itertools
 from functools import partial
 
@@ -286,6 +287,20 @@ def test_a_model_computes_with_its_average(kind):
     with average.in_place():
         numpy.testing.assert_allclose(logits(model), logits(twin), atol=1e-6)
     assert (logits(model) == moved).all() and abs(moved - begin).max() > 0.1
+
+
+def test_a_run_goes_back_to_where_it_had_not_begun_to_average():
+    training = training_of(make(kind="gluon"), quiet())
+    early = training.snapshot()
+    training.average.start()
+    later, mean = training.snapshot(), [array.asnumpy() for array in training.average.arrays]
+    training.restore(early)
+    assert (training.average.steps, training.average.arrays) == (0, [])
+    training.restore(later)
+    with pytest.raises(d2lrnn.D2lrnnError, match="of another model or optimizer than sgd"):
+        training.restore(dataclasses.replace(early, arrays={"mean.dense.bias": mean[-1]}))
+    assert training.average.steps == 1
+    assert all((array.asnumpy() == wanted).all() for array, wanted in zip(training.average.arrays, mean))
 
 
 class TestSumOverSteps:
