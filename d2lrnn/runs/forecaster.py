@@ -99,12 +99,12 @@ class ForecasterRun(Run):
         place = Path(origin["given"]) if file is None else user_path(file)
         if file is None and not is_there(place):
             raise RunError(f"the run's series is not at {place} any more: name its new place, --corpus FILE")
-        series = read_series(place, self.columns, self.checkpoint.data["time_column"])
+        series, held_out = read_series(place, self.columns, self.checkpoint.data["time_column"]), origin.get("held_out")
         if file is None:
             self.check_digest(series)
         elif series.digest() == origin.get("sha256"):
-            self.checkpoint = keep_origin(self.checkpoint, origin_of_series(series, place, origin["held_out"]))
-        return RecordedSeries(series, origin.get("held_out") or 0.1)
+            self.checkpoint = keep_origin(self.checkpoint, origin_of_series(series, place, held_out or 0.1))
+        return RecordedSeries(series, held_out or 0.1)
 
     def check_digest(self, series: Series) -> None:
         """Refuse other values than those that the run began with.

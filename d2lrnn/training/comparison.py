@@ -35,7 +35,7 @@ def train_side_by_side(models: Mapping[str, LanguageModel], corpus: Corpus, conf
 
 def comparison_table(histories: Mapping[str, History]) -> str:
     """Return a table with a line for each run: epochs, last measures, tokens per second and seconds."""
-    width = max(len(name) for name in histories)
+    width = max(map(len, ("model", *histories)))
     held_out = any(history.valid for history in histories.values())
     measure = next(iter(histories.values())).measure
     lines = [f"{'model':{width}}  epochs  {measure:>10}  {'validation  ' if held_out else ''}tokens/s  seconds"]

@@ -86,6 +86,14 @@ def test_from_a_file_to_a_forecast_and_back(folder, printed):
     )
 
 
+def test_a_run_that_does_not_say_what_it_held_out_is_measured(folder, printed):
+    printed("train", "--corpus", "waves.csv", "--column", "x", *FEW, "--out", "run")
+    run = ForecasterRun.open("run", "cpu")
+    del run.checkpoint.origin["held_out"]
+    run.source("waves.csv")
+    assert run.checkpoint.origin["held_out"] == 0.1
+
+
 def test_several_columns_and_steps_at_once(folder, printed):
     printed(
         *("train", "--corpus", "waves.csv", "--column", "x", "--column", "y", "--horizon", "3", "--difference"),

@@ -21,6 +21,12 @@ def test_the_table_has_validation_where_there_is_one():
     assert both[2] == ["b", "2", "5.00", "7.25", "1,000", "4.0"]
 
 
+def test_the_columns_of_the_table_are_below_their_names():
+    for names in (("a", "b"), ("from scratch", "gluon")):
+        lines = comparison_table(dict(zip(names, (PLAIN, HELD_OUT)))).splitlines()
+        assert {len(line) for line in lines} == {lines[0].index("seconds") + len("seconds")}
+
+
 def test_the_title_tells_the_largest_difference(tmp_path, capsys):
     runs = {"a": PLAIN, "b": HELD_OUT}
     assert report_comparison(runs, tmp_path / "two.png", "lstm on sample") == 0

@@ -53,8 +53,8 @@ class Encoder(WatchfulGraphs):
 
     Attributes:
         one_array: whether fused layers read their parameters as one array with padding too.  False is faster with
-            padding.  True is needed where the layers are in two calls, one of them without padding: of a gradient of
-            the one array and those of its parts, which lie in the same memory, only the last would be left.
+            padding.  True is needed where one loss needs two calls, one of them without padding: of a gradient of the
+            one array and those of its parts, which lie in the same memory, only the last would be left.
 
     Raises:
         FusedLayerError: if the layer has an option that MXNet ignores on the CPU.

@@ -64,7 +64,8 @@ class RNNModel(WithHead):
         Args:
             X: ids of shape (batch_size, num_steps).
             state: of :meth:`begin_state`, or as the last call returned it.
-            counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.
+            counted: 1 for a token, 0 for padding, of the shape of X; None: there is no padding.  Where one loss needs
+                several calls, all of them have ``counted`` or none has it: :class:`Encoder`, ``one_array``, says why.
 
         Returns:
             logits of shape (num_steps * batch_size, num_outputs), those of the first step first; and the new state.
