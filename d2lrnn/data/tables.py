@@ -29,13 +29,17 @@ class Table:
 
     Raises:
         CorpusError: for a file that cannot be read, or is no UTF-8 text.
-        TableError: for a first row that is no row of CSV, or has other signs between its cells.
+        TableError: for a table without a cell; for a first row that is no row of CSV, or has other signs between its
+            cells.
     """
 
     def __init__(self, source: Readable) -> None:
         text, self.what = read_text(source)
         self._rows = _rows(text.removeprefix("\ufeff"), self.what)
-        self.header = [name.strip() for name in next(self._rows)[1]]
+        first = next(self._rows, None)
+        if first is None:
+            raise TableError(f"{self.what} has blank rows alone: expected the names of the columns in the first row")
+        self.header = [name.strip() for name in first[1]]
         for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             if len(self.header) == 1 and sign in self.header[0]:
                 raise TableError(f"{self.what} has {name} between its cells: expected commas, and points in numbers")

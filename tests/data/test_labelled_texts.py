@@ -162,6 +162,7 @@ WRONG = {
         "has 1,001 different labels: expected at most 1,000",
     ),
     "nothing": ("", "is empty: expected text"),
+    "blank cells": (",\n", "has blank rows alone: expected the names of the columns in the first row"),
     "Latin-1": (ROWS.encode() + "caf\xe9,day\n".encode("latin-1"), "is not UTF-8: byte 0xe9 at offset 70, in line 8"),
     "UTF-16": (ROWS.encode("utf-16"), "it seems to be UTF-16: convert it with `iconv"),
     "NUL": (ROWS + "\0,day\n", "has the character NUL, first in line 8"),

@@ -99,6 +99,7 @@ WRONG = {
     "a long cell": (ROWS + f"2024-01-04,{'1' * 200_000}\n", "row 4 is no row of CSV: field larger than field limit"),
     "nothing": ("", "is empty: expected text"),
     "white space": (" \n \n", "is empty: expected text"),
+    "blank cells": (",\n", "has blank rows alone: expected the names of the columns in the first row"),
     "Latin-1": ("date,close\n1,caf\xe9\n".encode("latin-1"), "is not UTF-8: byte 0xe9 at offset 16, in line 2"),
     "NUL": ("date,close\n1,\0\n", "has the character NUL, first in line 2"),
     "a workbook": (b"PK\3\4" + bytes(60), "is not UTF-8: "),
