@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+# What datetime.fromisoformat of Python 3.9 reads.  From Python 3.11 on it reads 20240531T1800 and 2024-W22-5 too, which
+# :func:`_written_as` could not write again.
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d(.\d\d(:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?)?([+-]\d\d:\d\d(:\d\d(\.\d{6})?)?)?)?", re.ASCII
+)
 
 
 def times_after(times: Sequence[str], count: int) -> list[str] | None:
@@ -46,12 +53,15 @@ def _dates_after(times: Sequence[str], count: int) -> list[str] | None:
 
 
 def as_date(text: str) -> datetime.datetime:
-    """Return the date that a text in ISO 8601 names; ``Z`` at its end is UTC.
+    """Return the date that a text in ISO 8601 names, with hyphens and colons; ``Z`` at its end is UTC.
 
     Raises:
         ValueError: if it names none.
     """
-    return datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
+    date = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+    if not _DATE.fullmatch(date):
+        raise ValueError(f"{text!r} is no date")
+    return datetime.datetime.fromisoformat(date)
 
 
 def _time_apart(dates: Sequence[datetime.datetime]) -> Callable[[int], Any] | None:

@@ -77,6 +77,11 @@ WRONG = {
     "no time": (ROWS + ",3\n", "row 4, column 'date': the time is missing"),
     "another date": (ROWS + "4 Jan 2024,3\n", "row 4, column 'date': '4 Jan 2024' is no time: expected a number, or a"),
     "a day too many": (ROWS + "2024-02-30,3\n", "row 4, column 'date': '2024-02-30' is no time"),
+    # Python 3.11 and later read these, and the times that follow could not be written in their form.
+    "a date without hyphens": (ROWS + "20240104T18:00,3\n", "'20240104T18:00' is no time: expected a number, or"),
+    "an hour without a colon": (ROWS + "2024-01-04T1800,3\n", "'2024-01-04T1800' is no time: expected a number, or"),
+    "a week": (ROWS + "2024-W01-4,3\n", "'2024-W01-4' is no time: expected a number, or a date such as 2024-05-31"),
+    "a tenth of a second": (ROWS + "2024-01-04 18:00:00.5,3\n", "'2024-01-04 18:00:00.5' is no time: expected a num"),
     "an infinite time": (ROWS + "inf,3\n", "row 4, column 'date': 'inf' is no time"),
     "a number as a time": (ROWS + "5,3\n", "row 4, column 'date': '5' cannot be compared with '2024-01-03' in row 3"),
     "a time zone": (
