@@ -98,6 +98,17 @@ class Parser(argparse.ArgumentParser):
             return value
         return super()._get_values(action, arg_strings)
 
+    def _match_arguments_partial(self, actions, arg_strings_pattern):
+        """Keep an argument that may be left out for what comes after the next option, as Python 3.13 does.
+
+        Before, ``classify RUN --count 1 TEXT`` had no TEXT: none stands before the option.
+        """
+        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
+        if arg_strings_pattern[sum(counts) :].startswith("O"):
+            while counts and not counts[-1]:
+                del counts[-1]
+        return counts
+
     def _chosen(self, found: argparse.Namespace) -> argparse.ArgumentParser:
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):

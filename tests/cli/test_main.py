@@ -482,6 +482,21 @@ def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, compl
 
 
 @pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ("classify runs/a --count 1 one two", {"given": ["one", "two"], "count": 1}),
+        ("classify runs/a one --count 1", {"given": ["one"], "count": 1}),
+        ("classify --count 1 runs/a one", {"given": ["one"], "count": 1}),
+        ("classify runs/a --count 1", {"given": (), "count": 1}),
+        ("translate runs/a --beam-width 3 --copy-unknown -- -x", {"texts": ["-x"], "beam_width": 3}),
+    ],
+)
+def test_options_stand_before_or_after_texts(arguments, given):
+    found = vars(cli.make_parser().parse_args(arguments.split()))
+    assert {name: found[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
     ("arguments", "shown"),
     [
         ([], ["train", "sample", "compare", "python -m d2lrnn compare --cell gru"]),
