@@ -23,7 +23,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
         reason = str(getattr(error, "strerror", error)).partition(" (")[0]
-        where = f"{host if host.isprintable() else repr(host)}, port {port}"
+        where = f"{host if host and host.isprintable() else repr(host)}, port {port}"
         raise D2lrnnError(
             f"there can be no page at {where} ({'another program listens there' if taken else reason}): choose another "
             "--port, 0 for any that is free" + ("" if taken else ", or another --host")
@@ -33,7 +33,13 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def _check_host(host: str) -> None:
-    """Raise a UnicodeError for a text that can be no host's name; a socket would raise a TypeError and stay open."""
+    """Raise a UnicodeError for a text that can be no host's name.
+
+    A socket would take an empty one for all addresses of this machine.  For NUL or an odd letter it would raise a
+    TypeError and stay open.
+    """
+    if not host:
+        raise UnicodeError("a host's name cannot be empty")
     if "\0" in host:
         raise UnicodeError("a host's name cannot hold the character NUL")
     if not host.isascii():

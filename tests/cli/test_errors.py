@@ -172,7 +172,9 @@ def test_what_one_may_not_read_or_write(folder, tmp_path):
     assert [line for line in lines if not (line.startswith("d2lrnn: ") and "Permission denied" in line)] == []
 
 
-@pytest.mark.parametrize("host", ["nonsense..host", "300.1.1.1", "::zz", "a" * 300, "a\0b", "é" * 70, "..", "*", "a b"])
+@pytest.mark.parametrize(
+    "host", ["nonsense..host", "300.1.1.1", "::zz", "a" * 300, "a\0b", "é" * 70, "..", "*", "a b", ""]
+)
 def test_a_host_that_is_none(complaint, host):
     line = complaint("play", "run", "--port", "0", "--host", host)
     assert line.startswith("d2lrnn: there can be no page at ") and "or another --host" in line
