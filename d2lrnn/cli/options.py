@@ -8,7 +8,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from d2lrnn.config.evaluation import Cache, Dynamic
@@ -233,8 +233,10 @@ def _how_to_read(about: Mapping[str, Any]) -> dict[str, Any]:
     kind = about["kind"]
     if kind is bool:
         return {"type": _yes_or_no, "nargs": "?", "const": True, "metavar": "yes|no"}
-    if kind is str:
+    if kind is str and not about["none"]:
         return {"choices": tuple(about["choices"])}
+    if kind is str:
+        return {"type": _choice_or_none(about["choices"]), "metavar": "|".join(("none", *about["choices"]))}
     metavar = "N" if kind is int else "X"
     if not about["none"]:
         return {"type": kind, "metavar": metavar}
@@ -244,6 +246,17 @@ def _how_to_read(about: Mapping[str, Any]) -> dict[str, Any]:
 
     number_or_none.__name__ = f"{kind.__name__} or none"  # argparse shows this name in its errors
     return {"type": number_or_none, "metavar": metavar}
+
+
+def _choice_or_none(choices: Collection[str]) -> Callable[[str], str | None]:
+    """Return a function that reads one of some texts, or none."""
+
+    def choice_or_none(text: str) -> str | None:
+        if text not in (*choices, "none"):
+            raise argparse.ArgumentTypeError(f"expected none or one of {', '.join(choices)}, found {text!r}")
+        return None if text == "none" else text
+
+    return choice_or_none
 
 
 def as_text(argument: str) -> str:

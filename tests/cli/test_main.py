@@ -17,10 +17,12 @@ from d2lrnn._runtime import mx
 from d2lrnn.cli import from_arguments, options
 from d2lrnn.cli import main as cli
 from d2lrnn.cli.tasks import language_model
+from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.generation import Sampling
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import CONFIGS
 from d2lrnn.config.training import TrainConfig
+from d2lrnn.config.translation import TranslationConfig
 from d2lrnn.generation.greedy import predict
 from d2lrnn.generation.sampling import generate
 from d2lrnn.plotting.figures import COLOURS
@@ -479,6 +481,19 @@ def test_an_unknown_setting_is_refused_with_the_nearest(capsys, arguments, compl
 
 
 # --help
+
+
+def test_an_option_whose_default_is_none_reads_none(capsys):
+    fields = [field for kind in (ForecastConfig, TranslationConfig) for field in dataclasses.fields(kind)]
+    names = [field.name for field in fields if field.metadata["none"] and "help" in field.metadata]
+    assert {"season", "source_level"} <= set(names)
+    for name in names:
+        args = cli.make_parser().parse_args(["train", f"--{name.replace('_', '-')}", "none"])
+        assert vars(args)[name] is None
+    assert cli.make_parser().parse_args(["train", "--source-level", "char"]).source_level == "char"
+    with pytest.raises(SystemExit):
+        cli.make_parser().parse_args(["train", "--source-level", "line"])
+    assert "--source-level: expected none or one of word, char, found 'line' (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
