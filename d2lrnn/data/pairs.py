@@ -144,7 +144,8 @@ def corpus_of_pairs(
     kept = [i for i, tokens in enumerate(sides) if most is None or max(map(len, tokens)) <= most]
     if not kept:
         raise D2lrnnError(
-            f"{name} has no pair for the training of at most {most} tokens a side: make max_tokens larger"
+            f"{name} has no pair for the training of at most {most} tokens a side: make max_tokens larger, which for "
+            "`train` is --num-steps"
         )
     counts = [Counter(token for i in kept for token in sides[i][side]) for side in (0, 1)]
     if form.one_vocab:

@@ -213,6 +213,7 @@ def made(tmp_path_factory):
         ("train --config series --prefix a --out new", "--prefix given, but a forecaster has no use for it"),
         ("train --config series --embed-size 4 --out new", "--embed-size given, but a forecaster has no use for it"),
         ("train --config series --logarithm --noise 0 --out new", "--logarithm given, but the generated series has"),
+        ("train --config series --logarithm --out new", "--logarithm given, but the generated series has values below"),
         ("train --config series --num-steps 400 --out new", "the generated series has 300 values, and windows of 401"),
         (
             "train --corpus s.csv --column x --noise 1 --out new",
@@ -231,7 +232,7 @@ def made(tmp_path_factory):
             "train --corpus s.csv --column x --batch-size 64 --out new",
             "s.csv has 28 windows for training, 1 apart",
         ),
-        ("train --corpus s.csv --column x --bidirectional --out new", "bidirectional"),
+        ("train --corpus s.csv --column x --bidirectional --out new", "--bidirectional given, but a forecaster"),
         ("train --corpus s.csv --column x --num-lines 2 --out new", "--num-lines given, but a forecaster"),
         ("train --config lyrics --column x --horizon 2 --out new", "--column, --horizon given, but a language model"),
         (

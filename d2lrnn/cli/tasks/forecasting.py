@@ -29,10 +29,11 @@ from d2lrnn.runs.log import RunError
 from d2lrnn.training.forecasting import Forecasting
 from d2lrnn.training.seeds import set_seed
 
-# Arguments that are of texts or of classes, and settings of the model that follow from the series.
+# Arguments that are of texts or of classes, and settings of the model that follow from the series, or would let it read
+# the values that it is to forecast.
 OF_OTHERS = (
     *("max_tokens", "level", "prefix", "data_dir", "num_lines", "vary_steps", "pred_len", "pred_temperature"),
-    *("embed_size", "tie_weights", "word_dropout", "num_outputs", *OF_CLASSIFIERS, *OF_VECTORS),
+    *("embed_size", "tie_weights", "word_dropout", "num_outputs", "bidirectional", *OF_CLASSIFIERS, *OF_VECTORS),
     *OF_TRANSLATORS,
 )
 WHO = "a forecaster"
@@ -43,6 +44,8 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     refuse(args, OF_OTHERS, WHO)
     source, origin = _source(args, named)
     given = settings_in(ForecastConfig, vars(args))
+    if isinstance(source, GeneratedSeries) and given.get("logarithm"):
+        raise D2lrnnError("--logarithm given, but the generated series has values below 0: leave it out")
     defaults = dataclasses.asdict(named.forecast)
     if origin:
         refuse(args, ["noise"], "a series from a file")
@@ -50,8 +53,6 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
     plan, config = ForecastConfig(**{**defaults, **given}), changed_training(named.training, args)
     if isinstance(source, GeneratedSeries):
         source = GeneratedSeries(plan.noise)
-        if plan.logarithm:
-            raise D2lrnnError("--logarithm given, but the generated series has values below 0: leave it out")
     scaling = _scaling(source, plan, config.num_steps)
     count = len(source.columns)
     answers = {"head": "steps", "input_size": count, "num_outputs": count * plan.horizon}
