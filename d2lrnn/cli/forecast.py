@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy
 
 from d2lrnn.checks import check_number, check_whole, shown
+from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import MAX_PRED_LEN, MAX_SEED, settings_in
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.windows import RecordedSeries, SeriesSource
@@ -19,6 +20,8 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.generation.forecasts import rollout, sample_paths
 from d2lrnn.plotting.forecasts import ForecastPicture, plot_forecast
 from d2lrnn.runs.forecaster import ForecasterRun
+
+OF_BOUNDS = ("level", "paths", "seed")  # the fields of a request that only bounds need
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,16 @@ class ForecastRequest:
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> ForecastRequest:
-        """Return what the arguments of the command ask for."""
-        return cls(**settings_in(cls, vars(args)))
+        """Return what the arguments of the command ask for.
+
+        Raises:
+            D2lrnnError: for arguments about bounds where none are asked for; and as the record.
+        """
+        given = settings_in(cls, vars(args))
+        needless = [option_of(name) for name in OF_BOUNDS if name in given]
+        if args.intervals == "none" and needless:
+            raise D2lrnnError(f"{', '.join(needless)} given with --intervals none, which draws nothing: leave one out")
+        return cls(**given)
 
 
 @dataclass(frozen=True)

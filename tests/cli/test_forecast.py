@@ -244,6 +244,7 @@ def made(tmp_path_factory):
         ("forecast run --steps 0", "steps is 0: expected a whole number, at least 1"),
         ("forecast run --level 1", "level is 1.0: expected a number, above 0 and below 1"),
         ("forecast run --paths 1", "paths is 1: expected a whole number, at least 2"),
+        ("forecast run --intervals none --paths 9 --seed 1", "--paths, --seed given with --intervals none, which"),
         ("forecast run --intervals dropout", "run was trained without dropout, which --intervals dropout needs"),
         ("forecast run --corpus none.csv", "none.csv"),
         ("forecast none", "none is not there"),

@@ -38,12 +38,11 @@ def add(commands) -> None:
         default="residuals",
         help="bounds by errors of the validation, by sampled masks of the dropout, or none (%(default)s)",
     )
-    forecast.add_argument(
-        "--level", type=float, default=0.9, metavar="X", help="share of the values that is to be within (%(default)s)"
-    )
-    forecast.add_argument(
-        "--paths", type=int, default=500, metavar="N", help="ways to go on that are drawn (%(default)s)"
-    )
-    forecast.add_argument("--seed", type=int, default=0, metavar="N", help="of what is drawn (%(default)s)")
+    for name, kind, metavar, about in (
+        ("--level", float, "X", "share of the values that is to be within (0.9)"),
+        ("--paths", int, "N", "ways to go on that are drawn (500)"),
+        ("--seed", int, "N", "of what is drawn (0)"),
+    ):
+        forecast.add_argument(name, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=about)
     forecast.add_argument("--picture", type=PathText, metavar="FILE", help="draw it too: .png, .svg or .pdf")
     add_ctx(forecast)
