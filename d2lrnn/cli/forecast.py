@@ -17,7 +17,7 @@ from d2lrnn.config.fields import MAX_PRED_LEN, MAX_SEED, settings_in
 from d2lrnn.config.model import Dropout
 from d2lrnn.data.windows import RecordedSeries, SeriesSource
 from d2lrnn.errors import D2lrnnError
-from d2lrnn.generation.forecasts import rollout, sample_paths
+from d2lrnn.generation.forecasts import check_paths, rollout, sample_paths
 from d2lrnn.plotting.forecasts import ForecastPicture, plot_forecast
 from d2lrnn.runs.forecaster import ForecasterRun
 
@@ -101,6 +101,8 @@ def _check_readable(run: ForecasterRun, values: numpy.ndarray) -> None:
 
 def _forecast(request: ForecastRequest, run: ForecasterRun, source: SeriesSource, before: numpy.ndarray) -> Forecast:
     """Return the forecast after some values (length, num_columns)."""
+    if request.intervals != "none":
+        check_paths(request.paths, request.steps, len(run.columns))  # before anything is computed
     window, last = run.scaling.apply(before).astype(numpy.float32), before[-1]
     middle = run.scaling.undo(rollout(run.model, window, request.steps), last)
     if request.intervals == "none":

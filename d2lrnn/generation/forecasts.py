@@ -5,13 +5,14 @@ All functions read and return scaled numbers, as :class:`d2lrnn.data.scaling.Sca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 
 from d2lrnn._runtime import mx
-from d2lrnn.checks import check_whole
+from d2lrnn.checks import check_memory, check_whole
 from d2lrnn.config.fields import MAX_PRED_LEN
 from d2lrnn.data.windows import to_numbers
 from d2lrnn.errors import D2lrnnError
@@ -83,8 +84,11 @@ def sample_paths(
 
     Returns:
         scaled numbers (num_paths, num_steps, num_columns).
+
+    Raises:
+        D2lrnnError: as :func:`check_paths`.
     """
-    check_whole("num_paths", num_paths, 2, 100_000)
+    check_paths(num_paths, num_steps, math.prod(window.shape[1:]))
     draw = numpy.random.RandomState(seed)
     mx.random.seed(seed)
 
@@ -93,6 +97,18 @@ def sample_paths(
         return found if residuals is None else found + residuals[draw.randint(len(residuals), size=len(windows))]
 
     return _rolled_out(model, numpy.repeat(window[None], num_paths, axis=0), num_steps, following)
+
+
+def check_paths(num_paths: int, num_steps: int, num_columns: int) -> None:
+    """Check that so many paths can be drawn, put into the unit of the series, and sorted for their quantiles.
+
+    Raises:
+        D2lrnnError: if they cannot be, or if memory cannot hold each of their numbers three times in float64.
+    """
+    check_whole("num_paths", num_paths, 2, 100_000)
+    check_whole("steps", num_steps, 1, MAX_PRED_LEN)
+    what = f"{num_paths:,} paths of {num_steps:,} steps"
+    check_memory(what, 24 * num_paths * num_steps * num_columns, "ask for fewer paths or steps")
 
 
 def _rolled_out(model: Any, windows: numpy.ndarray, num_steps: int, following: Callable) -> numpy.ndarray:

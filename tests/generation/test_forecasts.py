@@ -91,3 +91,10 @@ def test_masks_of_dropout_make_paths_differ_and_nothing_else_does():
 def test_what_cannot_be_forecast(call, complaint):
     with pytest.raises(D2lrnnError, match=complaint):
         call()
+
+
+def test_paths_that_memory_cannot_hold_are_refused_before_they_are_drawn(monkeypatch):
+    monkeypatch.setattr("d2lrnn.checks.memory", lambda: 24 * 5 * 4 * 2 - 1)
+    window, residuals = numpy.zeros((3, 2)), numpy.zeros((1, 1, 2))
+    with pytest.raises(D2lrnnError, match="5 paths of 4 steps would take 0.0 GiB of memory, .*: ask for fewer paths"):
+        sample_paths(None, window, 4, 5, residuals)
