@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import Union
 
-from d2lrnn.errors import D2lrnnError, naming
+from d2lrnn.errors import D2lrnnError, FileError, naming
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -63,6 +64,20 @@ def kind_of(path: Path) -> str:
     """
     kinds = {stat.S_IFREG: "", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(path.stat().st_mode), "a device")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those that it is to be in, as far as they are not there.
+
+    Raises:
+        FileError: if that cannot be done; where a file stands in the place of a folder, the message names the file.
+    """
+    with naming(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            in_the_way = (path for path in (folder, *folder.parents) if os.path.lexists(path) and not path.is_dir())
+            raise FileError(errno.ENOTDIR, "a file, expected a folder", str(next(in_the_way, folder))) from None
 
 
 def _in_utf8(given: str) -> bytes:

@@ -9,7 +9,7 @@ from d2lrnn.cli.from_arguments import config_from, load_corpus_from, prefixes_fr
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.device import as_ctx
-from d2lrnn.errors import naming
+from d2lrnn.paths import make_folder
 from d2lrnn.plotting.pictures import plot_comparison
 from d2lrnn.training.comparison import compare, comparison_table, largest_difference
 from d2lrnn.training.history import History
@@ -20,8 +20,7 @@ def compare_kinds(args: argparse.Namespace) -> int:
     corpus = load_corpus_from(args)
     config = config_from(args, TrainConfig, prefixes=prefixes_from(args, corpus))
     model_config = config_from(args, ModelConfig)
-    with naming(args.out):
-        args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     histories = compare(model_config, corpus, config, as_ctx(args.ctx))
     return report_comparison(histories, args.out / f"compare_{args.cell}.png", f"{args.cell} on {corpus.name}")
 

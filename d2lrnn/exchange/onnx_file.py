@@ -12,12 +12,11 @@ import numpy
 from d2lrnn._runtime import mx
 from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
 from d2lrnn.data.lines import counted_steps
-from d2lrnn.errors import naming
 from d2lrnn.exchange.answers import ExchangeError
 from d2lrnn.exchange.contents import Contents
 from d2lrnn.exchange.onnx_graph import make_graph
 from d2lrnn.models.protocol import Model
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.whole_file import whole_file
 from d2lrnn.version import VERSION
 
@@ -90,8 +89,7 @@ def write_onnx(contents: Contents, path: PathLike, model: Model | None = None) -
     proto = onnx.helper.make_model(graph, doc_string=_guide(contents), **versions, **produced)
     onnx.helper.set_model_props(proto, contents.metadata)
     onnx.checker.check_model(proto, full_check=True)
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as file:
         file.write(proto.SerializeToString())
     difference = None if model is None else _difference(path, model, contents)

@@ -21,7 +21,7 @@ from d2lrnn.models.gluon.facts import FUSED_CELLS, gluon_cell
 from d2lrnn.models.parameters import set_values
 from d2lrnn.models.shapes import stack_from
 from d2lrnn.models.twins import write_parameters
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, TEXT, Checkpoint, save_checkpoint
 from d2lrnn.runs.classifier import LABELS
 from d2lrnn.runs.contents import SOURCE, TARGET, check_meta
@@ -49,8 +49,7 @@ def save_run(contents: Contents, folder: PathLike, kind: str | None = None, over
     if present and not overwrite:
         raise RunError(f"{folder} holds a run already: name another folder (--out), or give it up (--overwrite)")
     checkpoint = checkpoint_of(contents, kind)
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = FolderLock(folder)
     try:
         for name in (LAST, LOG, PICTURE):  # first: after a kill the folder holds the old model, or the new one alone

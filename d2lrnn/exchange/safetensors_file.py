@@ -39,7 +39,7 @@ from d2lrnn.exchange.pytorch import (
 )
 from d2lrnn.exchange.translators import translator_config, translator_from, translator_tensors
 from d2lrnn.exchange.vocabularies import vocabulary_from
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.schema import anything, or_none, parse, record, whole
 from d2lrnn.runs.whole_file import open_file, whole_file
 
@@ -61,8 +61,7 @@ def write_safetensors(contents: Contents, path: PathLike) -> Path:
     """
     path, tensors, metadata = user_path(path), _tensors_of(contents), _metadata_of(contents)
     body = _package().numpy.save(tensors, metadata)
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as file:
         file.write(body)
     found = read_safetensors(path)

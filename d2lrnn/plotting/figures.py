@@ -11,7 +11,7 @@ from typing import Union
 
 from d2lrnn._launch import notebook_shell
 from d2lrnn.errors import D2lrnnError, naming
-from d2lrnn.paths import user_path
+from d2lrnn.paths import make_folder, user_path
 from d2lrnn.plotting.fonts import legible
 
 COLOURS = ("#1f5fa8", "#d1570d", "#2a8c55", "#8b3fa0", "#b8860b", "#5b6770")  # of curves, in this order
@@ -141,8 +141,8 @@ def save_figure(figure, path: str | Path | None):
             raise D2lrnnError(
                 f"Format {path.suffix[1:]!r} is not supported (supported formats: {', '.join(sorted(known))})"
             )
+        make_folder(path.parent)
         with naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 figure.savefig(path, dpi=120)
             except ValueError as error:  # 65,536 pixels are too many for Matplotlib

@@ -54,7 +54,7 @@ from d2lrnn.device import ContextLike
 from d2lrnn.errors import D2lrnnError, UnknownCellError, naming
 from d2lrnn.models.build import build_model
 from d2lrnn.models.parameters import get_values, named_parameters, set_values
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.archive import ArchiveError, Kind, Member, members_of, read_array, read_text, taken
 from d2lrnn.runs.contents import TEXT, check_arrays, check_meta, check_parameters, check_same, vocab_size_of
 from d2lrnn.runs.format2 import upgraded
@@ -172,8 +172,7 @@ def save_checkpoint(path: PathLike, checkpoint: Checkpoint) -> Path:
         FileError: if the file cannot be written; the message names it.
     """
     path = user_path(path)
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     training = checkpoint.training
     meta = {
         "model_config": None if checkpoint.model_config is None else dataclasses.asdict(checkpoint.model_config),

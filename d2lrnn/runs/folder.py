@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.errors import naming
-from d2lrnn.paths import PathLike, user_path
+from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.agreement import check_best, check_log
 from d2lrnn.runs.checkpoint import BEST, LAST, PICTURE, Checkpoint, load_checkpoint, save_checkpoint
 from d2lrnn.runs.lock import FolderLock
@@ -79,8 +79,7 @@ class RunFolder:
         self._lock = self._enter()
 
     def _enter(self) -> FolderLock:
-        with naming(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         return FolderLock(self.folder)
 
     def close(self) -> None:

@@ -101,6 +101,25 @@ def test_a_path_that_cannot_be_used(complaint, command, path):
         assert "a path cannot hold the character NUL" in line
 
 
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        (("train", "--corpus", "lyrics.txt", *SMALL, "--out"), ""),
+        (("compare", "--corpus", "lyrics.txt", *SMALL, "--out"), ""),
+        (("export", "run", "--to", "safetensors", "--out"), "/x"),
+        (("export", "run", "--to", "onnx", "--out"), "/x"),
+        (("import", "model.safetensors", "--out"), ""),
+        (("plot", "run", "--out"), "/x.png"),
+    ],
+)
+@pytest.mark.parametrize("between", ["", "/new/er"])
+def test_a_file_in_the_place_of_a_folder_is_named(complaint, command, end, between):
+    assert (
+        complaint(*command, f"lyrics.txt{between}{end}")
+        == "d2lrnn: [Errno 20] a file, expected a folder: 'lyrics.txt'\n"
+    )
+
+
 @pytest.mark.parametrize("path", [LONG + ".png", NUL + ".png", NUL + ".svg", "circle/x.png", "empty", "run.docx"])
 @pytest.mark.parametrize("command", [("show", "run"), ("show", "run", "--what", "embedding")])
 def test_a_picture_that_cannot_be_written(complaint, command, path):
