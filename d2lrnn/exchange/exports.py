@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Union
 
 from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, LANGUAGE_MODEL, TRANSLATION
+from d2lrnn.config.run_files import BEST
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import naming
 from d2lrnn.exchange.answers import ExchangeError
@@ -123,6 +124,8 @@ def open_run(path: PathLike) -> Run:
 def check_free(path: PathLike, overwrite: bool) -> Path:
     """Return the path of a file to write; refuse one that is there, unless it is to be written over.
 
+    A checkpoint is never written over: it may be the one that is exported.
+
     Raises:
         ExchangeError: if it is there.
         FileError: if that cannot be found out.
@@ -132,6 +135,8 @@ def check_free(path: PathLike, overwrite: bool) -> Path:
         is_folder = path.is_dir()
     if is_folder:
         raise ExchangeError(f"{path} is a folder: expected a file to write, --out FILE")
+    if is_there(path) and path.suffix == Path(BEST).suffix:
+        raise ExchangeError(f"{path} is there already and a checkpoint: name another file (--out)")
     if is_there(path) and not overwrite:
         raise ExchangeError(f"{path} is there already: name another file (--out), or write over it (--overwrite)")
     return path

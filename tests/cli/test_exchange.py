@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
@@ -128,6 +129,11 @@ def test_what_is_there_is_not_written_over(run, printed, complaint):
     line = complaint("export", "run", "--to", "safetensors")
     assert "run/model.safetensors is there already: name another file (--out), or write over it (--overwrite)" in line
     printed("export", "run", "--to", "safetensors", "--overwrite")
+    before = Path("run/model.d2lrnn").read_bytes()
+    for to in ("safetensors", "onnx"):
+        line = complaint("export", "run", "--to", to, "--overwrite", "--out", "run/model.d2lrnn")
+        assert "run/model.d2lrnn is there already and a checkpoint: name another file (--out)" in line
+    assert Path("run/model.d2lrnn").read_bytes() == before
     line = complaint("import", "run/model.safetensors", "--out", "run")
     assert "run holds a run already: name another folder (--out), or give it up (--overwrite)" in line
     assert "run is a folder: expected a file to write" in complaint(
