@@ -95,8 +95,8 @@ for k in range(1, 9):
     print(f"n({glue.join(begin)}) = {count(train, k)[begin]:,}")
 
 # %% [markdown]
-# At last the count is 0: nobody has written just this before. From there on $\hat{P}$ is 0 divided by 0, and counts say
-# nothing about what comes next.
+# At last the count is 0: nobody has written just this before. The token with which this happens has a $\hat{P}$ of 0.
+# For each token after it, $\hat{P}$ is 0 divided by 0, and counts say nothing about what comes next.
 #
 # ## Markov chains and n-grams
 #
@@ -170,8 +170,8 @@ for n in range(1, 6):
 #
 # ## Smoothing
 #
-# What has not been seen is not impossible. *Laplace smoothing* acts as if each n-gram had been seen $\epsilon$ times
-# more often than it was. With $|\mathcal{V}|$ different tokens,
+# What has not been seen is not impossible. *Laplace smoothing* adds $\epsilon$ to the count of each n-gram. With
+# $|\mathcal{V}|$ different tokens,
 #
 # $$\hat{P}(w_n \mid w_1, \ldots, w_{n-1}) = \frac{n(w_1, \ldots, w_n) + \epsilon}
 # {n(w_1, \ldots, w_{n-1}) + \epsilon |\mathcal{V}|}.$$
@@ -189,7 +189,7 @@ for n in range(1, 6):
 
 # %%
 def laplace(ngram, epsilon=1):
-    """Return the relative frequency as if each n-gram had come epsilon times more."""
+    """Return the relative frequency after epsilon has been added to the count of each n-gram."""
     before = counts[len(ngram) - 1].get(ngram[:-1], 0)
     return (counts[len(ngram)][ngram] + epsilon) / (before + epsilon * vocab_size)
 
