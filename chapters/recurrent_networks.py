@@ -157,8 +157,10 @@ print(f"d2lrnn.cross_entropy: {expected:.4f}, d2lrnn.perplexity: {d2lrnn.perplex
 #
 # Two networks learn the ten characters, by gradient descent with the whole text as one minibatch: one with a state, and
 # one whose state is set to zero before each step. Without a state, the network can at best know what follows each
-# character, and how often. After 天 and after 了 two characters are equally likely. So four of the nine labels get a
-# probability of at most $1/2$, and the perplexity cannot fall below $2^{4/9}$.
+# character, and how often. After 天 comes 来 once and 走 once. The network gives the two the probabilities $p$ and $q$,
+# both times the same, and $p + q \leq 1$. So $p q \leq 1/4$. The same holds for the two characters after 了. The
+# product of all nine probabilities is therefore at most $1/16$, and the perplexity cannot fall below
+# $16^{1/9} = 2^{4/9}$.
 
 
 # %%
