@@ -100,8 +100,8 @@ def formula(latex: str) -> str:
     latex = latex.replace(r"\overrightarrow", "→").replace(r"\overleftarrow", LEFT)
     latex = re.sub(r"\\[lr]?[vV]ert|\\\|", lambda found: "‖" if found[0] != r"\vert" else "|", latex)
     latex = re.sub(r"([_^])\{(\w*[-+ /,=].*?)\}", r"\1{(\2)}", latex)
-    # The converter would drop the spaces after a brace, and between an exponent and a function.
-    latex = re.sub(r"(\}|\\top)\s+", r"\1\\ ", _with_brackets(latex))
+    # The converter would drop the spaces after a brace or these commands, and between an exponent and a function.
+    latex = re.sub(r"(\}|\\top|\\mid)\s+", r"\1\\ ", _with_brackets(latex))
     latex = re.sub(r"(\^(?:\w|\{[^{}]*\}))\s*(?=\\(?:exp|log|max|min|tanh)\b)", r"\1\\ ", latex)
     text = LatexNodes2Text(math_mode="text", strict_latex_spaces="based-on-source").latex_to_text(latex).strip()
     text = re.sub(r"([_^]\([^()]*\))(?=\w)", r"\1 ", text.replace("∂ ", "∂"))

@@ -114,6 +114,7 @@ def test_every_lesson_has_a_test():
         (r"$\sum_{t=1}^{T} \log P(w_t)$", "∑_(t=1)^T log P(w_t)"),
         (r"$\mathbf{F}_t \odot \mathbf{C}_{t-1}$", "F_t ⊙ C_(t-1)"),
         (r"$[\overrightarrow{\mathbf{H}}_t, \overleftarrow{\mathbf{H}}_{t+1}] \leftarrow 0$", "[→H_t, ←H_(t+1)] ← 0"),
+        (r"$P(x_t \mid \mathbf{H}_{t-1}) \approx P(x_t \mid x_1)$", "P(x_t | H_(t-1)) ≈ P(x_t | x_1)"),
         (r"$\log p_i$ and $\alpha = 1$", "log p_i and α = 1"),
         ("$\\frac{n(w_{t-1}) + \\epsilon P}\n{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
         (r"$\frac{n(w_{t-1}) + \epsilon P}{n - 1}$", "(n(w_(t-1)) + ϵ P)/(n - 1)"),
