@@ -262,10 +262,18 @@ for batch_size, num_steps in ((32, 35), (32, 10), (8, 35), (2, 100)):
 #
 # <details><summary>Solution 1</summary>
 #
-# There are $(30 - 1) / 6$, rounded down 4 windows, so the random sampler reads 0 to 23 and has the labels 1 to 24, in
-# two batches. The consecutive one has rows of 15, and $(15 - 1) / 6$, rounded down 2 windows in each: it reads 0 to 11
-# and 15 to 26. `read = {i for X, _ in data_iter_consecutive(my_seq, 2, 6) for i in X.reshape(-1).tolist()}` and then
-# `set(range(30)) - read` print it.
+# For the random sampler $(30 - 1) / 6$, rounded down, makes 4 windows, in two batches. It reads 0 to 23 and leaves out
+# 24 to 29. Its labels are 1 to 24, so 0 and 25 to 29 are no labels. The consecutive sampler has two rows of 15, and
+# $(15 - 1) / 6$, rounded down, makes 2 windows in each. It reads 0 to 11 and 15 to 26, and leaves out 12 to 14 and 27
+# to 29. Its labels are 1 to 12 and 16 to 27, so 0, 13 to 15, 28 and 29 are no labels. To print it:
+#
+# ```python
+# for sampler in (data_iter_random, data_iter_consecutive):
+#     batches = list(sampler(my_seq, 2, 6))
+#     for part, name in enumerate(("examples", "labels")):
+#         found = {i for batch in batches for i in batch[part].reshape(-1).tolist()}
+#         print(f"{sampler.__name__}: {name} without {sorted(set(range(30)) - found)}")
+# ```
 #
 # </details>
 #

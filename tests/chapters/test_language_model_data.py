@@ -2,7 +2,7 @@ import re
 
 import numpy
 import pytest
-from lessons import number_after, section
+from lessons import CHAPTERS, number_after, section
 
 import d2lrnn
 
@@ -69,3 +69,16 @@ def test_lesson(run, corpus, request):
         assert consecutive == (10_000 // batch_size - 1) // num_steps
         for number, percent in ((random, share), (consecutive, other)):
             assert percent == pytest.approx(number * batch_size * num_steps / 100, abs=0.06)
+
+
+def test_the_first_solution(capsys):
+    solution = (CHAPTERS / "language_model_data.py").read_text(encoding="utf-8").split("Solution 1</summary>")[1]
+    code = re.search(r"```python\n(.*?)# ```", solution, re.DOTALL)[1].replace("\n# ", "\n").removeprefix("# ")
+    samplers = {sampler.__name__: sampler for sampler in (d2lrnn.data_iter_random, d2lrnn.data_iter_consecutive)}
+    exec(code, {**samplers, "my_seq": numpy.arange(30)})
+    assert capsys.readouterr().out.splitlines() == [
+        "data_iter_random: examples without [24, 25, 26, 27, 28, 29]",
+        "data_iter_random: labels without [0, 25, 26, 27, 28, 29]",
+        "data_iter_consecutive: examples without [12, 13, 14, 27, 28, 29]",
+        "data_iter_consecutive: labels without [0, 13, 14, 15, 28, 29]",
+    ]
