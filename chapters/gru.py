@@ -404,7 +404,8 @@ common.write_from(forms, lesson)
 #
 # </details>
 #
-# 7. Start with a bias of 2 for the update gate: `d2lrnn.named_parameters(model)["b_z"][:] = 2`. Does that help here?
+# 7. Let a new model begin with a bias of 2 for the update gate: make it by `model = new_model(d2lrnn.get_gru_params,
+#    d2lrnn.gru)`, and set `d2lrnn.named_parameters(model)["b_z"][:] = 2` before it is trained. Does that help here?
 #
 # <details><summary>Solution 7</summary>
 #
