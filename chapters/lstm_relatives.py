@@ -210,10 +210,9 @@ common.compare(histories, lesson, "lstm_relatives", "The LSTM's relatives at equ
 # ## A state that begins by keeping all
 #
 # Why does the plain recurrent network forget? Each step multiplies the state by $\mathbf{W}_{hh}$, which begins near 0.
-# Le, Jaitly and Hinton begin with the identity, and take relu, which does not squash:
+# Le, Jaitly and Hinton let $\mathbf{W}_{hh}$ begin as the identity matrix, and take relu, which does not squash:
 #
-# $$\mathbf{H}_t = \mathrm{relu}(\mathbf{X}_t \mathbf{W}_{xh} + \mathbf{H}_{t-1} \mathbf{W}_{hh} + \mathbf{b}_h), \qquad
-# \mathbf{W}_{hh} = \mathbf{1} \text{ before training}.$$
+# $$\mathbf{H}_t = \mathrm{relu}(\mathbf{X}_t \mathbf{W}_{xh} + \mathbf{H}_{t-1} \mathbf{W}_{hh} + \mathbf{b}_h).$$
 #
 # Before this network has learnt anything, it keeps its state, and with it the gradient, over any number of steps. In
 # `CELLS` it is called `rnn_relu`. Below, three networks read nothing for 35 steps and begin with a state of 0.5.
