@@ -370,7 +370,12 @@ if vocab.level == "char":  # d2lrnn.acrostic counts characters
 # <details><summary>Solution 3</summary>
 #
 # Add temperatures between 0.5 and 1 and nuclei between 0.5 and 0.95 to `strategies`, and run the cells of the section
-# "Side by side" again. In the picture, compare points at the same height.
+# "Side by side" again. In the picture, compare points at the same height. We did so with `--quick`, the seeds 0 and 1,
+# and a hundred texts each. Where much is copied, the two are nearly equal: a temperature of 0.5 copied 0.615 and 0.435,
+# with a log-probability of -0.84 and -0.99 per token, a nucleus of 0.5 copied 0.619 and 0.442, with -0.81 and -0.98.
+# Where less is copied, the nucleus is ahead: a temperature of 0.9 copied 0.205 and 0.122, with -1.68 and -1.85, a
+# nucleus of 0.9 copied 0.234 and 0.123, with -1.50 and -1.68. Such a temperature sometimes takes one of the many
+# unlikely tokens, which the nucleus cuts off.
 #
 # </details>
 #
