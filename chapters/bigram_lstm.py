@@ -255,8 +255,10 @@ common.save_figure(figure, lesson.picture("bigram_lstm"))
 #
 # <details><summary>Solution 3</summary>
 #
-# `collections.Counter(text[i : i + 3] for i in range(0, len(text), 3))` counts them. The rarest are seen once, so a
-# model has one example for each of their rows. With pairs these are fewer, with letters there is hardly any.
+# With `train = corpora["char"].vocab.decode(corpora["char"].train)`, `counts = collections.Counter(train[i : i + 3] for
+# i in range(0, len(train), 3))` counts them, and `sum(n == 1 for n in counts.values()) / len(counts)` is the share. The
+# Time Machine has 2,916 different triples, of which 22 % come once. A model has one example for each of their rows. Of
+# its 444 pairs 8 % come once, and of its letters none.
 #
 # </details>
 #

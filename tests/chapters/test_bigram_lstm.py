@@ -1,9 +1,12 @@
 import math
 import re
 import sys
+from collections import Counter
 
 import pytest
 from lessons import CHAPTERS, number_after, run_cells, section, table
+
+import d2lrnn
 
 
 @pytest.mark.parametrize("corpus", ["licence", "timemachine"])
@@ -59,6 +62,19 @@ def test_lesson(run, corpus, request):
         )
         gaps.append(valid - trained)
     assert gaps[0] + 0.1 < gaps[1] and gaps[1] + 0.1 < gaps[2]
+
+
+def test_the_third_solution(real_data):
+    """How many triples, pairs and letters of the text to learn from are different, and how many come once."""
+    given = d2lrnn.load_corpus("timemachine")
+    text = " ".join(given.vocab.decode(given.train).lower().split())
+    vocab = d2lrnn.Vocab(text[: len(text) // 2 * 2], "char")
+    corpus = d2lrnn.Corpus("even", vocab, vocab.encode(text[: len(text) // 2 * 2])).hold_out(0.1)
+    train, found = vocab.decode(corpus.train), {}
+    for size in (1, 2, 3):
+        times = Counter(train[i : i + size] for i in range(0, len(train) // size * size, size)).values()
+        found[size] = len(times), round(100 * sum(n == 1 for n in times) / len(times))
+    assert found == {1: (27, 0), 2: (444, 8), 3: (2916, 22)}
 
 
 def test_most_pairs_of_chinese_characters_come_once(run):
