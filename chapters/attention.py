@@ -321,7 +321,7 @@ looking = Decoding(beam_width=1, with_weights=True)
 path = lesson.picture("attention_reversed")
 d2lrnn.plot_attention(found, path, "A row of letters, written from its end")
 common.show_picture(path)
-places, looked = 0, []
+looked = []
 for one in d2lrnn.translate(models["with"], [row.ids for row in unseen], toy.target, looking):
     T = one.weights.shape[1]
     steps = numpy.arange(min(T, len(one.weights)))

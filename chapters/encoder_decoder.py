@@ -28,7 +28,6 @@ import d2lrnn
 from d2lrnn.data import (
     PairBatching,
     PairForm,
-    corpus_of_pairs,
     data_iter_pairs,
     encode_sentence,
     load_pairs,
@@ -67,12 +66,7 @@ lesson = common.begin(
 # pairs are read.
 
 # %%
-corpus = load_pairs(lesson.data)
-if lesson.quick:
-    splits = (corpus.train, corpus.valid, corpus.test)
-    pairs = sorted((pair for split in splits for pair in split.pairs), key=lambda pair: pair.row)
-    levels = (corpus.source.level, corpus.target.level)
-    corpus = corpus_of_pairs(corpus.name, pairs[:: math.ceil(len(pairs) / 200)], PairForm(), levels)
+corpus = common.lesson_pairs(lesson, quick=200)
 source, target = corpus.source, corpus.target
 print(
     f"{corpus.name}: {len(corpus.train):,} pairs for training, {len(corpus.valid):,} and {len(corpus.test):,} held out"

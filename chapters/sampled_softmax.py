@@ -23,7 +23,7 @@ from mxnet import autograd, np
 
 import d2lrnn
 from d2lrnn import TranslationConfig
-from d2lrnn.data import PairBatching, corpus_of_pairs, data_iter_pairs, load_pairs
+from d2lrnn.data import PairBatching, data_iter_pairs
 from d2lrnn.evaluation import Candidates, log_uniform, needed_ids, sampled_losses, token_losses
 from d2lrnn.plotting import draw_curves, new_figure
 
@@ -53,12 +53,7 @@ lesson = common.begin(
 # `--quick` at most 600 pairs are read.
 
 # %%
-corpus = load_pairs(lesson.data)
-if lesson.quick:
-    splits = (corpus.train, corpus.valid, corpus.test)
-    pairs = sorted((pair for split in splits for pair in split.pairs), key=lambda pair: pair.row)
-    levels = (corpus.source.level, corpus.target.level)
-    corpus = corpus_of_pairs(corpus.name, pairs[:: math.ceil(len(pairs) / 600)], levels=levels)
+corpus = common.lesson_pairs(lesson, quick=600)
 vocab_size = len(corpus.target)
 settings = {**lesson.model.flat, "num_outputs": vocab_size, "kind": "gluon"}
 model = d2lrnn.build_model(d2lrnn.ModelConfig.from_dict(settings), len(corpus.source), lesson.ctx)

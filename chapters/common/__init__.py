@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # the checkout's d2lrnn, installed or not
 
+from common.pairs import lesson_pairs as lesson_pairs  # noqa: E402
 from common.pictures import save_figure as save_figure  # noqa: E402
 from common.pictures import show_picture as show_picture  # noqa: E402
 from common.pictures import show_source as show_source  # noqa: E402

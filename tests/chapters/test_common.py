@@ -309,6 +309,14 @@ def test_a_lesson_may_read_no_text(common, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("args", "rows"), [([], range(1, 121)), (["--quick"], range(1, 121, 3))])
+def test_under_quick_pairs_from_all_over_the_file_are_read(common, args, rows):
+    lesson = common.begin(corpus=None, data=("sample_pairs", "cmn"), argv=["--ctx", "cpu", *args])
+    corpus = common.lesson_pairs(lesson, quick=50)  # every third of 120 pairs
+    read = [pair.row for split in (corpus.train, corpus.valid, corpus.test) for pair in split.pairs]
+    assert sorted(read) == list(rows) and corpus.name == "sample_pairs"
+
+
 WRONG = [
     (["--prefix", "ß"], "unknown character 'ß'"),
     (["--max-tokens", "100"], "the corpus has 100 ids"),
