@@ -306,10 +306,10 @@ for rho in (0.5, 0.9, 1.1):
     print(f"{rho:5.1f}{row}")
 
 # %% [markdown]
-# Every border loses what the steps behind it would have heard, so an error remains in all but the last column. It
-# falls with the length of the pieces. It grows with $\rho$: the longer the network holds on to its gradient, the more
-# there is to lose. Truncation is no remedy against explosion within a piece, and a dependence longer than a piece is
-# never learnt from.
+# At every border, what the later losses say about the steps before the border is lost, so an error remains in all but
+# the last column. The error falls with the length of the pieces. It grows with $\rho$: the longer the network holds on
+# to its gradient, the more there is to lose. Truncation is no remedy against explosion within a piece, and a dependence
+# longer than a piece is never learnt from.
 #
 # ## Clipping, batch by batch
 #

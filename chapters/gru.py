@@ -233,11 +233,11 @@ common.save_figure(figure, lesson.picture("gru_gradient"))
 # \mathbf{R}_t \odot (\mathbf{H}_{t-1} \mathbf{W}_{hh} + \mathbf{c}_h)).
 # \end{aligned}$$
 #
-# Gluon's form needs one product of the state for all three gates, which is faster. With the same weights the two forms
-# are two functions. `d2lrnn.gru` is the book's form, and `d2lrnn.gru_reset_after` is Gluon's. The code below makes a
-# model in each form from scratch, and the concise model, all with the same weights. With the small first weights the
-# two forms differ little, with larger weights they differ much more. Gluon's form from scratch and Gluon's layer differ
-# by rounding alone.
+# Gluon's form needs one product of the state for both gates and the candidate, which is faster. With the same weights
+# the two forms are two functions. `d2lrnn.gru` is the book's form, and `d2lrnn.gru_reset_after` is Gluon's. The code
+# below makes a model in each form from scratch, and the concise model, all with the same weights. With the small first
+# weights the two forms differ little, with larger weights they differ much more. Gluon's form from scratch and Gluon's
+# layer differ by rounding alone.
 
 
 # %%
