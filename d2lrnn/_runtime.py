@@ -22,6 +22,8 @@ from d2lrnn._mxnet.environment import UnsupportedPlatformError as UnsupportedPla
 from d2lrnn._mxnet.environment import check_docstrings, check_environment
 from d2lrnn._mxnet.few_threads import FewThreads, WorkerThreads
 from d2lrnn._mxnet.installation import check_packages, check_python
+from d2lrnn._mxnet.memory import give_back_memory as give_back_memory
+from d2lrnn._mxnet.memory import keep_freed_memory
 from d2lrnn._mxnet.threads import (
     before_copies_in_every_thread,
     names_for_all_threads,
@@ -57,23 +59,6 @@ def _set_threads() -> None:
             f"MXNET_CPU_WORKER_NTHREADS={workers} together with several OpenMP threads makes MXNet 1.9.1 spin for "
             "ever in np.dot: unset it (OMP_NUM_THREADS alone decides the cores)."
         )
-
-
-def _keep_memory() -> None:
-    """Let the C library keep freed memory for the next array, in place of returning it to the system.
-
-    MXNet's CPU arrays come from malloc.  By default malloc maps each large array anew, and the system clears the array
-    page by page at every step: for 700 x 10,000 numbers this is 9 ms of the 15 ms of their log-softmax.  If the user
-    has set one of the C library's own environment variables for this, nothing is changed.
-    """
-    M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # <malloc.h>
-    if any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_ARENA_MAX, 1)  # other threads' arenas map large arrays whatever M_MMAP_MAX says
 
 
 def _leave_openmp_to_the_engine() -> None:
@@ -154,7 +139,7 @@ def _import_mxnet():
     check_packages()
     _set_threads()
     neighbours = None if any(name in os.environ for name in VARIABLES) else Neighbours()
-    _keep_memory()
+    keep_freed_memory()
     if not _libmxnet_loads():  # the GPU build without CUDA on the library path; CUDA that is found there is used
         _preload_cuda()
     import numpy

@@ -230,25 +230,6 @@ def test_cuda_libraries_are_loaded_only_for_a_build_that_needs_them(monkeypatch)
     assert loads == ["cuda"]
 
 
-# The memory
-
-# How often the system must bring a page while arrays of 28 MB come and go, after the first few.
-COUNT_PAGES = """
-import resource, d2lrnn
-from d2lrnn._runtime import mx
-def pages():
-    for _ in range(10):
-        mx.np.ones((700, 10_000)).wait_to_read()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-pages(); before = pages(); print(pages() - before)
-"""
-
-
-def test_freed_memory_is_kept_for_the_next_array_unless_the_user_chose_otherwise():
-    kept, chosen = python("-c", COUNT_PAGES), python("-c", COUNT_PAGES, MALLOC_MMAP_THRESHOLD_=str(2**17))
-    assert 5 * int(kept.stdout) < int(chosen.stdout)
-
-
 # The threads of OpenMP
 
 COUNT_THREADS = """

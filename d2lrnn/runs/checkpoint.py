@@ -193,9 +193,10 @@ def save_checkpoint(path: PathLike, checkpoint: Checkpoint) -> Path:
     arrays |= {} if training is None else {_TRAINING + name: array for name, array in training.arrays.items()}
     payload = io.BytesIO()
     numpy.savez(payload, **arrays)
-    body = payload.getvalue()
+    body = payload.getbuffer()  # no copy of it
     with whole_file(path) as file:
-        file.write(_KIND + b"%d\n" % VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        file.write(_KIND + b"%d\n" % VERSION + hashlib.sha256(body).hexdigest().encode() + b"\n")
+        file.write(body)
     return path
 
 

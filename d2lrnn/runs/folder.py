@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from d2lrnn._runtime import give_back_memory
 from d2lrnn.errors import naming
 from d2lrnn.paths import PathLike, make_folder, user_path
 from d2lrnn.runs.agreement import check_best, check_log
@@ -182,6 +183,8 @@ class RunFolder:
             save_checkpoint(self.folder / LAST, last)
         else:
             self._replace_other_run(last)
+        del last
+        give_back_memory()
         self.kept = dataclasses.replace(self._training.position)
         self._saved = time.monotonic()
         self._pause = max(self._pace.period, (self._saved - start) / self._pace.largest_share)
