@@ -102,12 +102,12 @@ def _checkpoint(words: list[str], python: str, options: list[str]) -> Checkpoint
 def _hosts(args: argparse.Namespace) -> tuple[tuple[str, ...], Remote | None]:
     """Return the hosts of a job, and how they are reached; none: this machine alone."""
     if args.hosts is None:
-        for name in ("remote_python", "remote_dir"):
+        for name in ("ssh", "remote_python", "remote_dir"):
             if getattr(args, name) is not None:
                 raise JobError(f"{option_of(name)} is for the hosts that --hosts names: give both, or none")
         return (), None
     try:
-        ssh = tuple(shlex.split(args.ssh))
+        ssh = ("ssh",) if args.ssh is None else tuple(shlex.split(args.ssh))
     except ValueError as error:
         raise JobError(f"--ssh {args.ssh}: a shell could not read this ({error})") from error
     if not ssh:

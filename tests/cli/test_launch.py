@@ -95,7 +95,10 @@ def test_the_hosts_have_the_same_paths_unless_others_are_named(tmp_path, monkeyp
         (["--start-timeout", "nan", "--", "train"], "start_timeout is nan: expected a number, above 0"),
         (["--hosts", "no-such-file", "--", "train"], "No such file or directory: 'no-such-file'"),
         (["--hosts", "/dev/null", "--", "train"], "names no host"),
-        (["--remote-dir", "/x", "--", "train"], "--remote-dir is for the hosts that --hosts names"),
+        *(
+            ([option, "/x", "--", "train"], f"{option} is for the hosts that --hosts names: give both, or none")
+            for option in ("--ssh", "--remote-python", "--remote-dir")
+        ),
         (
             ["--hosts", "/dev/null", "--ssh", "a 'b", "--", "train"],
             "a shell could not read this (No closing",

@@ -63,9 +63,7 @@ def _add_hosts(launch: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--hosts", type=PathText, metavar="FILE", help="the hosts, one a line: lab1 or me@lab1; this machine alone"
     )
-    group.add_argument(
-        "--ssh", type=as_text, default="ssh", metavar="COMMAND", help="such as 'ssh -F config' (%(default)s)"
-    )
+    group.add_argument("--ssh", type=as_text, metavar="COMMAND", help="such as 'ssh -F config' (ssh)")
     group.add_argument(
         "--remote-python", type=as_text, metavar="FILE", help="the Python on the hosts (the path of this one)"
     )
