@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy
 
-from d2lrnn.checks import check_whole
 from d2lrnn.data.examples import Examples
 from d2lrnn.data.labelled_texts import UNITS, Texts
 from d2lrnn.errors import D2lrnnError
@@ -63,7 +62,7 @@ def show_misread(request: Any, run: ClassifierRun) -> bool:
         raise D2lrnnError("--out given, but misread texts are printed: leave it out")
     if not run.reads_texts:
         run.check_reads_images()
-    count = NUM_MISREAD if request.count is None else check_whole("count", request.count)
+    count = NUM_MISREAD if request.count is None else request.count
     data = run.data(request.data_dir)
     name, examples = data.split()
     probabilities = _probabilities(run, examples)

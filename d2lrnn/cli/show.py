@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lrnn.checks import check_whole
 from d2lrnn.cli.classes import PICTURES as CLASSIFIER_PICTURES
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.fields import settings_in
@@ -35,7 +37,7 @@ class PictureRequest:
     """Which picture of a trained model to draw.
 
     Raises:
-        D2lrnnError: for an option that this picture has no use for.
+        D2lrnnError: for an option that this picture has no use for; if ``count`` is no whole number of at least 1.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
@@ -52,6 +54,8 @@ class PictureRequest:
             if getattr(self, name) is not None and self.what not in what:
                 option = option_of(name)
                 raise D2lrnnError(f"{option} given, but a picture of {self.what} has no use for it: leave it out")
+        if self.count is not None:
+            check_whole("count", self.count, most=math.inf)
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> PictureRequest:

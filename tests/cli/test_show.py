@@ -146,7 +146,7 @@ def test_a_map_of_the_tokens(save, show, shape, what):
         ({}, ["--prefix", ""], "the prefix is empty"),
         ({"prefixes": ()}, [], "was trained without prefixes: say what the model is to read, --prefix TEXT"),
         ({}, ["--count", 0], "count is 0: expected a whole number, at least 1"),
-        ({}, ["--what", "gates", "--count", 0], "num_units is 0: expected a whole number, at least 1"),
+        ({}, ["--what", "gates", "--count", 0], "count is 0: expected a whole number, at least 1"),
         ({}, ["--what", "embedding", "--count", 2], "count is 2: expected a whole number, at least 3"),
         ({}, ["--out", "picture.docx"], "Format 'docx' is not supported"),
         ({}, ["--ctx", "abacus"], "unknown device 'abacus'"),
