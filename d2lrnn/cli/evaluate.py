@@ -9,24 +9,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy
 
 from d2lrnn.checks import check_whole
+from d2lrnn.cli.each_line import evaluate_each_line
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, TRANSLATION
 from d2lrnn.data.corpus import Corpus
-from d2lrnn.data.ids import Line, load_ids, load_lines
+from d2lrnn.data.ids import load_ids
 from d2lrnn.data.texts import Readable
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.evaluation.adaptive import evaluate_adaptively
-from d2lrnn.evaluation.lines import frame_of_lines, log_probs_of_lines
-from d2lrnn.evaluation.losses import bits_per_character, check_finite, format_perplexity, perplexity
+from d2lrnn.evaluation.losses import bits_per_character, check_finite, format_perplexity
 from d2lrnn.paths import PathLike
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.classifier import ClassifierRun
@@ -36,9 +35,6 @@ from d2lrnn.runs.trained import TrainedRun, load_run
 from d2lrnn.runs.translator import TranslatorRun
 from d2lrnn.training.forecasting import forecast_table
 from d2lrnn.training.language_model import line_end, perplexity_on
-from d2lrnn.visible import in_a_line
-
-LINES_AT_ONCE = 512  # of --each-line, measured together: lines of like lengths take less time in one batch
 
 # Fields of a request that a translator has no use for; a classifier has none for any of these.
 OF_TOKENS = ("each_line", "max_tokens", "num_lines", "cache", "dynamic")
@@ -136,7 +132,7 @@ def evaluate(args: argparse.Namespace) -> int:
         return _evaluate_translator(request, checkpoint)
     run = TrainedRun(request.run, checkpoint, request.ctx)
     if request.each_line:
-        return _print_lines(request, run)
+        return evaluate_each_line(run, request.source)
     num_lines = run.num_lines if request.num_lines is None else request.num_lines
     name, ids, train_ids = _read(request, run)
     start = time.perf_counter()
@@ -240,25 +236,6 @@ def _name_of(request: EvaluationRequest) -> str:
 
 def _last_split(corpus: Corpus) -> str:
     return next(split for split in ("test", "valid", "train") if getattr(corpus, split) is not None)
-
-
-def _print_lines(request: EvaluationRequest, run: TrainedRun) -> int:
-    """Print a table of the text's lines, with a tab between columns, and return the exit status."""
-    begin, end = frame_of_lines(run.vocab)
-    lines = load_lines(request.source, run.vocab, run.checkpoint.origin.get("given", ""))
-    print("line", "tokens", "unknown", "log_probability", "perplexity", "text", sep="\t")
-    while True:
-        several = list(islice(lines, LINES_AT_ONCE))
-        if not several:
-            return 0
-        scores = log_probs_of_lines(run.model, [line.ids for line in several], begin, end)
-        for line, (log_prob, count) in zip(several, scores):
-            print(_row_of(line, log_prob, count))
-
-
-def _row_of(line: Line, log_prob: float, count: int) -> str:
-    shown = f"{check_finite(perplexity(-log_prob, count)):.6g}" if count else "-"
-    return f"{line.number}\t{count}\t{line.unknown}\t{log_prob:.4f}\t{shown}\t{in_a_line(line.text)}"
 
 
 def _by_lines(request: EvaluationRequest, run: TrainedRun, ids: Any, num_lines: int) -> tuple[float, int]:
