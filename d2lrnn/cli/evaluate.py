@@ -18,7 +18,7 @@ from d2lrnn.checks import check_whole
 from d2lrnn.cli.each_line import evaluate_each_line
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.evaluation import Cache, Dynamic
-from d2lrnn.config.fields import settings_in
+from d2lrnn.config.fields import MAX_STEPS, settings_in
 from d2lrnn.config.presets import CLASSIFICATION, FORECASTING, TRANSLATION
 from d2lrnn.data.corpus import Corpus
 from d2lrnn.data.ids import load_ids
@@ -46,7 +46,7 @@ class EvaluationRequest:
     """What a trained model is measured on, and how.
 
     Raises:
-        D2lrnnError: for fields that do not go together, and for fewer than two tokens.
+        D2lrnnError: for fields that do not go together, and for numbers that cannot be, such as fewer than two tokens.
     """
 
     run: Path  # a folder that `train` wrote, or a checkpoint in it
@@ -64,6 +64,8 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
             check_whole("max_tokens", self.max_tokens, 2, math.inf)
+        if self.num_lines is not None:
+            check_whole("num_lines", self.num_lines, 0, MAX_STEPS)
         if self.each_line:
             self._check_each_line()
         if self.text is None:
