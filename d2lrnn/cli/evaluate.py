@@ -144,6 +144,7 @@ def evaluate(args: argparse.Namespace) -> int:
         ids = ids[: request.max_tokens]
         if len(ids) < 2:
             raise D2lrnnError(f"{name}: found {len(ids)} token: expected two or more, since the first is only read")
+        _check_windows(request.dynamic, train_ids)
         with _token_bar() as progress:
             found = evaluate_adaptively(run.model, ids, *adaptations, train_ids, progress=progress)
         count = len(ids) - 1
@@ -229,6 +230,15 @@ def _read(request: EvaluationRequest, run: TrainedRun) -> tuple[str, Any, Any]:
     if request.dynamic is not None:
         train_ids = reload_corpus(checkpoint, request.data_dir, request.corpus).train
     return name, ids, train_ids
+
+
+def _check_windows(dynamic: Dynamic | None, train_ids: Any) -> None:
+    """Refuse windows of dynamic evaluation that are longer than the training text, whose gradients are read first."""
+    if dynamic is not None and dynamic.lr and len(train_ids) <= dynamic.num_steps:
+        raise D2lrnnError(
+            f"--dynamic-num-steps is {dynamic.num_steps:,}, and the training text has {len(train_ids):,} tokens: "
+            "expected windows that are shorter than the text"
+        )
 
 
 def _name_of(request: EvaluationRequest) -> str:

@@ -445,7 +445,7 @@ def test_the_command_measures_with_both(run, capsys):
         ("--cache --cache-share 2", "--cache: share is 2.0: expected a number, at least 0 and below 1"),
         (
             "--dynamic --dynamic-num-steps 300",
-            "train_ids has shape (225,): expected one dimension, at least 301 tokens",
+            "--dynamic-num-steps is 300, and the training text has 225 tokens: expected windows that are shorter",
         ),
     ],
 )
