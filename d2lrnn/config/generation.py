@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from d2lrnn.checks import shown
 from d2lrnn.config.fields import MAX_BEAM_WIDTH, check_settings, setting
 from d2lrnn.errors import D2lrnnError
 
@@ -53,6 +54,11 @@ class Sampling:
             raise D2lrnnError(
                 "length_penalty compares texts of different length, which only a beam search with a stop token has: "
                 "set beam_width and stop, or leave it out"
+            )
+        if self.stop in self.without:
+            raise D2lrnnError(
+                f"stop and without both name {shown(self.stop)}: a token that is never written ends no text, so leave "
+                "one of them out"
             )
 
     @property

@@ -64,7 +64,8 @@ def as_lines(prefixes: Sequence[str], sampling: Sampling, num_lines: int) -> tup
     """Return prefixes and settings for a model that was trained on rows of ``num_lines`` whole lines.
 
     In training, a line end came before each row, so each prefix gets one.  A row of one line ended at its line end, so
-    a text ends there too.
+    a text ends there too, unless the settings name another end or forbid line ends.
     """
-    stop = LINE_END if num_lines == 1 and sampling.stop is None else sampling.stop
-    return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], replace(sampling, stop=stop)
+    if num_lines == 1 and sampling.stop is None and LINE_END not in sampling.without:
+        sampling = replace(sampling, stop=LINE_END)
+    return [LINE_END + text.removeprefix(LINE_END) for text in prefixes], sampling

@@ -257,4 +257,6 @@ def test_a_model_of_lines_reads_a_line_end_before_each_text_and_a_single_line_en
     assert sample("lines", "--pred-len", 5).strip("\n") in {  # the prefixes are one and the same: so is the text
         generate(["\n"], 5, model, vocab, Sampling(0, stop=sampling.stop))[0].text.strip("\n")
     }
+    (endless,) = generate(["\n"], 5, model, vocab, Sampling(0, without=("\n",)))
+    assert sample("lines", "--pred-len", 5, "--without", "\n").strip("\n") == endless.text.strip("\n")
     assert "copied from lines.txt" in sample("lines", "--form", "couplet", "--novelty")

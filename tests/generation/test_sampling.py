@@ -624,6 +624,7 @@ def test_what_is_derived_from_a_model_computes_what_it_says(kind):
         ({"seed": -1}, "seed is -1: expected a whole number"),
         ({"stop": ""}, "stop is '': expected a token"),
         ({"stop": 3}, "stop is 3, of type int: expected a text"),
+        ({"stop": "a", "without": ("b", "a")}, "stop and without both name 'a': a token that is never written"),
         ({"temperature": 0, "top_k": 5}, "temperature 0 takes the likeliest token whatever top_k and top_p are"),
         ({"temperature": 0, "top_p": 0.5}, "temperature 0 takes the likeliest token whatever top_k and top_p are"),
         ({"beam_width": 2, "temperature": 0.5}, "beam search leaves nothing to chance: leave temperature"),
