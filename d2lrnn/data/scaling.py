@@ -43,8 +43,9 @@ class Scaling:
         mean, std = flat.mean(axis=0), flat.std(axis=0)
         for name, middle, spread in zip(names, mean, std):
             if not spread > 1e-12 * max(abs(middle), 1e-200):
-                what = "the differences of the column" if difference else "the column"
-                raise D2lrnnError(f"{what} {shown(name)} never change in the training: there is nothing to learn")
+                column = f"the column {shown(name)}"
+                what = f"the differences of {column} never change" if difference else f"{column} never changes"
+                raise D2lrnnError(f"{what} in the training: there is nothing to learn")
         return cls(tuple(map(float, mean)), tuple(map(float, std)), logarithm, difference)
 
     @property

@@ -13,7 +13,7 @@ from d2lrnn.evaluation.classes import class_probabilities
 from d2lrnn.evaluation.losses import cross_entropy
 from d2lrnn.evaluation.scores import accuracy
 from d2lrnn.training.objective import Objective, Outcome
-from d2lrnn.training.task import Task
+from d2lrnn.training.task import Task, check_needs_no_validation
 
 
 class SequenceClass(Objective):
@@ -66,11 +66,8 @@ class Classification(Task):
                 f"the model has {model.num_outputs} outputs, and {data.name} has {len(data.classes)} classes: expected "
                 "one output for each class"
             )
-        needing = [name for name in ("averaging", "patience") if getattr(config, name)]
-        if needing and not self.validates:
-            raise D2lrnnError(
-                f"{' and '.join(needing)} go by the accuracy in validation, but {data.name} has no examples for that"
-            )
+        if not self.validates:
+            check_needs_no_validation(config, f"the accuracy in validation, but {data.name} has no examples for that")
         self.batches()  # raises before anything is computed
 
     def batches(self) -> Batches:

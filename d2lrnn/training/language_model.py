@@ -20,7 +20,7 @@ from d2lrnn.training.history import History
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import NextToken, Objective
 from d2lrnn.training.progress import say
-from d2lrnn.training.task import Task
+from d2lrnn.training.task import Task, check_needs_no_validation
 
 
 def train(
@@ -58,12 +58,8 @@ def batches_for(model: LanguageModel, corpus: Corpus, config: TrainConfig) -> Ba
     for prefix in config.prefixes:
         encode_prefix(prefix, corpus.vocab)
     if corpus.valid is None:
-        needing = [name for name in ("averaging", "patience") if getattr(config, name)]
-        if needing:
-            raise D2lrnnError(
-                f"{' and '.join(needing)} go by the perplexity in validation, but {corpus.name} has no such split: "
-                "hold a share of it out, --held-out"
-            )
+        missing = f"but {corpus.name} has no such split: hold a share of it out, --held-out"
+        check_needs_no_validation(config, f"the perplexity in validation, {missing}")
     check_batch_size(model, config.batch_size, 1 if config.batches == "lines" else config.num_steps, copies=4)
     ctx = model.begin_state(1)[0].ctx
     if config.batches == "lines":

@@ -7,10 +7,26 @@ from typing import Any
 
 from d2lrnn.config.training import TrainConfig
 from d2lrnn.data.batches import Batches
+from d2lrnn.errors import D2lrnnError
 from d2lrnn.training.history import History, report_line
 from d2lrnn.training.loop import Training
 from d2lrnn.training.objective import Objective
 from d2lrnn.training.progress import say
+
+
+def check_needs_no_validation(config: TrainConfig, missing: str) -> None:
+    """Check that a training can do without data for validation.
+
+    Args:
+        config: how the model is trained.
+        missing: what ``averaging`` and ``patience`` go by, and why it is not there, for the error.
+
+    Raises:
+        D2lrnnError: if one of them is set.
+    """
+    needing = [name for name in ("averaging", "patience") if getattr(config, name)]
+    if needing:
+        raise D2lrnnError(f"{' and '.join(needing)} {'goes' if len(needing) == 1 else 'go'} by {missing}")
 
 
 class Task:

@@ -28,7 +28,7 @@ from d2lrnn.generation.translation import translate
 from d2lrnn.training.history import History
 from d2lrnn.training.progress import say
 from d2lrnn.training.target_tokens import NextTargetToken, SampledTargetToken, check_gives_rows
-from d2lrnn.training.task import Task
+from d2lrnn.training.task import Task, check_needs_no_validation
 from d2lrnn.visible import in_a_line
 
 NUM_SHOWN = 3  # sentences of the validation that are translated for the user's eyes
@@ -66,11 +66,8 @@ class Translation(Task):
                 f"the model reads {sizes[0]} tokens and writes {sizes[1]}, the vocabularies of {data.name} have "
                 f"{expected[0]} and {expected[1]}: expected the same"
             )
-        needing = [name for name in ("averaging", "patience") if getattr(config, name)]
-        if needing and not self.validates:
-            raise D2lrnnError(
-                f"{' and '.join(needing)} go by the perplexity in validation, but {data.name} has no pairs for that"
-            )
+        if not self.validates:
+            check_needs_no_validation(config, f"the perplexity in validation, but {data.name} has no pairs for that")
         self.batches()  # raises before anything is computed
 
     def batches(self) -> Batches:

@@ -38,7 +38,8 @@ def test_a_scale_by_hand():
 
 @pytest.mark.parametrize(("difference", "values"), [(False, [3, 3, 3]), (True, [1, 2, 3]), (False, [0, 0])])
 def test_a_column_that_never_changes(difference, values):
-    with pytest.raises(D2lrnnError, match="column 'close' never change in the training"):
+    what = "the differences of the column 'close' never change" if difference else "the column 'close' never changes"
+    with pytest.raises(D2lrnnError, match=f"{what} in the training"):
         Scaling.fit(numpy.array(values, dtype="float64")[:, None], ["close"], difference=difference)
 
 

@@ -96,7 +96,7 @@ def test_the_accuracy_does_not_depend_on_the_batch():
         (
             dataclasses.replace(DATA, valid=None),
             {"patience": 2},
-            "patience go by the accuracy in validation, but drawn has",
+            "patience goes by the accuracy in validation, but drawn has",
         ),
         (DATA, {"batch_size": 201}, "batch_size is 201, and there are 200 images: expected no more than these"),
     ],

@@ -505,8 +505,10 @@ def test_the_history_tells_the_learning_rate_of_each_epochs_last_batch():
 
 
 def test_averaging_without_validation_is_refused():
-    with pytest.raises(ValueError, match="go by the perplexity in validation, but rain has no such split"):
+    with pytest.raises(ValueError, match="averaging goes by the perplexity in validation, but rain has no such split"):
         d2lrnn.train_and_predict(make(), CORPUS, quiet(averaging=2))
+    with pytest.raises(ValueError, match="averaging and patience go by the perplexity"):
+        d2lrnn.train_and_predict(make(), CORPUS, quiet(averaging=2, patience=1))
 
 
 def test_validation_that_is_no_number_ends_the_run():

@@ -161,7 +161,7 @@ def test_bleu_splits_as_the_script_asks_for(level, tokens, expected):
         ({"model": dataclasses.replace(SMALL, num_outputs=7)}, r"writes 7, the vocabularies of sample_pairs have"),
         (
             {"data": dataclasses.replace(DATA, valid=None), "config": {"patience": 2}},
-            "patience go by the perplexity",
+            "patience goes by the perplexity",
         ),
         ({"config": {"batch_size": 10**9}, "plan": {"batching": "none"}}, "unknown batching 'none'"),
     ],
