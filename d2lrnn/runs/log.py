@@ -51,6 +51,8 @@ def epoch_entry(history: History, epoch: int) -> dict[str, Any]:
 def read_log(path: PathLike) -> list[dict[str, Any]]:
     """Read a run's log line by line; a last line that a kill cut short is left out.
 
+    Such a line is whatever lacks its line feed after other lines; the first line also begins as a line of a log does.
+
     Raises:
         FileError: if the file cannot be read, or is no regular file but a pipe or a device.
         RunError: if there is no such file, or it is no such log.
@@ -73,7 +75,8 @@ def read_log(path: PathLike) -> list[dict[str, Any]]:
             try:
                 entries.append(_entry(line))
             except MismatchError as error:
-                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                is_cut = not line.endswith(b"\n") and len(line) < MAX_LINE
+                if is_cut and (entries or line.startswith(b"{")):  # else no log, such as a text of one line
                     break
                 start = line[:50].decode(errors="replace").rstrip("\n")
                 raise RunError(f"{path}, line {number} is not a line of a run's log: {start!r}: {error}") from None

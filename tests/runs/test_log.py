@@ -130,6 +130,16 @@ def test_a_line_that_is_none_of_a_log_is_told_with_its_number(tmp_path, capsys, 
     assert capsys.readouterr().err == f"d2lrnn: {caught.value}\n"
 
 
+def test_a_text_of_one_line_is_no_log_and_a_first_line_that_was_cut_short_is(tmp_path):
+    path = tmp_path / "one.txt"
+    path.write_text("a line without a line feed")
+    with pytest.raises(RunError, match="one.txt, line 1 is not a line of a run's log: 'a line without a line feed'"):
+        read_history(path)
+    path.write_text('{"event": "begin", "meas')
+    with pytest.raises(RunError, match="tells of no epoch yet: wait until the first one is over"):
+        read_history(path)
+
+
 def test_a_log_beyond_reason_is_not_read(tmp_path):
     path = tmp_path / LOG
     for size, message in (
