@@ -16,6 +16,7 @@ from d2lrnn.errors import D2lrnnError, naming
 from d2lrnn.paths import PathLike, is_there, kind_of, user_path
 
 MAX_LINE = 2**20  # bytes of a line; a word with 10,000 numbers has about a tenth of it
+MAX_NUMBERS = MAX_LINE // 2  # of a line, each with a space before it
 
 # Binary formats in which vectors are kept too: the bytes that a file begins with, and the format's name.
 _BINARIES = (
@@ -24,7 +25,8 @@ _BINARIES = (
     (b"\xba\x16\x4f\x2f", "a binary model of fastText, whose text file ends in .vec"),
     *((b"\x80" + bytes([protocol]), "a Python pickle, as gensim's own files are") for protocol in range(2, 6)),
 )
-_HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t\r]*\n")
+# word2vec's first line.  Of thousands of digits, which Python refuses to read as a number, the first 18 are read.
+_HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})\d*[ \t\r]*\n")
 
 
 class VectorsError(D2lrnnError):

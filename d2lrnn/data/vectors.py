@@ -10,7 +10,7 @@ from itertools import chain
 import numpy
 
 from d2lrnn.checks import check_parameters, shown
-from d2lrnn.data.vector_files import VectorsError, header_in, lines_of, opened_vectors
+from d2lrnn.data.vector_files import MAX_NUMBERS, VectorsError, header_in, lines_of, opened_vectors
 from d2lrnn.data.vocabulary import Vocab
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.paths import PathLike
@@ -118,6 +118,11 @@ def read_vectors(path: PathLike, vocab: Vocab) -> WordVectors:
         size = header[1] if header else _size_of(first[1], name)
         if not size or not (second[1] if header else first[1]):
             raise VectorsError(f"{name} has no vectors after its first line: expected a word and its numbers a line")
+        if size > MAX_NUMBERS:
+            raise VectorsError(
+                f"{name}: line 1 says that each word has more than {MAX_NUMBERS:,} numbers, for which no line has "
+                "room: expected the number of words and of the numbers of each, as word2vec writes them"
+            )
         check_parameters([(len(vocab), size)])
         reader = _Reader(name, vocab, size)
         reader.read(chain((line for line in begin if line[1]), lines))
