@@ -68,14 +68,8 @@ class EvaluationRequest:
             check_whole("num_lines", self.num_lines, 0, MAX_STEPS)
         if self.each_line:
             self._check_each_line()
-        if self.text is None:
-            return
-        if self.split is not None:
+        if self.text is not None and self.split is not None:
             raise D2lrnnError("--split given with --text, which is measured whole: expected one of them")
-        if self.dynamic is None and (self.corpus or self.data_dir):
-            raise D2lrnnError(
-                "--corpus or --data-dir given with --text, which needs no corpus but for --dynamic: leave it out"
-            )
 
     def _check_each_line(self) -> None:
         if self.text is None:
@@ -86,6 +80,18 @@ class EvaluationRequest:
                     f"--each-line given with {option_of(name)}: each line is measured whole and by itself, so leave "
                     f"{option_of(name)} out"
                 )
+
+    def refuse_corpus(self, otherwise: str = "") -> None:
+        """Refuse the place of a corpus where a text is measured; ``otherwise`` says what needs the corpus all the same.
+
+        Raises:
+            D2lrnnError: with the options that are given.
+        """
+        needless = [option_of(name) for name in ("corpus", "data_dir") if getattr(self, name) is not None]
+        if self.text is not None and needless:
+            them = "it" if len(needless) == 1 else "them"
+            given = " and ".join(needless)
+            raise D2lrnnError(f"{given} given with --text, which needs no corpus{otherwise}: leave {them} out")
 
     @property
     def source(self) -> Readable:
@@ -133,6 +139,8 @@ def evaluate(args: argparse.Namespace) -> int:
     if checkpoint.task == TRANSLATION:
         return _evaluate_translator(request, checkpoint)
     run = TrainedRun(request.run, checkpoint, request.ctx)
+    if request.dynamic is None:
+        request.refuse_corpus(" but for --dynamic")
     if request.each_line:
         return evaluate_each_line(run, request.source)
     num_lines = run.num_lines if request.num_lines is None else request.num_lines
@@ -205,6 +213,7 @@ def _evaluate_translator(request: EvaluationRequest, checkpoint: Checkpoint) -> 
     from d2lrnn.cli.translations import evaluate_translations
 
     _refuse(request, OF_TOKENS, "a translator", "sentence pairs", "--split, --text, --data-dir, --corpus or --ctx")
+    request.refuse_corpus()
     run = TranslatorRun(request.run, checkpoint, request.ctx)
     if request.text is not None:
         return evaluate_translations(run, _name_of(request), run.examples(request.source))

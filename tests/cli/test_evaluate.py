@@ -224,6 +224,10 @@ def test_an_unknown_character_is_told_with_its_line(tmp_path, complaint):
         (["--each-line", "--text", "my.txt", "--dynamic"], "--each-line given with --dynamic"),
         (["--each-line", "--text", "my.txt", "--max-tokens", "9"], "--each-line given with --max-tokens"),
         (["--each-line", "--text", "my.txt", "--num-lines", "0"], "--each-line given with --num-lines"),
+        (
+            ["--text", "my.txt", "--corpus", "my.txt", "--data-dir", "."],
+            "--corpus and --data-dir given with --text, which needs no corpus but for --dynamic: leave them out",
+        ),
         (["--num-lines", "-1"], "num_lines is -1: expected a whole number, at least 0 and at most 10,000"),
         (["--text", "one.txt"], "one.txt: found 1 token: expected two or more, since the first is only read"),
     ],

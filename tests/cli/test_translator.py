@@ -218,6 +218,10 @@ BEGIN = [*TRAIN, "--out", "never"]
         (["train", "--resume", "run", "--corpus", "sample_pairs", "--prefix", "a"], "--prefix given, but a translator"),
         (["evaluate", "run", "--text", "pairs.txt", "--cache"], "--cache given, but run holds a translator"),
         (["evaluate", "run", "--text", "no.txt"], "no.txt"),
+        (
+            ["evaluate", "run", "--text", "pairs.txt", "--corpus", "pairs.txt"],
+            "--corpus given with --text, which needs no corpus: leave it out\n",
+        ),
         (["evaluate", "run", "--corpus", "no.txt"], "no.txt"),
         (["export", "run", "--to", "onnx"], "a translator cannot be written as an ONNX graph yet: write a safetensors"),
         (["words", "run", "--near", "moon"], "is of the task translation"),
