@@ -20,13 +20,15 @@ def user_path(path: PathLike) -> Path:
     there and whose own name begins with ``~`` keeps its name.
 
     Raises:
-        D2lrnnError: if there is no such user, or if the value is no path.
+        D2lrnnError: if there is no such user, or if the value is no path, such as an empty text.
         FileError: for a name that the file system cannot have.
     """
     try:
         given = os.fsdecode(os.fspath(path))
     except TypeError:
         raise D2lrnnError(f"found {path!r}: expected a path") from None
+    if not given:  # a Path of it would be the current folder
+        raise D2lrnnError("found an empty text: expected a path")
     try:
         os.fsencode(given)
     except UnicodeEncodeError:  # in a locale that is not UTF-8; names of files are UTF-8 nearly everywhere

@@ -48,6 +48,8 @@ def test_a_home_folder_is_put_in(monkeypatch, tmp_path):
         user_path("~nosuchuser/x")
     with pytest.raises(D2lrnnError, match="expected a path, which cannot hold half a surrogate pair"):
         user_path("a\ud800")
+    with pytest.raises(D2lrnnError, match="found an empty text: expected a path"):
+        user_path("")
     for name, reason in (("~a\0b", "a path cannot hold the character NUL"), ("~" + "a" * 300, "File name too long")):
         with pytest.raises(FileError, match=reason):
             user_path(name)
@@ -97,6 +99,39 @@ def test_a_user_who_is_not_there_is_a_sentence(home, arguments, capsys):
 def test_an_output_folder_of_a_user_who_is_not_there_is_a_sentence_too(home, capsys):
     assert cli.main(["train", "--out=~nobody-x/r"]) == 1
     assert "d2lrnn: ~nobody-x/r: there is no home folder ~nobody-x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("train", "--out"), "--out"),
+        (("train", "--resume"), "--resume"),
+        (("evaluate", "run", "--data-dir"), "--data-dir"),
+        (("plot", "run"), "RUN"),
+    ],
+)
+def test_an_empty_path_is_not_taken_for_the_current_folder(home, capsys, arguments, name):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*arguments, ""])
+    end = f" error: argument {name}: expected a path, found an empty text (all options: --help)\n"
+    assert capsys.readouterr().err == f"python -m d2lrnn {arguments[0]}:{end}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--corpus", ""),
+        ("compare", "--corpus", ""),
+        ("train", "--config", "series", "--corpus", ""),
+        ("train", "--config", "translate-en-zh", "--corpus", ""),
+        ("evaluate", "run", "--corpus", ""),
+        ("play", "run", "--port", "0", "--corpus", ""),
+        ("doctor", "--import", ""),
+    ],
+)
+def test_an_empty_name_is_no_file(home, capsys, arguments):
+    assert cli.main([str(home / "run") if argument == "run" else argument for argument in arguments]) == 1
+    assert capsys.readouterr().err == "d2lrnn: found an empty text: expected a path\n"
 
 
 def test_every_function_takes_a_path_in_the_home_folder(home, monkeypatch):

@@ -63,8 +63,9 @@ def _classify_images(request: ClassifyRequest, run: ClassifierRun) -> int:
     if not request.given:
         raise D2lrnnError("no image is given: expected PNG files")
     failed = False
-    for path in map(user_path, request.given):
+    for given in request.given:
         try:
+            path = user_path(given)
             image = Images(read_digit(path)[None], numpy.zeros(1, numpy.int32))
         except D2lrnnError as error:
             complain(str(error))

@@ -112,5 +112,8 @@ def _hosts(args: argparse.Namespace) -> tuple[tuple[str, ...], Remote | None]:
         raise JobError(f"--ssh {args.ssh}: a shell could not read this ({error})") from error
     if not ssh:
         raise JobError("--ssh is empty: expected a command, such as ssh")
+    for name in ("remote_python", "remote_dir"):
+        if getattr(args, name) == "":
+            raise JobError(f"{option_of(name)} is empty: expected a path on the hosts")
     python, folder = args.remote_python or sys.executable, args.remote_dir or str(Path.cwd())
     return read_hosts(args.hosts), Remote(python, folder, ssh)

@@ -117,7 +117,16 @@ class Parser(argparse.ArgumentParser):
 
 
 class PathText(str):
-    """A path as it was typed, for ``add_argument(type=PathText)``; :meth:`Parser.parse_args` makes a ``Path`` of it."""
+    """A path as it was typed, for ``add_argument(type=PathText)``; :meth:`Parser.parse_args` makes a ``Path`` of it.
+
+    An empty one is refused: a ``Path`` of it would be the current folder, which nobody asked for.
+    """
+
+    def __new__(cls, text: str) -> PathText:
+        """Return the text, or refuse an empty one."""
+        if not text:
+            raise argparse.ArgumentTypeError("expected a path, found an empty text")
+        return super().__new__(cls, text)
 
 
 def _as_paths(value: Any) -> Any:

@@ -137,7 +137,7 @@ def _corpus_for(request: PageRequest, checkpoint: Checkpoint) -> Corpus | None:
         remember_place(checkpoint, corpus, request.data_dir, request.corpus)
         return corpus
     except D2lrnnError as error:
-        if request.corpus or request.data_dir:
+        if request.corpus is not None or request.data_dir is not None:
             raise
         print(f"copies   are not marked: {error}")
         return None

@@ -104,6 +104,8 @@ def test_the_hosts_have_the_same_paths_unless_others_are_named(tmp_path, monkeyp
             "a shell could not read this (No closing",
         ),
         (["--hosts", "/dev/null", "--ssh=", "--", "train"], "--ssh is empty"),
+        (["--hosts", "/dev/null", "--remote-python=", "--", "train"], "--remote-python is empty: expected a path on"),
+        (["--hosts", "/dev/null", "--remote-dir=", "--", "train"], "--remote-dir is empty: expected a path on the ho"),
     ],
 )
 def test_mistakes_are_told_in_one_line(complaint, arguments, reason):

@@ -72,8 +72,9 @@ def test_every_option_takes_every_text(name, text, dest, kind):
         for words in ([f"{text}={value}"], option(text, value)):
             try:
                 expected = kind(value)
-            except D2lrnnError:  # the home folder of a user who is not there
-                with pytest.raises(D2lrnnError, match="there is no home folder ~nobody"):
+            except D2lrnnError:  # an empty path, or the home folder of a user who is not there
+                kind_of_error, match = (D2lrnnError, "there is no home folder ~nobody") if value else (SystemExit, "2")
+                with pytest.raises(kind_of_error, match=match):
                     parser.parse_args([name, *run, *words])
             else:
                 assert vars(parser.parse_args([name, *run, *words]))[dest] in (expected, [expected])

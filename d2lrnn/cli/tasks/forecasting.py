@@ -91,7 +91,7 @@ def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     for what in ("column", "time_column", "held_out", *vars(ForecastConfig())):
         if getattr(args, what, None) is not None:
             raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
-    run = ForecasterRun(checkpoint.path or "", checkpoint, args.ctx)
+    run = ForecasterRun(args.resume, checkpoint, args.ctx)
     source = run.source(args.corpus)
     if args.corpus is not None:
         if not isinstance(source, RecordedSeries) or not checkpoint.origin:
