@@ -16,10 +16,9 @@ from typing import Any
 from d2lrnn.cli.beginning import config_of, folder_of
 from d2lrnn.cli.devices import DeviceRequest
 from d2lrnn.cli.from_arguments import given_in
-from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, joined, option
 from d2lrnn.cli.streams import complain, lasting_output
-from d2lrnn.cli.tasks.prepared import Prepared
+from d2lrnn.cli.tasks.prepared import Prepared, refuse_changes
 from d2lrnn.cluster.job import GO_ON
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import CONFIGS
@@ -107,9 +106,7 @@ def _follow(training: Training, task: Task) -> int:
 
 
 def _go_on(args: argparse.Namespace, where: DeviceRequest, pace: Pace) -> int:
-    for what in ("config", "out", "vectors", "freeze_vectors", "unknown_vectors"):
-        if getattr(args, what) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
+    refuse_changes(args, ("config", "out", "vectors", "freeze_vectors", "unknown_vectors"))
     if given_in(args, ModelConfig) or args.overwrite:
         raise RunError("the model cannot be changed where a run goes on: leave out its settings, and --overwrite")
     with naming(args.resume):

@@ -212,6 +212,8 @@ def made(tmp_path_factory):
         ("train --config series --corpus s.csv --out new", "no column is named: expected the columns to learn"),
         ("train --config series --prefix a --out new", "--prefix given, but a forecaster has no use for it"),
         ("train --config series --embed-size 4 --out new", "--embed-size given, but a forecaster has no use for it"),
+        ("train --config series --target-level none --out new", "--target-level given, but a forecaster has no use"),
+        ("train --resume run --season none", "--season cannot be changed where a run goes on"),
         ("train --config series --logarithm --noise 0 --out new", "--logarithm given, but the generated series has"),
         ("train --config series --logarithm --out new", "--logarithm given, but the generated series has values below"),
         ("train --config series --num-steps 400 --out new", "the generated series has 300 values, and windows of 401"),

@@ -213,6 +213,8 @@ BEGIN = [*TRAIN, "--out", "never"]
         (["train", "--config", "series", "--min-count", 2], "--min-count given, but a forecaster has no use for it"),
         (["train", "--resume", "run", "--attention", "none"], "the model cannot be changed where a run goes on"),
         (["train", "--resume", "run", "--min-count", 1], "--min-count cannot be changed where a translator goes on"),
+        (["train", "--resume", "run", "--source-level", "none"], "--source-level cannot be changed where a translator"),
+        (["train", "--resume", "run", "--season", "none"], "--season given, but a translator has no use for it"),
         (["train", "--resume", "run", "--scheduled-sampling", 1], "--scheduled-sampling cannot be changed where a tra"),
         (["train", "--resume", "run", "--num-steps", 9], "--num-steps cannot be changed where a translator goes on"),
         (["train", "--resume", "run", "--corpus", "sample_pairs", "--prefix", "a"], "--prefix given, but a translator"),

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in
-from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_TRANSLATORS, OF_VECTORS, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import (
+    OF_CLASSIFIERS,
+    OF_TRANSLATORS,
+    OF_VECTORS,
+    Prepared,
+    described,
+    refuse,
+    refuse_changes,
+)
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.forecasting import ForecastConfig
 from d2lrnn.config.model import ModelConfig
@@ -88,9 +95,7 @@ def _scaling(source: SeriesSource, plan: ForecastConfig, num_steps: int) -> Scal
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Read the series and the model of a run."""
     refuse(args, OF_OTHERS, WHO)
-    for what in ("column", "time_column", "held_out", *vars(ForecastConfig())):
-        if getattr(args, what, None) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
+    refuse_changes(args, ("column", "time_column", "held_out", *vars(ForecastConfig())))
     run = ForecasterRun(args.resume, checkpoint, args.ctx)
     source = run.source(args.corpus)
     if args.corpus is not None:

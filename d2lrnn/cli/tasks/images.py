@@ -6,9 +6,16 @@ import argparse
 from collections.abc import Sequence
 
 from d2lrnn.cli.from_arguments import changed, changed_training
-from d2lrnn.cli.options import option_of
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS, given_model, prepared, sizes
-from d2lrnn.cli.tasks.prepared import OF_LABELLED_TEXTS, OF_SERIES, OF_TRANSLATORS, OF_VECTORS, Prepared, refuse
+from d2lrnn.cli.tasks.prepared import (
+    OF_LABELLED_TEXTS,
+    OF_SERIES,
+    OF_TRANSLATORS,
+    OF_VECTORS,
+    Prepared,
+    refuse,
+    refuse_changes,
+)
 from d2lrnn.config.fields import DIGIT_SETS
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.data.digits import SIZE, at_hand, load_digits
@@ -17,7 +24,6 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.classifier import LABELS, ClassifierRun, label_vocab, origin_of_examples
-from d2lrnn.runs.log import RunError
 from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
 
@@ -62,9 +68,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the images and the model of a run."""
     refuse(args, OF_OTHERS, WHO)
-    for what in ("corpus", "shift"):
-        if getattr(args, what) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
+    refuse_changes(args, ("corpus", "shift"))
     run = ClassifierRun(args.resume, checkpoint, args.ctx)
     data = run.data(args.data_dir)
     config = changed_training(checkpoint.train_config, args)

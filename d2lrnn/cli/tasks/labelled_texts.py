@@ -9,7 +9,7 @@ from typing import Any
 from d2lrnn.cli.from_arguments import changed, changed_training
 from d2lrnn.cli.options import option_of
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS, given_model, prepared, sizes
-from d2lrnn.cli.tasks.prepared import OF_SERIES, OF_TRANSLATORS, Prepared, refuse
+from d2lrnn.cli.tasks.prepared import OF_SERIES, OF_TRANSLATORS, Prepared, refuse, refuse_changes
 from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.presets import NamedConfig
 from d2lrnn.data.labelled_rows import LabelledTexts, divide_texts, read_labelled_rows
@@ -20,7 +20,6 @@ from d2lrnn.models.build import build_model
 from d2lrnn.paths import user_path
 from d2lrnn.runs.checkpoint import TEXT, Checkpoint
 from d2lrnn.runs.classifier import LABELS, ClassifierRun, label_vocab, origin_of_rows
-from d2lrnn.runs.log import RunError
 from d2lrnn.training.classification import Classification
 from d2lrnn.training.seeds import set_seed
 
@@ -62,9 +61,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Read the texts and the model of a run."""
     refuse(args, OF_OTHERS, WHO)
-    for what in ("text_column", "label_column", "level", "held_out", "num_steps"):
-        if getattr(args, what, None) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
+    refuse_changes(args, ("text_column", "label_column", "level", "held_out", "num_steps"))
     run = ClassifierRun(args.resume, checkpoint, args.ctx)
     data = run.texts(args.corpus)
     config = changed_training(checkpoint.train_config, args)

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in, prefixes_from
-from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command, option
-from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, OF_TRANSLATORS, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import (
+    OF_CLASSIFIERS,
+    OF_SERIES,
+    OF_TRANSLATORS,
+    Prepared,
+    described,
+    refuse,
+    refuse_changes,
+)
 from d2lrnn.cli.tasks.word_vectors import FirstVectors
 from d2lrnn.config.model import ModelConfig
 from d2lrnn.config.presets import NamedConfig
@@ -24,7 +31,6 @@ from d2lrnn.data.vocabulary import LINE_END
 from d2lrnn.device import as_ctx
 from d2lrnn.models.build import build_model
 from d2lrnn.runs.checkpoint import Checkpoint
-from d2lrnn.runs.log import RunError
 from d2lrnn.runs.origin import check_origin, origin_of, reload_corpus, remember_place
 from d2lrnn.training.language_model import LanguageModelling
 from d2lrnn.training.seeds import set_seed
@@ -54,9 +60,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the corpus and the model of a run."""
     refuse(args, OF_OTHERS, "a language model")
-    for what in ("max_tokens", "level", "held_out"):
-        if getattr(args, what) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a run goes on")
+    refuse_changes(args, ("max_tokens", "level", "held_out"))
     corpus = reload_corpus(checkpoint, args.data_dir, args.corpus)
     check_origin(checkpoint, corpus)
     about = remember_place(checkpoint, corpus, args.data_dir, args.corpus)

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from d2lrnn.cli.options import option_of
 from d2lrnn.config.forecasting import ForecastConfig
+from d2lrnn.config.model import ModelConfig
+from d2lrnn.config.training import TrainConfig
 from d2lrnn.config.translation import TRANSLATION_SETTINGS
 from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.parameters import named_parameters
 from d2lrnn.runs.checkpoint import Checkpoint
+from d2lrnn.runs.log import RunError
 from d2lrnn.training.task import Task
 
 # Arguments of one task or of one kind of data, which the other tasks refuse.
@@ -22,6 +25,10 @@ OF_CLASSIFIERS = ("head", "shift", *OF_LABELLED_TEXTS)
 OF_SERIES = ("column", "time_column", *vars(ForecastConfig()))
 OF_TRANSLATORS = ("attention", "share", *TRANSLATION_SETTINGS)
 OF_VECTORS = ("vectors", "freeze_vectors", "unknown_vectors")
+
+# The arguments hold these settings only where they are given, and some can be given as none.  All other arguments are
+# always there, and None where they are not given.
+_SETTINGS = {*ModelConfig().flat, *TrainConfig().flat, *vars(ForecastConfig()), *TRANSLATION_SETTINGS}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,28 @@ def described(about: Checkpoint, model) -> str:
     return f"{about.shape}, {size:,} parameters, on {model.begin_state(1)[0].ctx}"
 
 
+def given_of(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Return the options of those arguments that are given, each once."""
+    held = vars(args)
+    given = [name for name in names if name in held and (name in _SETTINGS or held[name] is not None)]
+    return list(dict.fromkeys(map(option_of, given)))
+
+
+def refuse_changes(args: argparse.Namespace, names: Iterable[str], what: str = "a run") -> None:
+    """Refuse arguments that cannot be changed where a run goes on.
+
+    Args:
+        args: the arguments.
+        names: of those that must not be given.
+        what: goes on, such as "a translator".
+
+    Raises:
+        RunError: with the first option that is given.
+    """
+    for option in given_of(args, names):
+        raise RunError(f"{option} cannot be changed where {what} goes on")
+
+
 def refuse(args: argparse.Namespace, names: Iterable[str], who: str, otherwise: str = "") -> None:
     """Refuse arguments that are of no use.
 
@@ -52,7 +81,7 @@ def refuse(args: argparse.Namespace, names: Iterable[str], who: str, otherwise: 
     Raises:
         D2lrnnError: with the options that are given.
     """
-    given = list(dict.fromkeys(option_of(name) for name in names if getattr(args, name, None) is not None))
+    given = given_of(args, names)
     if given:
         them = "it" if len(given) == 1 else "them"
         raise D2lrnnError(f"{', '.join(given)} given, but {who} has no use for {them}: leave {them} out{otherwise}")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from d2lrnn.cli.from_arguments import changed, changed_training, given_in
-from d2lrnn.cli.options import option_of
 from d2lrnn.cli.shell import argument, command
 from d2lrnn.cli.tasks.classes import OF_LANGUAGE_MODELS
-from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, OF_VECTORS, Prepared, described, refuse
+from d2lrnn.cli.tasks.prepared import OF_CLASSIFIERS, OF_SERIES, OF_VECTORS, Prepared, described, refuse, refuse_changes
 from d2lrnn.config.fields import settings_in
 from d2lrnn.config.model import Dropout, ModelConfig
 from d2lrnn.config.presets import NamedConfig
@@ -24,7 +23,6 @@ from d2lrnn.errors import D2lrnnError
 from d2lrnn.models.build import build_model
 from d2lrnn.runs.checkpoint import Checkpoint
 from d2lrnn.runs.contents import SOURCE, TARGET
-from d2lrnn.runs.log import RunError
 from d2lrnn.runs.translator import TranslatorRun, form_of, origin_of_pairs
 from d2lrnn.training.seeds import set_seed
 from d2lrnn.training.translation import Translation
@@ -67,9 +65,7 @@ def begin(args: argparse.Namespace, named: NamedConfig) -> Prepared:
 def go_on(args: argparse.Namespace, checkpoint: Checkpoint) -> Prepared:
     """Load the sentence pairs and the model of a run."""
     _refuse(args)
-    for what in (*TRANSLATION_SETTINGS, "num_steps"):
-        if getattr(args, what, None) is not None:
-            raise RunError(f"{option_of(what)} cannot be changed where a translator goes on")
+    refuse_changes(args, (*TRANSLATION_SETTINGS, "num_steps"), WHO)
     run = TranslatorRun(args.resume, checkpoint, args.ctx)
     data = run.pairs(args.data_dir, args.corpus)
     config = changed_training(checkpoint.train_config, args)
