@@ -100,11 +100,12 @@ def infinite_gradient(H):
     return H + (H - H.detach()) * 1e30
 
 
-def save_model(path, corpus, prefixes, given="", **how):
+def save_model(path, corpus, prefixes, given=None, **how):
     """Save a model of wild parameters, so that its texts vary, as a training of the corpus would."""
     set_seed(5)
     model, config = build_model(ModelConfig("scratch", "gru", 8), corpus.vocab_size), ModelConfig("scratch", "gru", 8)
     for param in named_parameters(model).values():
         set_values(param, mx.np.random.normal(0, 1, get_values(param).shape))
-    training, origin = TrainConfig(prefixes=prefixes, **how), origin_of(corpus, given, {"lines": "batches" in how})
+    origin = origin_of(corpus, given or corpus.name, {"lines": "batches" in how})
+    training = TrainConfig(prefixes=prefixes, **how)
     return save_checkpoint(path, Checkpoint.of(model, config, training, corpus, origin=origin))

@@ -216,7 +216,7 @@ def test_training_ends_once_validation_no_longer_improves(corpus, patience, epoc
 
 def test_patience_without_validation_is_refused(corpus):
     with pytest.raises(
-        ValueError, match="patience go by the perplexity in validation, but rain.txt has no such split: hold a share"
+        ValueError, match="patience goes by the perplexity in validation, but rain.txt has no such split: hold a share"
     ):
         d2lrnn.train_and_predict(make(corpus), corpus, quiet(patience=2))
 
