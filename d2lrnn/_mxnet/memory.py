@@ -26,8 +26,8 @@ def keep_freed_memory() -> None:
 def give_back_memory() -> None:
     """Return freed memory to the system; for the end of what took much for a moment, such as writing a checkpoint.
 
-    Else the holes that such a moment leaves between other arrays would add up over a long training.  It takes 10 to 30
-    ms for a process of 1.5 GB, and the arrays of the next step are mapped anew once.
+    Without it, the holes that such a moment leaves between other arrays add up over a long training.  The call takes 10
+    to 30 ms for a process of 1.5 GB, and the arrays of the next step are mapped anew once.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:  # glibc

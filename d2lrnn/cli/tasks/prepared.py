@@ -60,7 +60,7 @@ def refuse_changes(args: argparse.Namespace, names: Iterable[str], what: str = "
     Args:
         args: the arguments.
         names: of those that must not be given.
-        what: goes on, such as "a translator".
+        what: the name of what goes on, such as "a translator".
 
     Raises:
         RunError: with the first option that is given.
