@@ -214,7 +214,7 @@ def test_a_second_interrupt_ends_the_job_at_once(job, run):
 
 
 def test_a_launcher_that_is_killed_takes_all_with_it(job, processes, tmp_path):
-    asked = job("worker0=stay")
+    asked = job("worker0=stay", "worker1=stay")
     launcher = os.fork()
     if not launcher:
         try:
@@ -224,8 +224,8 @@ def test_a_launcher_that_is_killed_takes_all_with_it(job, processes, tmp_path):
             run_job(asked, lambda line: None, lambda line: None)
         finally:
             os._exit(0)
-    # There are four keepers, the scheduler, the server, and worker 0.
-    while not (tmp_path / "shared" / "worker1.met").exists() or len(processes()) < 7:
+    # There are four keepers, the scheduler, the server and the two workers, and none of them comes to its end.
+    while not (tmp_path / "shared" / "worker1.met").exists() or len(processes()) < 8:
         time.sleep(0.01)
     os.kill(launcher, signal.SIGKILL)
     os.waitpid(launcher, 0)
