@@ -14,11 +14,14 @@ from d2lrnn.models.parameters import data_and_grad, has_gradient, trainable
 from d2lrnn.nd_arrays import takes_nd
 
 
-def check_gradients(params: dict[str, Any]) -> None:
-    """Refuse parameters that training would leave as they are, because no gradient reaches them.
+def check_gradients(params: dict[str, Any]) -> dict[str, Any]:
+    """Refuse parameters that training would leave as they are, because no gradient reaches them; return the others.
 
     Args:
         params: those that are to be trained, by name: arrays, or Gluon parameters that are not frozen.
+
+    Returns:
+        ``params``.
 
     Raises:
         D2lrnnError: with the name of the first such parameter.
@@ -29,6 +32,26 @@ def check_gradients(params: dict[str, Any]) -> None:
                 f"the parameter {name} has no gradient, so training would not change it: call attach_grad() of an "
                 "array, initialize() of a model on Gluon; set grad_req = 'null' where a Gluon parameter is to stay"
             )
+    return params
+
+
+def check_frozen(trained: dict[str, Any], trainable: dict[str, Any]) -> None:
+    """Refuse to go on with a training if Gluon parameters have been frozen or unfrozen since it was made.
+
+    Args:
+        trained: the parameters of the training, by name.
+        trainable: those of the model that are not frozen now, by name.
+
+    Raises:
+        D2lrnnError: with the name of the first such parameter.
+    """
+    changed = sorted(trained.keys() ^ trainable.keys())
+    if changed:
+        how = "frozen" if changed[0] in trained else "unfrozen"
+        raise D2lrnnError(
+            f"the parameter {changed[0]} was {how} (grad_req) after the training was made: make a new Training of "
+            "the model"
+        )
 
 
 @takes_nd

@@ -19,7 +19,7 @@ from d2lrnn.models.protocol import Model
 from d2lrnn.nd_arrays import as_np
 from d2lrnn.training.devices import Devices
 from d2lrnn.training.divergence import error_of, why_lost
-from d2lrnn.training.gradients import check_gradients, gradient_norm
+from d2lrnn.training.gradients import check_frozen, check_gradients, gradient_norm
 from d2lrnn.training.history import History, Position, Step
 from d2lrnn.training.objective import Objective, has_own_backward
 from d2lrnn.training.optimisers import Average, is_time_to_average, learning_rate, make_update
@@ -80,8 +80,7 @@ class Training:
         self.position = Position()
         self.carried: tuple | None = None
         self.devices = devices or Devices(model)
-        self.params = trainable_parameters(model)
-        check_gradients(self.params)
+        self.params = check_gradients(trainable_parameters(model))
         self.update = make_update(self.params.values(), config.optimizer, config.weight_decay)
         self.stand_ins = StandIns(model, self.devices.is_alone and is_on_gluon(model))
         self.average = Average(self.params.values())
@@ -112,7 +111,9 @@ class Training:
         Raises:
             TrainingDivergedError: if a gradient's norm becomes NaN or infinite, or the run is lost
                 (:func:`d2lrnn.training.divergence.why_lost`); the model keeps the last parameters that were numbers.
+            D2lrnnError: if a parameter has been frozen or unfrozen since the training was made.
         """
+        check_frozen(self.params, trainable_parameters(self.model))
         history, last = self.history, self.config.num_epochs
         history.stopped, self.is_whole = "", True
         interrupts = on_first(lambda number: self.halt(), signal.SIGINT)

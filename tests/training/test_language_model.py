@@ -150,6 +150,31 @@ def test_frozen_parameters_are_passed_over():
     assert [p.data().item() for p in (free, frozen)] == [-2, 1]
 
 
+def test_parameters_stay_frozen_or_free_during_a_training():
+    model = make(kind="gluon", embed_size=4)
+    X, Y = mx.np.zeros((2, 3), dtype="int32"), mx.np.ones((2, 3), dtype="int32")
+    config, weight = quiet(num_epochs=9), model.embedding.weight
+
+    def run(training):
+        try:
+            training.run(lambda: [(X, Y)], lambda epoch, history: training.halt())
+        except d2lrnn.D2lrnnError as error:
+            return str(error)
+        return ""
+
+    free = training_of(model, config)
+    assert run(free) == ""
+    weight.grad_req = "null"
+    changed = "the parameter embedding.weight was {} (grad_req) after the training was made: make a new Training of "
+    assert run(free) == changed.format("frozen") + "the model"
+    frozen, before = training_of(model, config), weight.data().asnumpy()
+    assert run(frozen) == "" and (weight.data().asnumpy() == before).all()
+    weight.grad_req = "write"
+    assert run(frozen) == changed.format("unfrozen") + "the model"
+    assert run(training_of(model, config)) == "" and (weight.data().asnumpy() != before).any()
+    assert run(free) == ""
+
+
 def test_gradient_norm():
     for make_params in (arrays_with_gradients, gluon_with_gradients):
         norm = gradient_norm(make_params([[3.0, 0.0], [0.0, 4.0]], [12.0]))
