@@ -137,7 +137,8 @@ def _read_text(model: Any, ids, num_steps: int, memory: _Memory | None, learner:
         if learner is not None:
             if not numpy.isfinite(text_losses[begin:end]).all():
                 raise D2lrnnError(
-                    f"the loss became NaN or infinite within {end} tokens: expected less lr (or more eps)"
+                    f"the loss became NaN or infinite within {end} tokens of dynamic evaluation: expected a smaller lr "
+                    "(--dynamic-lr) or a larger eps (--dynamic-eps)"
                 )
             if end < text_losses.size:  # after the last window there is nothing left to predict
                 learner.step()
