@@ -109,9 +109,11 @@ class Devices:
         with mx.autograd.record():
             if self.is_alone:
                 objective.loss(self.models[0], batch, None)
-                return
-            for part in self._divided(objective, batch, None):
-                objective.loss(part.model, part.batch, None)
+            else:
+                for part in self._divided(objective, batch, None):
+                    objective.loss(part.model, part.batch, None)
+        # A graph that is called before its last call is done takes memory of its own, and never gives it back.
+        mx.npx.waitall()
 
     def share(self) -> None:
         """Give the model's parameters to all replicas."""

@@ -10,7 +10,7 @@ from fresh_python import python
 from tiny import FOX_CORPUS
 
 from d2lrnn import ModelConfig, NextToken, TrainConfig, Training, build_model
-from d2lrnn._runtime import give_back_memory
+from d2lrnn._runtime import give_back_memory, mx
 from d2lrnn.runs.checkpoint import LAST, Checkpoint
 from d2lrnn.runs.folder import RunFolder
 
@@ -47,6 +47,21 @@ def test_memory_between_other_arrays_is_given_back():
     give_back_memory()
     assert resident() < whole - 80
     assert all(array.sum() == 125_000 for array in arrays)
+
+
+@needs_proc
+def test_batches_that_a_resumed_training_reads_take_the_memory_of_one():
+    """They take no step, so nothing else waits for one before the next is read."""
+    model = build_model(ModelConfig(kind="gluon", cell="lstm", num_hiddens=200, embed_size=200), 1000)
+    training = Training(model, TrainConfig(), NextToken(1000))
+    X = mx.np.zeros((20, 35), dtype="int32")
+    training.devices.read(training.objective, (X, X))
+    mx.npx.waitall()
+    before = resident()
+    for _ in range(20):
+        training.devices.read(training.objective, (X, X))
+    mx.npx.waitall()
+    assert resident() < before + 30  # a call takes 10 MB
 
 
 @needs_proc
