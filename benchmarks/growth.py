@@ -4,6 +4,7 @@
     .venv/bin/python benchmarks/growth.py corpus 1 10 100
     .venv/bin/python benchmarks/growth.py shape
     .venv/bin/python benchmarks/growth.py steps
+    .venv/bin/python benchmarks/growth.py resume
 
 ``load`` makes texts of so many million bytes, loads each in a fresh process, and removes them again.  Their characters
 are drawn by Zipf's law from 6,000 Chinese ones, a twentieth of them are line ends.  The time is that of
@@ -13,6 +14,8 @@ memory of the process less what it had before.
 ``corpus`` takes steps on corpora of so many million ids, ``shape`` on batches of other sizes, ``steps`` thousands of
 them; the model is a GRU on Gluon with 64 hidden units and a vocabulary of 1,000.  Each time is the least of three
 rounds, in turn over the cases.
+
+``resume`` is the memory of Penn Treebank medium before and after the 49 batches that a resumed training reads at most.
 """
 
 import argparse
@@ -155,10 +158,38 @@ def grow() -> None:
         print(f"after {taken:6,} steps: {resident() / 1e6:8.1f} MB resident", flush=True)
 
 
+def resume() -> None:
+    """Print the memory of Penn Treebank medium around what a training that is resumed reads without a step."""
+    import numpy
+
+    import d2lrnn
+    from d2lrnn._runtime import mx
+    from d2lrnn.config.presets import CONFIGS
+    from d2lrnn.training.loop import SEGMENT
+
+    config, vocab_size = CONFIGS["medium"], 10_000
+    model = d2lrnn.build_model(config.model, vocab_size)
+    training = d2lrnn.Training(model, config.training, d2lrnn.NextToken(vocab_size))
+    shape = config.training.batch_size, config.training.num_steps
+    ids = mx.np.array(numpy.random.default_rng(1).integers(0, vocab_size, shape), dtype="int32")
+
+    def step() -> None:
+        training.step((ids, ids), None)
+
+    def read() -> None:
+        training.devices.read(training.objective, (ids, ids))
+
+    for what, call, count in (("steps", step, 5), ("batches read", read, SEGMENT - 1), ("more steps", step, 5)):
+        for _ in range(count):
+            call()
+        mx.npx.waitall()
+        print(f"after {count:2} {what + ':':14} {resident() / 1e6:8.1f} MB resident", flush=True)
+
+
 def main() -> None:
     """Read the arguments, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "corpus", "shape", "steps", "load-once"))
+    parser.add_argument("what", choices=("load", "corpus", "shape", "steps", "resume", "load-once"))
     parser.add_argument("more", nargs="*", help="sizes: of load in MB of text, of corpus in millions of ids")
     args = parser.parse_args()
     if args.what == "load-once":
@@ -171,7 +202,7 @@ def main() -> None:
     if args.what == "shape":
         shapes = [(32, num_steps) for num_steps in (5, 35, 70, 140)] + [(size, 35) for size in (8, 16, 64, 128)]
         return compare({f"batch_size {b}, num_steps {t}": Steps(10**6, b, t) for b, t in shapes}, 10)
-    return grow()
+    return grow() if args.what == "steps" else resume()
 
 
 if __name__ == "__main__":
