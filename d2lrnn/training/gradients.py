@@ -15,7 +15,7 @@ from d2lrnn.nd_arrays import takes_nd
 
 
 def check_gradients(params: dict[str, Any]) -> dict[str, Any]:
-    """Refuse parameters that training would leave as they are, because no gradient reaches them; return the others.
+    """Return parameters that can be trained; refuse those that no gradient reaches, which training would not change.
 
     Args:
         params: those that are to be trained, by name: arrays, or Gluon parameters that are not frozen.
