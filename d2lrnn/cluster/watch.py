@@ -43,6 +43,7 @@ class Watch:
         self._clock = AwakeClock()
         self._deadline = job.start_timeout
         self._output = JobOutput()
+        self._early: list[tuple[Kept, dict[str, Any]]] | None = []  # messages before the line on the job's start
         self._pulse = 0.0
         self._alone_since = math.inf  # since when workers have been without a server or the scheduler
         self._wait_since = math.inf  # since when all workers have waited for one another
@@ -67,6 +68,7 @@ class Watch:
                 self._add(Kept(member, self.job.remote, port))
             self._start()
             say(self._line())
+            self._show_early()
             self._meet()
             self._until(lambda: all(kept.status == 0 for kept in self._workers))
             self._quietly_until(lambda: all(kept.over for kept in self._all), CLOSING)
@@ -203,6 +205,7 @@ class Watch:
         now = self._clock.now()
         for kept in self._all:
             if kept.failure:
+                self._show_early()
                 self._output.muted = True
                 is_mistake = kept.member.role == WORKER and kept.status == MISTAKE
                 raise (MistakeError if is_mistake else JobError)(kept.failure)
@@ -234,18 +237,28 @@ class Watch:
                 kept.over = kept.over or pipe == "messages"
             for message in messages or ():
                 self._heard[kept] = self._clock.now()
-                self._output.note(kept, message)
+                if self._early is None:
+                    self._output.note(kept, message)
+                else:
+                    self._early.append((kept, message))
         if self._clock.now() > self._pulse + PULSE:
             self._pulse = self._clock.now()
             for kept in self._all:
                 if kept.started:
                     kept.order(b"\n")
 
+    def _show_early(self) -> None:
+        """Show what the processes have printed before the line on the job's start."""
+        early, self._early = self._early or [], None
+        for kept, message in early:
+            self._output.note(kept, message)
+
     def _end(self, graceful: bool) -> None:
         """End all processes that still run.
 
         First the worker of rank 0 gets SIGTERM, since it can keep its position as long as the others answer it.
         """
+        self._show_early()
         first = [kept for kept in self._all if kept.rank == 0 and kept.status is None and not self._is_silent(kept)]
         if graceful and first:
             first[0].order(b"t")

@@ -54,6 +54,20 @@ def test_a_job_runs_to_its_end_and_shows_rank_0_as_it_is(job, run):
     assert err == ["worker 1: worker1 warns", "worker 2: worker2 warns", "worker0 warns"]
 
 
+def test_what_is_printed_early_comes_after_the_line_on_the_job(job, run, monkeypatch):
+    """As on a busy machine, where workers print before the launcher knows that all processes have started."""
+    usual = watch.Watch._agree_on_the_checkpoint
+
+    def late(self):
+        self._quietly_until(lambda: all(kept.status is not None for kept in self._workers), 20)
+        usual(self)
+
+    monkeypatch.setattr(watch.Watch, "_agree_on_the_checkpoint", late)
+    result, said, out, err = run(job())
+    assert (result, out) == (0, [*said, "worker0 prints"])
+    assert err == ["worker 1: worker1 warns", "worker0 warns"]
+
+
 def test_the_worker_of_rank_0_need_not_be_the_first(job, run):
     result, _, out, err = run(job("ranks=other", num_workers=3))
     assert (result, out[1:]) == (0, ["worker2 prints"])
